@@ -1,0 +1,12 @@
+//! fleetmux: a terminal multiplexer for a fleet of machines.
+//!
+//! The modules form layers, and `tests/layering.rs` fails on an arrow that is not in its table:
+//! vocabulary (`fleet`, `stream`), representations (`term`, `wire`, `config`, `runtime`), roles
+//! (`keeper`, `agent`, `relay`, `client`), surfaces (`tui`, `cli`).
+//!
+//! What always holds: output is addressed by its byte offset since the session's birth, input is
+//! numbered per client and accepted exactly once, a role is enforced where the PTY is, and every
+//! queue has a bound. The full list stands in `ARCHITECTURE.md`.
+
+pub mod fleet;
+pub mod term;

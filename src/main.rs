@@ -1,0 +1,3 @@
+//! The `fleetmux` binary.
+
+fn main() {}
