@@ -1,6 +1,7 @@
 //! [`Screen`]: feed it a program's output, ask it for cells, replies, events and keyframes.
 
 use crate::fleet::Size;
+use std::num::NonZeroU16;
 
 /// A colour as a program set it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -203,7 +204,8 @@ pub struct Screen {
 impl Screen {
     /// A blank screen; history is bounded to so many bytes (0 keeps none).
     pub fn new(size: Size, history_bytes: usize) -> Screen {
-        Screen { parser: vt100::Parser::new(size.rows(), size.cols(), history_bytes / 1000) }
+        let (rows, cols) = non_zero(size);
+        Screen { parser: vt100::Parser::new(rows, cols, history_bytes / 1000) }
     }
 
     /// Takes the next bytes of output; never panics, whatever they are.
@@ -223,18 +225,19 @@ impl Screen {
 
     /// Changes the size; history stays.
     pub fn resize(&mut self, size: Size) {
-        self.parser.screen_mut().set_size(size.rows(), size.cols());
+        let (rows, cols) = non_zero(size);
+        self.parser.screen_mut().set_size(rows, cols);
     }
 
     /// Current size.
     pub fn size(&self) -> Size {
         let (rows, cols) = self.parser.screen().size();
-        Size::new(rows.into(), cols.into())
+        Size::new(rows.get().into(), cols.get().into())
     }
 
     /// Escape bytes that rebuild this state at this very point of the stream.
     pub fn keyframe(&self, _scope: KeyframeScope) -> Vec<u8> {
-        self.parser.screen().state_formatted()
+        self.parser.screen().state_formatted().into()
     }
 
     /// The cursor.
@@ -317,4 +320,9 @@ impl Screen {
     pub fn is_history_wrapped(&self, _line: usize) -> bool {
         false
     }
+}
+
+fn non_zero(size: Size) -> (NonZeroU16, NonZeroU16) {
+    let one = NonZeroU16::MIN;
+    (NonZeroU16::new(size.rows()).unwrap_or(one), NonZeroU16::new(size.cols()).unwrap_or(one))
 }
