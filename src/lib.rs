@@ -8,5 +8,6 @@
 //! numbered per client and accepted exactly once, a role is enforced where the PTY is, and every
 //! queue has a bound. The full list stands in `ARCHITECTURE.md`.
 
+pub mod client;
 pub mod fleet;
 pub mod term;

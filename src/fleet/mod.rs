@@ -1,5 +1,13 @@
 //! The nouns of a fleet: plain values without I/O, shared by every other module.
 
+mod access;
+mod id;
+mod machine;
+mod session;
 mod size;
 
+pub use access::{Code, Principal, Refusal, Role};
+pub use id::{ClientId, IdError, MachineId, SessionId};
+pub use machine::{Labels, Load, Machine, MachineFacts};
+pub use session::{Exit, Session, SessionSpec, Summary, Viewer};
 pub use size::Size;

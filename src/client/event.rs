@@ -1,0 +1,59 @@
+//! What an attachment tells its user.
+
+use bytes::Bytes;
+
+use crate::fleet::{Exit, Refusal, Role, Size, Viewer};
+
+/// Something happened on an attachment; in the order of the session's stream.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AttachEvent {
+    /// The keeper took the client in; output follows from this offset.
+    Attached {
+        /// Role granted.
+        role: Role,
+        /// Next output offset.
+        offset: u64,
+        /// Output bytes that this client did not get and will not get.
+        skipped: u64,
+        /// Size of the session.
+        size: Size,
+        /// This client's number in the presence list.
+        number: u32,
+        /// It continues exactly where this client was; no keyframe precedes the output.
+        is_resumed: bool,
+    },
+    /// Output of the program; contiguous with what came before.
+    Output {
+        /// Offset of its first byte.
+        offset: u64,
+        /// The bytes.
+        data: Bytes,
+    },
+    /// The state of the screen at an offset; feed it to a fresh screen of this size.
+    Keyframe {
+        /// Output continues here.
+        offset: u64,
+        /// Output bytes skipped on the way here, since the last event.
+        skipped: u64,
+        /// Size of the session at this point.
+        size: Size,
+        /// Escape bytes.
+        data: Bytes,
+    },
+    /// The session has this size from this point of the stream on.
+    Resized(Size),
+    /// Everybody attached.
+    Presence(Vec<Viewer>),
+    /// The role changed on this client's request.
+    RoleChanged(Role),
+    /// The program ended.
+    Exited(Exit),
+    /// The keeper or a hop refused a frame; the attachment goes on unless `Closed` follows.
+    Refused(Refusal),
+    /// The way to the session is cut; the client keeps trying, and input is kept up to its bound.
+    Lost(Refusal),
+    /// Measured round trip to the keeper, microseconds.
+    Latency(u32),
+    /// The session is gone or cannot be attached to; nothing follows.
+    Closed(Option<Refusal>),
+}

@@ -1,0 +1,26 @@
+//! The generated code under `src/wire/generated` is what `proto/` says.
+//! `FLEETMUX_REGENERATE=1 cargo test --test codegen` writes it anew.
+
+use std::fs;
+use std::path::Path;
+
+#[test]
+fn generated_code_is_fresh() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let out = tempfile::tempdir().unwrap();
+    let files = ["fleetmux/v1/session.proto", "fleetmux/v1/fleet.proto"];
+    let descriptors = protox::compile(files, [root.join("proto")]).unwrap();
+    tonic_prost_build::configure()
+        .bytes(".")
+        .out_dir(out.path())
+        .emit_rerun_if_changed(false)
+        .compile_fds(descriptors)
+        .unwrap();
+    let fresh = fs::read_to_string(out.path().join("fleetmux.v1.rs")).unwrap();
+    let committed = root.join("src/wire/generated/fleetmux.v1.rs");
+    if std::env::var_os("FLEETMUX_REGENERATE").is_some() {
+        fs::write(&committed, &fresh).unwrap();
+    }
+    let kept = fs::read_to_string(&committed).unwrap();
+    assert!(kept == fresh, "src/wire/generated is stale: run FLEETMUX_REGENERATE=1 cargo test --test codegen");
+}
