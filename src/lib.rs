@@ -10,4 +10,5 @@
 
 pub mod client;
 pub mod fleet;
+pub mod stream;
 pub mod term;
