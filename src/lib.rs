@@ -12,3 +12,4 @@ pub mod client;
 pub mod fleet;
 pub mod stream;
 pub mod term;
+pub mod wire;

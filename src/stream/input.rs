@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 
 /// Unacknowledged bytes a sender keeps; beyond it input is refused, never dropped.
-pub const INPUT_CAP: usize = 1024 * 1024;
+pub(crate) const INPUT_CAP: usize = 1024 * 1024;
 
 /// The keeper's end, one per client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl InputReceiver {
     }
 }
 
-/// More unacknowledged input than [`INPUT_CAP`]; nothing of the refused piece was taken.
+/// More unacknowledged input than 1 MiB; nothing of the refused piece was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{INPUT_CAP} bytes of input wait for the session to take them; wait, or press Ctrl-C in it")]
 pub struct InputSenderFull;

@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 
 /// Bytes queued for one viewer before its backlog is dropped; above the keeper's window, so that only a peer that
 /// ignores its window meets it.
-pub const OUTBOX_CAP: usize = 8 * 1024 * 1024;
+pub(crate) const OUTBOX_CAP: usize = 8 * 1024 * 1024;
 
 /// Where a viewer is on a session's stream.
 #[derive(Debug, Default)]

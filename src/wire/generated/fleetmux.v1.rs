@@ -141,7 +141,7 @@ pub struct SessionDown {
     pub client: ::prost::bytes::Bytes,
     #[prost(
         oneof = "session_down::Frame",
-        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13"
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15"
     )]
     pub frame: ::core::option::Option<session_down::Frame>,
 }
@@ -173,8 +173,21 @@ pub mod session_down {
         Summary(super::Summary),
         #[prost(message, tag = "13")]
         Detached(super::Detached),
+        #[prost(message, tag = "14")]
+        RoleSet(super::RoleSet),
+        #[prost(message, tag = "15")]
+        Behind(super::Behind),
     }
 }
+/// The role asked for is granted.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RoleSet {
+    #[prost(enumeration = "Role", tag = "1")]
+    pub role: i32,
+}
+/// The client is off the stream: it has not consumed what is under way; a keyframe follows when it has.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Behind {}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Attached {
     #[prost(enumeration = "Role", tag = "1")]

@@ -1,0 +1,55 @@
+//! Roles, codes, refusals and sizes.
+
+use crate::fleet::{Code, Refusal, Role, Size};
+use crate::wire::v1;
+
+/// To the wire.
+pub fn role(role: Role) -> i32 {
+    match role {
+        Role::Observer => v1::Role::Observer as i32,
+        Role::Driver => v1::Role::Driver as i32,
+    }
+}
+
+/// From the wire; anything unknown is the role that may do least.
+pub fn role_from(role: i32) -> Role {
+    if role == v1::Role::Driver as i32 { Role::Driver } else { Role::Observer }
+}
+
+/// To the wire.
+pub fn size(size: Size) -> v1::Size {
+    v1::Size { rows: size.rows().into(), cols: size.cols().into() }
+}
+
+/// From the wire, clamped; an absent size is the default one.
+pub fn size_from(size: Option<v1::Size>) -> Size {
+    size.map_or(Size::DEFAULT, |size| Size::new(size.rows, size.cols))
+}
+
+/// To the wire; `frame` names what was refused.
+pub fn refusal(refusal: &Refusal, frame: &str) -> v1::Refused {
+    let code = match refusal.code {
+        Code::Invalid => v1::Code::Invalid,
+        Code::PermissionDenied => v1::Code::PermissionDenied,
+        Code::NotFound => v1::Code::NotFound,
+        Code::Unavailable => v1::Code::Unavailable,
+        Code::Exhausted => v1::Code::Exhausted,
+        Code::Internal => v1::Code::Internal,
+        Code::Ambiguous => v1::Code::Ambiguous,
+    };
+    v1::Refused { code: code as i32, message: refusal.message.clone(), frame: frame.into() }
+}
+
+/// From the wire.
+pub fn refusal_from(refused: &v1::Refused) -> Refusal {
+    let code = match refused.code() {
+        v1::Code::Invalid => Code::Invalid,
+        v1::Code::PermissionDenied => Code::PermissionDenied,
+        v1::Code::NotFound => Code::NotFound,
+        v1::Code::Unavailable => Code::Unavailable,
+        v1::Code::Exhausted => Code::Exhausted,
+        v1::Code::Ambiguous => Code::Ambiguous,
+        v1::Code::Internal | v1::Code::Unspecified => Code::Internal,
+    };
+    Refusal::new(code, refused.message.clone())
+}

@@ -1,0 +1,22 @@
+//! The wire: generated messages, their conversion to the nouns of `fleet`, framing, and the version hello.
+//!
+//! Only this module says prost. Formats are append-only; `tests/golden/wire.txt` holds the bytes of every message.
+
+mod convert;
+mod frame;
+mod hello;
+mod status;
+
+#[allow(missing_docs, clippy::all, unreachable_pub)]
+#[rustfmt::skip]
+#[path = "generated/fleetmux.v1.rs"]
+pub mod v1;
+
+pub use convert::{
+    destroyed_reply, down, down_from, exit, load_from, machine, refusal, refusal_from, role, role_from, session_from,
+    size, size_from, spec_from, summary_from, up, up_from, viewers_from,
+};
+pub use frame::{FRAME_CAP, FrameError, encode_frame, read_frame};
+pub use hello::{HelloError, PROTOCOL_VERSION, check_hello, hello};
+pub use prost::Message;
+pub use status::{refusal_of, status_of};
