@@ -10,6 +10,7 @@
 
 pub mod client;
 pub mod fleet;
+pub mod keeper;
 pub mod stream;
 pub mod term;
 pub mod wire;

@@ -111,6 +111,11 @@ impl OutputLog {
         Some(LogItem::Output(offset, chunk.slice(from..to)))
     }
 
+    /// How many resizes happened at exactly this offset.
+    pub fn resizes_at(&self, offset: u64) -> usize {
+        self.resizes.iter().filter(|(at, _)| *at == offset).count()
+    }
+
     /// Whether everything from `offset` on is still here.
     pub fn holds(&self, offset: u64) -> bool {
         (self.start..=self.end).contains(&offset)

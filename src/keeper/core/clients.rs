@@ -1,0 +1,148 @@
+//! The table of clients: who is attached with which role, and where each one's input and output stand.
+
+use std::collections::HashMap;
+
+use super::LinkId;
+use crate::fleet::{ClientId, Role, Size};
+use crate::stream::{Delivery, InputReceiver, KeyframeKind};
+
+/// Clients remembered, attached or not; beyond it the one that left first is forgotten, and with it its input number.
+const CLIENTS_CAP: usize = 1024;
+
+/// One client; outlives its link so that it can continue.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) link: LinkId,
+    pub(super) is_attached: bool,
+    pub(super) number: u32,
+    pub(super) role: Role,
+    pub(super) label: String,
+    pub(super) size: Size,
+    pub(super) delivery: Delivery,
+    pub(super) keyframe: KeyframeKind,
+    pub(super) input: InputReceiver,
+    /// Next offset to send.
+    pub(super) sent: u64,
+    /// Resizes at exactly `sent` already delivered; lossless delivery only.
+    pub(super) resizes_sent: usize,
+    /// What the client has processed.
+    pub(super) consumed: u64,
+    /// Bytes that may be under way.
+    pub(super) window: u64,
+    /// The window in force: halved when the client falls behind, so that a flood becomes keyframes.
+    pub(super) burst: u64,
+    /// On the stream: it gets output as it comes.
+    pub(super) is_following: bool,
+    /// When the last keyframe went out, milliseconds since the epoch.
+    pub(super) keyframe_ms: u64,
+    left: u64,
+}
+
+/// All clients of a session.
+#[derive(Debug, Default)]
+pub(super) struct Clients {
+    table: HashMap<ClientId, Client>,
+    numbers: u32,
+    departures: u64,
+}
+
+impl Clients {
+    /// The attached client behind this link, and nobody else's.
+    pub(super) fn attached(&mut self, id: ClientId, link: LinkId) -> Option<&mut Client> {
+        self.table.get_mut(&id).filter(|client| client.is_attached && client.link == link)
+    }
+
+    /// The attached client of this id, whatever its link.
+    pub(super) fn get_mut(&mut self, id: ClientId) -> Option<&mut Client> {
+        self.table.get_mut(&id).filter(|client| client.is_attached)
+    }
+
+    /// A new or returning client, attached to the link; `false` if it was never here.
+    pub(super) fn enter(&mut self, id: ClientId, link: LinkId) -> (&mut Client, bool) {
+        let is_known = self.table.contains_key(&id);
+        if !is_known && self.table.len() >= CLIENTS_CAP {
+            self.forget_one();
+        }
+        self.numbers += u32::from(!is_known);
+        let number = self.numbers;
+        let client = self.table.entry(id).or_insert_with(|| Client {
+            link,
+            is_attached: true,
+            number,
+            role: Role::Observer,
+            label: String::new(),
+            size: Size::DEFAULT,
+            delivery: Delivery::Latest,
+            keyframe: KeyframeKind::Replica,
+            input: InputReceiver::default(),
+            sent: 0,
+            resizes_sent: 0,
+            consumed: 0,
+            window: 0,
+            burst: 0,
+            is_following: false,
+            keyframe_ms: 0,
+            left: 0,
+        });
+        client.link = link;
+        client.is_attached = true;
+        (client, is_known)
+    }
+
+    /// The client left.
+    pub(super) fn detach(&mut self, id: ClientId) {
+        self.departures += 1;
+        if let Some(client) = self.table.get_mut(&id) {
+            client.is_attached = false;
+            client.is_following = false;
+            client.left = self.departures;
+        }
+    }
+
+    /// All clients of a link left; whether there were any.
+    pub(super) fn detach_link(&mut self, link: LinkId) -> bool {
+        let leaving: Vec<ClientId> = self
+            .table
+            .iter()
+            .filter(|(_, client)| client.is_attached && client.link == link)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in &leaving {
+            self.detach(*id);
+        }
+        !leaving.is_empty()
+    }
+
+    pub(super) fn for_each_attached(&self, mut visit: impl FnMut(ClientId, &Client)) {
+        self.table.iter().filter(|(_, client)| client.is_attached).for_each(|(id, client)| visit(*id, client));
+    }
+
+    pub(super) fn attached_mut(&mut self) -> impl Iterator<Item = (ClientId, &mut Client)> {
+        self.table.iter_mut().filter(|(_, client)| client.is_attached).map(|(id, client)| (*id, client))
+    }
+
+    pub(super) fn attached_count(&self) -> usize {
+        self.table.values().filter(|client| client.is_attached).count()
+    }
+
+    /// The size all drivers can show, and the driver that bounds it.
+    pub(super) fn smallest_driver(&self) -> Option<(ClientId, Size)> {
+        let drivers = || self.table.iter().filter(|(_, client)| client.is_attached && client.role == Role::Driver);
+        let size = drivers().map(|(_, client)| client.size).reduce(Size::min)?;
+        let owner = drivers()
+            .min_by_key(|(_, client)| (u32::from(client.size.rows()) * u32::from(client.size.cols()), client.number))?;
+        Some((*owner.0, size))
+    }
+
+    fn forget_one(&mut self) {
+        let oldest = self.table.iter().filter(|(_, client)| !client.is_attached).min_by_key(|(_, client)| client.left);
+        if let Some(id) = oldest.map(|(id, _)| *id) {
+            self.table.remove(&id);
+        }
+    }
+
+    /// Whether one more client that is not known yet would exceed the bound.
+    pub(super) fn is_full(&self, id: ClientId) -> bool {
+        !self.table.contains_key(&id) && self.attached_count() >= CLIENTS_CAP
+    }
+}

@@ -1,0 +1,256 @@
+//! How output reaches each client: on the stream while it keeps up, by keyframe when it does not, from the log if it
+//! asked to lose nothing.
+//!
+//! What is under way to a client is bounded by its window, so nothing on the path can grow without bound, and reading
+//! the PTY never waits for anybody.
+
+use bytes::Bytes;
+
+use super::{Core, Effect, LinkId};
+use crate::fleet::{ClientId, Code, Refusal, Size};
+use crate::stream::{Attach, Delivery, Down, KeyframeKind, LogItem};
+use crate::term::KeyframeScope;
+
+/// Bytes under way to a client that named no window: the bandwidth-delay product of 100 MB/s at 2.5 ms.
+const WINDOW: u32 = 256 * 1024;
+/// Largest window a client may ask for.
+const WINDOW_MAX: u32 = 4 * 1024 * 1024;
+/// Smallest burst between two keyframes of a flood; a screen's worth.
+const BURST_MIN: u64 = 16 * 1024;
+/// Shortest time between two keyframes for one client that is behind: about 30 a second.
+const KEYFRAME_MS: u64 = 33;
+/// Log pieces for lossless clients, bytes.
+const PIECE: usize = 64 * 1024;
+/// Largest history a keyframe carries.
+const KEYFRAME_HISTORY_MAX: u32 = 32 * 1024 * 1024;
+
+impl Core {
+    /// Takes a client in: role, keyframe or log tail, and subscription in one turn.
+    pub(super) fn attach(&mut self, link: LinkId, id: ClientId, attach: Attach, now: u64) {
+        if self.clients.is_full(id) {
+            let refusal =
+                Refusal::new(Code::Exhausted, "the session has as many clients as it can keep; detach one first");
+            return self.refuse(link, id, "attach", refusal);
+        }
+        self.settle(now);
+        let end = self.log.end();
+        let log_holds = attach.from_offset.is_some_and(|from| self.log.holds(from));
+        let (client, _) = self.clients.enter(id, link);
+        client.role = attach.role;
+        client.label = attach.label.chars().filter(|c| !c.is_control()).take(64).collect();
+        client.size = attach.size;
+        client.delivery = attach.delivery;
+        client.keyframe = attach.keyframe;
+        client.window = attach.window.unwrap_or(WINDOW).min(WINDOW_MAX).into();
+        client.burst = client.window;
+        client.resizes_sent = 0;
+        let input_next = client.input.next();
+        let number = client.number;
+        let role = client.role;
+        // A client that wants more than there is has seen another session's bytes: it starts anew.
+        let from = attach.from_offset.filter(|from| *from <= end);
+        let is_behind = from.is_some_and(|from| end - from > client.window);
+        let from_log = log_holds && (attach.delivery == Delivery::Lossless || !is_behind);
+        let start = if from_log { from.unwrap_or(end) } else { end };
+        let skipped = if from_log { 0 } else { from.map_or(0, |from| end - from) };
+        client.sent = start;
+        client.consumed = start;
+        client.is_following = attach.delivery == Delivery::Latest;
+        let size = self.size;
+        let attached = Down::Attached { role, offset: start, input_next, size, skipped, number };
+        self.effects.push(Effect::Send { link, client: Some(id), down: attached });
+        if !from_log {
+            self.send_keyframe(id, skipped, attach.history_bytes, now);
+        } else if attach.delivery == Delivery::Latest {
+            self.send_log(id, u64::MAX);
+        }
+        if attach.delivery == Delivery::Lossless {
+            self.serve_lossless(id);
+        }
+        if let Some(exit) = self.exit {
+            self.effects.push(Effect::Send { link, client: Some(id), down: Down::Exited(exit) });
+        }
+        self.attendance_changed(now);
+    }
+
+    /// New output for all clients.
+    pub(super) fn fan_out(&mut self, offset: u64, data: Bytes, now: u64) {
+        let end = offset + data.len() as u64;
+        let mut links: Vec<LinkId> = Vec::new();
+        let mut lossless = Vec::new();
+        for (id, client) in self.clients.attached_mut() {
+            if client.delivery == Delivery::Lossless {
+                lossless.push(id);
+            } else if client.is_following {
+                if end - client.consumed > client.burst {
+                    client.is_following = false;
+                    client.burst = (client.burst / 2).max(BURST_MIN);
+                    // The gap counts from here; the next keyframe waits its turn.
+                    self.effects.push(Effect::Send { link: client.link, client: Some(id), down: Down::Behind });
+                    continue;
+                }
+                client.sent = end;
+                if !links.contains(&client.link) {
+                    links.push(client.link);
+                }
+            }
+        }
+        for link in links {
+            let down = Down::Output { offset, data: data.clone() };
+            self.effects.push(Effect::Send { link, client: None, down });
+        }
+        for id in lossless {
+            self.serve_lossless(id);
+        }
+        self.catch_up_due(now);
+    }
+
+    /// A client has processed its output up to an offset.
+    pub(super) fn consumed(&mut self, id: ClientId, offset: u64, now: u64) {
+        let end = self.log.end();
+        let exit = self.exit;
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.consumed = client.consumed.max(offset.min(client.sent));
+        if client.is_following && end == client.consumed {
+            client.burst = (client.burst * 2).min(client.window);
+        }
+        if exit.is_some_and(|exit| client.consumed >= exit.offset) {
+            self.is_exit_seen = true;
+        }
+        if client.delivery == Delivery::Lossless {
+            self.serve_lossless(id);
+        } else {
+            self.catch_up_due(now);
+        }
+    }
+
+    /// A hop or the client itself dropped backlog, or wants its history.
+    pub(super) fn refresh(&mut self, id: ClientId, from: u64, kind: KeyframeKind, history_bytes: u32, now: u64) {
+        self.settle(now);
+        let end = self.log.end();
+        let Some(client) = self.clients.get_mut(id) else { return };
+        client.keyframe = kind;
+        let skipped = end.saturating_sub(from);
+        self.send_keyframe(id, skipped, history_bytes, now);
+    }
+
+    /// When the next client that fell behind may get its keyframe.
+    pub(super) fn keyframe_due(&self) -> Option<u64> {
+        let mut due: Option<u64> = None;
+        self.clients.for_each_attached(|_, client| {
+            if client.may_catch_up() {
+                let at = client.keyframe_ms + KEYFRAME_MS;
+                due = Some(due.map_or(at, |due| due.min(at)));
+            }
+        });
+        due
+    }
+
+    /// Puts every client that has drained its window, and whose time has come, back on the stream.
+    pub(super) fn catch_up_due(&mut self, now: u64) {
+        let ready: Vec<(ClientId, u64)> = self
+            .clients
+            .attached_mut()
+            .filter(|(_, client)| client.may_catch_up() && client.keyframe_ms + KEYFRAME_MS <= now)
+            .map(|(id, client)| (id, client.sent))
+            .collect();
+        for (id, sent) in ready {
+            let gap = self.log.end() - sent;
+            let Some(client) = self.clients.get_mut(id) else { continue };
+            client.is_following = true;
+            if gap <= client.burst && self.log.holds(sent) {
+                client.keyframe_ms = now;
+                self.send_log(id, u64::MAX);
+            } else {
+                self.settle(now);
+                self.send_keyframe(id, gap, 0, now);
+            }
+        }
+    }
+
+    /// A new size, in its place in everybody's stream.
+    pub(super) fn resized(&mut self, offset: u64, size: Size) {
+        let mut lossless = Vec::new();
+        for (id, client) in self.clients.attached_mut() {
+            if client.delivery == Delivery::Lossless {
+                lossless.push(id);
+            } else if client.is_following {
+                let down = Down::Resized { offset, size };
+                self.effects.push(Effect::Send { link: client.link, client: Some(id), down });
+            }
+        }
+        for id in lossless {
+            self.serve_lossless(id);
+        }
+    }
+
+    fn send_keyframe(&mut self, id: ClientId, skipped: u64, history_bytes: u32, now: u64) {
+        let (offset, size) = (self.log.end(), self.size);
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let kind = client.keyframe;
+        let scope = match kind {
+            KeyframeKind::Replica => {
+                KeyframeScope::Replica { history_bytes: history_bytes.min(KEYFRAME_HISTORY_MAX) as usize }
+            }
+            KeyframeKind::Terminal => KeyframeScope::Terminal,
+        };
+        let data = self.screen.keyframe(scope).into();
+        client.sent = offset;
+        client.consumed = offset;
+        client.resizes_sent = self.log.resizes_at(offset);
+        client.keyframe_ms = now;
+        let down = Down::Keyframe { offset, skipped, size, kind, data };
+        self.effects.push(Effect::Send { link: client.link, client: Some(id), down });
+    }
+
+    /// Sends the log from where the client is, up to `limit`.
+    fn send_log(&mut self, id: ClientId, limit: u64) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let end = self.log.end().min(limit);
+        loop {
+            let room = end.saturating_sub(client.sent).min(PIECE as u64) as usize;
+            let skip = client.resizes_sent;
+            let item = match self.log.next(client.sent, skip, room) {
+                Some(LogItem::Output(_, data)) if data.is_empty() => return,
+                Some(item) => item,
+                None => return,
+            };
+            let down = match item {
+                LogItem::Resized(offset, size) => {
+                    client.resizes_sent += 1;
+                    Down::Resized { offset, size }
+                }
+                LogItem::Output(offset, data) => {
+                    client.sent += data.len() as u64;
+                    client.resizes_sent = 0;
+                    Down::Output { offset, data }
+                }
+            };
+            self.effects.push(Effect::Send { link: client.link, client: Some(id), down });
+        }
+    }
+
+    /// Serves a lossless client as far as its window lets.
+    fn serve_lossless(&mut self, id: ClientId) {
+        let Some(client) = self.clients.get_mut(id) else { return };
+        if !self.log.holds(client.sent) {
+            let (sent, now) = (client.sent, client.keyframe_ms);
+            let skipped = self.log.end() - sent;
+            // What has left the log cannot be had: said with a count, never silently.
+            while let Some(data) = self.undigested.pop_front() {
+                self.undigested_bytes -= data.len();
+                self.screen.feed(&data);
+            }
+            return self.send_keyframe(id, skipped, 0, now);
+        }
+        let limit = client.consumed + client.window;
+        self.send_log(id, limit);
+    }
+}
+
+impl super::clients::Client {
+    /// Off the stream, and nothing is under way any more.
+    fn may_catch_up(&self) -> bool {
+        self.delivery == Delivery::Latest && !self.is_following && self.consumed >= self.sent
+    }
+}

@@ -1,0 +1,374 @@
+//! The session as a pure machine: frames and output in, effects out.
+//!
+//! The screen, the log and the offset move together in [`Core::output`] and [`Core::settle`] only, so they cannot
+//! disagree. Attaching takes keyframe and subscription in one call. Roles are checked here and nowhere later.
+
+mod clients;
+mod delivery;
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::fleet::ClientId;
+use crate::fleet::{Code, Exit, Refusal, Role, SessionSpec, Size, Summary, Viewer};
+use crate::stream::{Accepted, Down, INPUT_CAP, OutputLog, Up};
+use crate::term::{Event as TermEvent, Screen};
+use clients::Clients;
+
+/// Output kept for resuming clients unless the session says otherwise.
+pub(super) const LOG_BYTES: u64 = 4 * 1024 * 1024;
+/// Scrollback kept by the screen model unless the session says otherwise.
+pub(super) const HISTORY_BYTES: u64 = 4 * 1024 * 1024;
+/// Largest log or history a session may ask for.
+pub(super) const KEPT_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// Output may wait this long for the screen model while a flood is read, bytes.
+const UNDIGESTED_CAP: usize = 256 * 1024;
+/// Title changes and the like are told at most this often, milliseconds.
+const SUMMARY_MS: u64 = 1000;
+
+/// One connection to the keeper's socket.
+pub(super) type LinkId = u32;
+
+/// What the driver does for the core.
+#[derive(Debug, PartialEq)]
+pub(super) enum Effect {
+    /// Send a frame: to one client, or to all viewers behind the link.
+    Send { link: LinkId, client: Option<ClientId>, down: Down },
+    /// Give the PTY this size.
+    Resize(Size),
+    /// Signal the foreground process group.
+    Signal(u32),
+    /// Hang up the session's programs.
+    HangUp,
+}
+
+/// The state of a session.
+pub(super) struct Core {
+    created_ms: u64,
+    screen: Screen,
+    log: OutputLog,
+    /// In the log but not in the screen yet.
+    undigested: VecDeque<Bytes>,
+    undigested_bytes: usize,
+    clients: Clients,
+    /// Accepted input on its way into the PTY.
+    input: VecDeque<Bytes>,
+    input_bytes: usize,
+    size: Size,
+    exit: Option<Exit>,
+    is_exit_seen: bool,
+    is_closing: bool,
+    title: String,
+    cwd: String,
+    last_output_ms: Option<u64>,
+    summary_due: Option<u64>,
+    summary_sent_ms: u64,
+    links: Vec<LinkId>,
+    effects: Vec<Effect>,
+}
+
+impl Core {
+    /// A session that was just born; times are milliseconds since the epoch.
+    pub(super) fn new(spec: &SessionSpec, now: u64) -> Core {
+        let kept = |bytes: Option<u64>, default| bytes.unwrap_or(default).min(KEPT_BYTES_MAX) as usize;
+        Core {
+            created_ms: now,
+            screen: Screen::new(spec.size, kept(spec.history_bytes, HISTORY_BYTES)),
+            log: OutputLog::new(kept(spec.log_bytes, LOG_BYTES)),
+            undigested: VecDeque::new(),
+            undigested_bytes: 0,
+            clients: Clients::default(),
+            input: VecDeque::new(),
+            input_bytes: 0,
+            size: spec.size,
+            exit: None,
+            is_exit_seen: false,
+            is_closing: false,
+            title: String::new(),
+            cwd: String::new(),
+            last_output_ms: None,
+            summary_due: None,
+            summary_sent_ms: 0,
+            links: Vec::new(),
+            effects: Vec::new(),
+        }
+    }
+
+    /// What the driver has to do now, in order.
+    pub(super) fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Birth of the session, milliseconds since the epoch.
+    pub(super) fn created_ms(&self) -> u64 {
+        self.created_ms
+    }
+
+    /// A link opened; it gets summaries from now on.
+    pub(super) fn link_opened(&mut self, link: LinkId) {
+        self.links.push(link);
+    }
+
+    /// A link is gone: its clients are no longer attached, but their input numbers stay.
+    pub(super) fn link_closed(&mut self, link: LinkId, now: u64) {
+        self.links.retain(|open| *open != link);
+        if self.clients.detach_link(link) {
+            self.attendance_changed(now);
+        }
+    }
+
+    /// The program wrote something: onto the log and to the viewers at once; the screen follows in [`Self::settle`].
+    pub(super) fn output(&mut self, data: Bytes, now: u64) {
+        if data.is_empty() {
+            return;
+        }
+        let offset = self.log.end();
+        self.log.append(data.clone());
+        self.undigested_bytes += data.len();
+        self.undigested.push_back(data.clone());
+        self.last_output_ms = Some(now);
+        self.summary_changed(now);
+        self.fan_out(offset, data, now);
+        if self.undigested_bytes > UNDIGESTED_CAP {
+            self.settle(now);
+        }
+    }
+
+    /// Feeds the screen what the log has; answers the program's queries.
+    pub(super) fn settle(&mut self, now: u64) {
+        while let Some(data) = self.undigested.pop_front() {
+            self.undigested_bytes -= data.len();
+            self.screen.feed(&data);
+        }
+        let replies = self.screen.take_replies();
+        if !replies.is_empty() && self.exit.is_none() {
+            self.push_input(replies.into());
+        }
+        for event in self.screen.take_events() {
+            match event {
+                TermEvent::Title(title) => self.title = title,
+                TermEvent::Cwd(cwd) => self.cwd = cwd,
+                _ => continue,
+            }
+            self.summary_changed(now);
+        }
+    }
+
+    /// A frame from a client behind a link.
+    pub(super) fn frame(&mut self, link: LinkId, client: Option<ClientId>, up: Up, now: u64) {
+        let Some(id) = client else {
+            // The link itself speaks: the agent, with the machine's own authority.
+            match up {
+                Up::Close => self.close(),
+                Up::Ping(token) => self.effects.push(Effect::Send { link, client: None, down: Down::Pong(token) }),
+                _ => {}
+            }
+            return;
+        };
+        if let Up::Attach(attach) = up {
+            return self.attach(link, id, attach, now);
+        }
+        let kind = up.kind();
+        let Some(client) = self.clients.attached(id, link) else {
+            let message = "this client is not attached to the session; attach first";
+            return self.refuse(link, id, kind, Refusal::new(Code::NotFound, message));
+        };
+        if up.needs_driver() && client.role != Role::Driver {
+            let message = format!("an observer may not send {kind}; take the wheel first (role driver)");
+            return self.refuse(link, id, kind, Refusal::new(Code::PermissionDenied, message));
+        }
+        match up {
+            Up::Attach(_) => {}
+            Up::Input { offset, data } => self.take_input(link, id, offset, data),
+            Up::Resize(size) => {
+                client.size = size;
+                self.attendance_changed(now);
+            }
+            Up::Signal(number) => self.signal(link, id, number),
+            Up::SetRole(role) => {
+                client.role = role;
+                self.effects.push(Effect::Send { link, client: Some(id), down: Down::RoleSet(role) });
+                self.attendance_changed(now);
+            }
+            Up::Consumed(offset) => self.consumed(id, offset, now),
+            Up::Refresh { from_offset, keyframe, history_bytes } => {
+                self.refresh(id, from_offset, keyframe, history_bytes, now)
+            }
+            Up::Ping(token) => self.effects.push(Effect::Send { link, client: Some(id), down: Down::Pong(token) }),
+            Up::Detach => {
+                self.clients.detach(id);
+                self.attendance_changed(now);
+            }
+            Up::Close => self.close(),
+        }
+    }
+
+    /// The program ended and its output is read to the end.
+    pub(super) fn exited(&mut self, code: i32, signal: Option<u32>, now: u64) {
+        self.settle(now);
+        let exit = Exit { code, signal, offset: self.log.end() };
+        self.exit = Some(exit);
+        self.input.clear();
+        self.input_bytes = 0;
+        self.tell_all(Down::Exited(exit));
+        self.summary_due = Some(now);
+        self.tick(now);
+    }
+
+    /// The next moment something is due, milliseconds since the epoch.
+    pub(super) fn deadline(&self) -> Option<u64> {
+        self.summary_due.into_iter().chain(self.keyframe_due()).min()
+    }
+
+    /// Does what is due.
+    pub(super) fn tick(&mut self, now: u64) {
+        self.catch_up_due(now);
+        if self.summary_due.is_some_and(|due| due <= now) {
+            self.summary_due = None;
+            self.summary_sent_ms = now;
+            let summary = self.summary();
+            for link in &self.links {
+                self.effects.push(Effect::Send { link: *link, client: None, down: Down::Summary(summary.clone()) });
+            }
+        }
+    }
+
+    /// Whether the keeper may leave: the program ended and somebody has seen how, or was told to close.
+    pub(super) fn is_over(&self) -> bool {
+        self.exit.is_some() && (self.is_closing || (self.is_exit_seen && self.clients.attached_count() == 0))
+    }
+
+    /// Accepted input for the PTY; [`Self::input_written`] takes it off.
+    pub(super) fn pending_input(&self) -> Option<&Bytes> {
+        self.input.front()
+    }
+
+    /// The PTY took so many bytes of the first pending piece.
+    pub(super) fn input_written(&mut self, count: usize) {
+        let Some(first) = self.input.front_mut() else { return };
+        let was_full = self.input_bytes >= INPUT_CAP;
+        let count = count.min(first.len());
+        let _ = first.split_to(count);
+        self.input_bytes -= count;
+        if first.is_empty() {
+            self.input.pop_front();
+        }
+        if was_full {
+            // Clients that were cut short send the rest again from here.
+            self.clients.for_each_attached(|id, client| {
+                let down = Down::InputAck(client.input.next());
+                self.effects.push(Effect::Send { link: client.link, client: Some(id), down });
+            });
+        }
+    }
+
+    /// What is known without watching.
+    pub(super) fn summary(&self) -> Summary {
+        let (mut drivers, mut observers) = (0, 0);
+        self.clients.for_each_attached(|_, client| match client.role {
+            Role::Driver => drivers += 1,
+            Role::Observer => observers += 1,
+        });
+        Summary {
+            offset: self.log.end(),
+            title: self.title.clone(),
+            cwd: self.cwd.clone(),
+            size: self.size,
+            drivers,
+            observers,
+            last_output_ms: self.last_output_ms,
+            exit: self.exit,
+        }
+    }
+
+    fn take_input(&mut self, link: LinkId, id: ClientId, offset: u64, data: Bytes) {
+        if self.exit.is_some() {
+            let refusal = Refusal::new(Code::Unavailable, "the program has ended; nothing reads this input");
+            return self.refuse(link, id, "input", refusal);
+        }
+        let room = INPUT_CAP.saturating_sub(self.input_bytes);
+        let Some(client) = self.clients.attached(id, link) else { return };
+        let taken = client.input.take(offset, data, room);
+        let next = client.input.next();
+        if let Accepted::New(data) = taken {
+            self.push_input(data);
+        }
+        self.effects.push(Effect::Send { link, client: Some(id), down: Down::InputAck(next) });
+    }
+
+    fn push_input(&mut self, data: Bytes) {
+        if !data.is_empty() {
+            self.input_bytes += data.len();
+            self.input.push_back(data);
+        }
+    }
+
+    fn signal(&mut self, link: LinkId, id: ClientId, number: u32) {
+        // HUP INT QUIT KILL USR1 USR2 TERM CONT STOP TSTP: what a person sends to a program.
+        const KNOWN: [u32; 10] = [1, 2, 3, 9, 10, 12, 15, 18, 19, 20];
+        if KNOWN.contains(&number) {
+            self.effects.push(Effect::Signal(number));
+        } else {
+            let refusal = Refusal::new(Code::Invalid, format!("signal {number} cannot be sent; known are {KNOWN:?}"));
+            self.refuse(link, id, "signal", refusal);
+        }
+    }
+
+    fn close(&mut self) {
+        self.is_closing = true;
+        self.effects.push(Effect::HangUp);
+    }
+
+    /// Roles, sizes or attendance changed: the size follows the smallest driver, and everybody is told.
+    fn attendance_changed(&mut self, now: u64) {
+        let smallest = self.clients.smallest_driver();
+        if let Some((_, size)) = smallest
+            && size != self.size
+            && self.exit.is_none()
+        {
+            self.settle(now);
+            self.size = size;
+            self.screen.resize(size);
+            self.log.resized(size);
+            self.effects.push(Effect::Resize(size));
+            let offset = self.log.end();
+            self.resized(offset, size);
+        }
+        let owner = smallest.map(|(id, _)| id);
+        let mut viewers = Vec::new();
+        self.clients.for_each_attached(|id, client| {
+            viewers.push(Viewer {
+                number: client.number,
+                role: client.role,
+                label: client.label.clone(),
+                size: client.size,
+                owns_size: owner == Some(id),
+            });
+        });
+        viewers.sort_by_key(|viewer| viewer.number);
+        self.tell_all(Down::Presence(viewers));
+        self.summary_changed(now);
+    }
+
+    fn summary_changed(&mut self, now: u64) {
+        if self.summary_due.is_none() {
+            self.summary_due = Some(now.max(self.summary_sent_ms + SUMMARY_MS));
+        }
+    }
+
+    fn tell_all(&mut self, down: Down) {
+        let effects = &mut self.effects;
+        self.clients.for_each_attached(|id, client| {
+            effects.push(Effect::Send { link: client.link, client: Some(id), down: down.clone() });
+        });
+    }
+
+    fn refuse(&mut self, link: LinkId, id: ClientId, frame: &str, refusal: Refusal) {
+        self.effects.push(Effect::Send {
+            link,
+            client: Some(id),
+            down: Down::Refused { refusal, frame: frame.into() },
+        });
+    }
+}

@@ -1,0 +1,17 @@
+//! The keeper: one small process per session, and the only one that must not die.
+//!
+//! It owns the PTY master, the screen model, the output log, the table of clients with their roles, the size and the
+//! exit status. `core` decides and knows no file descriptor; `run` is a poll(2) loop around it: no runtime, no threads,
+//! so that an idle session costs next to nothing and a keystroke meets no queue.
+
+mod core;
+/// Starting keepers.
+pub mod launch;
+/// Talking to keepers.
+pub mod link;
+mod passwd;
+mod pty;
+mod run;
+mod socket;
+
+pub use run::{KeeperError, run};

@@ -1,0 +1,433 @@
+//! The keeper's loop: poll(2) over the PTY, the program, the socket and its links.
+//!
+//! Order of a turn: input first (a person waits for it), then output onto the links, then the screen model, so that no
+//! echo waits for the emulator. A busy program is read at about 60 turns a second; a flood, and whatever follows input,
+//! at once.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal};
+
+use super::core::{Core, Effect, LinkId};
+use super::pty::{Pty, Read};
+use super::socket::{Link, Listener};
+use crate::fleet::{Refusal, SessionSpec};
+use crate::wire::{self, v1};
+
+/// Turns a second in which a busy program is read.
+const PACE: Duration = Duration::from_micros(16_667);
+/// Reads that go at once before the pace applies; refilled by time and by input.
+const BURST: u32 = 4;
+/// A read of so many bytes is a flood, and waiting would only slow the program.
+const FLOOD_BYTES: usize = 16 * 1024;
+/// A terminal that every program has let go of is looked at again after this long.
+const REOPEN: Duration = Duration::from_secs(1);
+/// How long hung-up programs may take before they are killed.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Why a keeper could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum KeeperError {
+    /// The socket's path cannot be bound.
+    #[error("cannot listen at {path}: {err}; is the directory writable and the path short enough (107 bytes)?")]
+    Bind {
+        /// The path.
+        path: String,
+        /// What the system said.
+        err: io::Error,
+    },
+    /// The session's program could not be started.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The system refused something else.
+    #[error("the keeper cannot go on: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Runs a session to its end; `ready` is called once, when the program runs and the socket listens.
+pub fn run(spec: &SessionSpec, socket: &Path, ready: impl FnOnce(v1::SessionInfo)) -> Result<(), KeeperError> {
+    let listener =
+        Listener::bind(socket).map_err(|err| KeeperError::Bind { path: socket.display().to_string(), err })?;
+    let pty = Pty::spawn(spec)?;
+    let guardian = spec
+        .until_pid
+        .and_then(|pid| Pid::from_raw(pid as i32))
+        .and_then(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok());
+    let mut keeper = Keeper {
+        core: Core::new(spec, now_ms()),
+        spec: spec.clone(),
+        is_guarded: spec.until_pid.is_some(),
+        guardian,
+        pid: pty.pid(),
+        pty: Some(pty),
+        listener,
+        links: HashMap::new(),
+        next_link: 0,
+        gate: Gate::new(),
+        kill_at: None,
+    };
+    ready(keeper.info());
+    keeper.run()
+}
+
+/// Milliseconds since the epoch.
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+struct Keeper {
+    core: Core,
+    spec: SessionSpec,
+    pty: Option<Pty>,
+    pid: u32,
+    listener: Listener,
+    links: HashMap<LinkId, Link>,
+    next_link: LinkId,
+    gate: Gate,
+    guardian: Option<OwnedFd>,
+    is_guarded: bool,
+    kill_at: Option<Instant>,
+}
+
+/// What poll found, by owner.
+#[derive(Default)]
+struct Readiness {
+    pty_in: bool,
+    pty_out: bool,
+    program_ended: bool,
+    peer_waits: bool,
+    guardian_gone: bool,
+    links_in: Vec<LinkId>,
+    links_out: Vec<LinkId>,
+}
+
+impl Keeper {
+    fn run(&mut self) -> Result<(), KeeperError> {
+        if self.is_guarded && self.guardian.is_none() {
+            // The process this session was bound to is gone already.
+            self.hang_up();
+        }
+        while !self.core.is_over() {
+            let ready = self.wait()?;
+            self.turn(ready);
+        }
+        self.flush();
+        Ok(())
+    }
+
+    fn turn(&mut self, ready: Readiness) {
+        let now = now_ms();
+        for id in ready.links_in {
+            self.read_link(id, now);
+        }
+        if ready.pty_out || self.core.pending_input().is_some() {
+            self.write_pty();
+        }
+        self.perform();
+        if ready.pty_in && self.gate.is_open() {
+            self.read_pty(now);
+        }
+        if ready.program_ended {
+            self.program_ended(now);
+        }
+        if ready.peer_waits {
+            while let Some(stream) = self.listener.accept(self.links.len()) {
+                self.next_link += 1;
+                self.links.insert(self.next_link, Link::new(self.next_link, stream));
+            }
+        }
+        if ready.guardian_gone {
+            self.guardian = None;
+            self.hang_up();
+        }
+        self.core.tick(now);
+        self.perform();
+        for id in ready.links_out {
+            if let Some(link) = self.links.get_mut(&id) {
+                link.flush();
+            }
+        }
+        self.flush();
+        self.core.settle(now);
+        if self.core.pending_input().is_some() {
+            self.write_pty();
+        }
+        self.perform();
+        self.flush();
+        self.bury_links(now);
+        if self.kill_at.is_some_and(|at| at <= Instant::now()) {
+            self.kill_at = None;
+            if let Some(pty) = &self.pty {
+                pty.signal_leader(Signal::KILL);
+            }
+        }
+    }
+
+    fn wait(&mut self) -> io::Result<Readiness> {
+        let gate_wait = if self.pty.is_some() { self.gate.wait() } else { None };
+        let due = self.core.deadline().map(|at| Duration::from_millis(at.saturating_sub(now_ms())));
+        let kill = self.kill_at.map(|at| at.saturating_duration_since(Instant::now()));
+        let timeout = [gate_wait, due, kill].into_iter().flatten().min();
+        let timeout =
+            timeout.map(|wait| Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: wait.subsec_nanos().into() });
+        let order: Vec<LinkId> = self.links.keys().copied().collect();
+        let mut fds = Vec::with_capacity(4 + order.len());
+        let listener = self.listener.as_fd();
+        fds.push(PollFd::from_borrowed_fd(listener, PollFlags::IN));
+        for id in &order {
+            let link = &self.links[id];
+            let mut flags = PollFlags::empty();
+            flags.set(PollFlags::IN, link.may_ask());
+            flags.set(PollFlags::OUT, link.has_backlog());
+            fds.push(PollFd::from_borrowed_fd(link.as_fd(), flags));
+        }
+        let program = fds.len();
+        if let Some(pty) = &self.pty {
+            let mut flags = PollFlags::empty();
+            flags.set(PollFlags::IN, gate_wait.is_none());
+            flags.set(PollFlags::OUT, self.core.pending_input().is_some() && self.gate.closed_at.is_none());
+            fds.push(PollFd::from_borrowed_fd(pty.pidfd(), PollFlags::IN));
+            // Without flags poll still reports a hang-up, and would spin on it.
+            if !flags.is_empty() {
+                fds.push(PollFd::from_borrowed_fd(pty.as_fd(), flags));
+            }
+        }
+        let pty_polled = self.pty.is_some() && fds.len() == program + 2;
+        let guardian = fds.len();
+        if let Some(fd) = &self.guardian {
+            fds.push(PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN));
+        }
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(err) => return Err(err.into()),
+        }
+        let came = |index: usize, flags: PollFlags| fds.get(index).is_some_and(|fd| fd.revents().intersects(flags));
+        let readable = PollFlags::IN | PollFlags::HUP | PollFlags::ERR;
+        let mut ready = Readiness { peer_waits: came(0, readable), ..Readiness::default() };
+        for (index, id) in order.iter().enumerate() {
+            if came(index + 1, readable) {
+                ready.links_in.push(*id);
+            }
+            if came(index + 1, PollFlags::OUT) {
+                ready.links_out.push(*id);
+            }
+        }
+        if self.pty.is_some() {
+            ready.program_ended = came(program, readable);
+            if pty_polled {
+                ready.pty_in = came(program + 1, readable);
+                ready.pty_out = came(program + 1, PollFlags::OUT);
+            }
+        }
+        ready.guardian_gone = self.guardian.is_some() && came(guardian, readable);
+        Ok(ready)
+    }
+
+    fn read_pty(&mut self, now: u64) {
+        let Some(pty) = &mut self.pty else { return };
+        match pty.read() {
+            Read::Output(data, _) => {
+                self.gate.spend(data.len());
+                self.core.output(data, now);
+            }
+            Read::Closed => self.gate.close(),
+        }
+    }
+
+    /// The program is gone: read what it left, tell everybody how it ended, let the terminal go.
+    fn program_ended(&mut self, now: u64) {
+        let Some(pty) = &mut self.pty else { return };
+        let Some((code, signal)) = pty.try_wait() else { return };
+        while let Read::Output(data, is_more) = pty.read() {
+            self.core.output(data, now);
+            if !is_more {
+                break;
+            }
+        }
+        self.pty = None;
+        self.kill_at = None;
+        self.core.exited(code, signal, now);
+    }
+
+    fn write_pty(&mut self) {
+        let Some(pty) = &self.pty else { return };
+        while let Some(data) = self.core.pending_input() {
+            match pty.write(data) {
+                Ok(0) => return,
+                Ok(count) => {
+                    self.core.input_written(count);
+                    self.gate.refill();
+                }
+                Err(err) => {
+                    tracing::debug!(%err, "the terminal takes no input");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn read_link(&mut self, id: LinkId, now: u64) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        for frame in link.read() {
+            let Some(link) = self.links.get_mut(&id) else { return };
+            if !link.is_open {
+                self.greet(id, frame);
+                continue;
+            }
+            match wire::up_from(frame) {
+                Ok((client, Some(up))) => self.core.frame(id, client, up, now),
+                Ok((_, None)) => {}
+                Err(err) => {
+                    tracing::warn!(link = id, %err, "closing the link");
+                    link.is_dead = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn greet(&mut self, id: LinkId, frame: v1::SessionUp) {
+        let info = self.info();
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.send(v1::keeper_down::Frame::Hello(wire::hello()));
+        match frame.frame {
+            Some(v1::session_up::Frame::Hello(hello)) if wire::check_hello(&hello).is_ok() => {
+                link.is_open = true;
+                link.send(v1::keeper_down::Frame::Info(info));
+                self.core.link_opened(id);
+            }
+            _ => {
+                tracing::warn!(link = id, "the peer did not open with a hello that is understood");
+                link.flush();
+                link.is_dead = true;
+            }
+        }
+    }
+
+    fn perform(&mut self) {
+        for effect in self.core.take_effects() {
+            match effect {
+                Effect::Send { link, client, down } => {
+                    if let Some(link) = self.links.get_mut(&link) {
+                        link.send(v1::keeper_down::Frame::Down(wire::down(client, down)));
+                    }
+                }
+                Effect::Resize(size) => {
+                    if let Some(pty) = &self.pty {
+                        pty.resize(size);
+                    }
+                }
+                Effect::Signal(number) => {
+                    self.gate.refill();
+                    if let Some(pty) = &self.pty {
+                        pty.signal(number);
+                    }
+                }
+                Effect::HangUp => self.hang_up_programs(),
+            }
+        }
+    }
+
+    fn hang_up(&mut self) {
+        let now = now_ms();
+        self.core.frame(0, None, crate::stream::Up::Close, now);
+        self.perform();
+    }
+
+    fn hang_up_programs(&mut self) {
+        if let Some(pty) = &self.pty {
+            pty.signal_leader(Signal::HUP);
+            pty.signal_leader(Signal::CONT);
+            self.kill_at = Some(Instant::now() + GRACE);
+        }
+    }
+
+    fn flush(&mut self) {
+        for link in self.links.values_mut() {
+            if link.has_backlog() {
+                link.flush();
+            }
+        }
+    }
+
+    fn bury_links(&mut self, now: u64) {
+        let dead: Vec<LinkId> = self.links.values().filter(|link| link.is_dead).map(|link| link.id).collect();
+        for id in dead {
+            self.links.remove(&id);
+            self.core.link_closed(id, now);
+        }
+        self.perform();
+    }
+
+    fn info(&self) -> v1::SessionInfo {
+        v1::SessionInfo {
+            spec: Some((&self.spec).into()),
+            pid: self.pid,
+            created_ms: self.core.created_ms(),
+            summary: Some((&self.core.summary()).into()),
+        }
+    }
+}
+
+/// When the PTY may be read: a bucket of immediate reads, refilled at [`PACE`] and by input.
+///
+/// The pace follows the system's clock, so that the keepers of a machine wake together and the agent, the relay and
+/// the wall meet their output in one turn.
+struct Gate {
+    tokens: u32,
+    /// The last tick of the system's clock that refilled the bucket.
+    tick: u128,
+    /// The terminal has no other side; looked at again at each [`REOPEN`].
+    closed_at: Option<Instant>,
+}
+
+impl Gate {
+    fn new() -> Gate {
+        Gate { tokens: BURST, tick: 0, closed_at: None }
+    }
+
+    fn is_open(&self) -> bool {
+        self.tokens > 0 && self.closed_at.is_none()
+    }
+
+    /// How long to wait before reading; `None` for not at all.
+    fn wait(&mut self) -> Option<Duration> {
+        if let Some(closed) = self.closed_at {
+            let wait = REOPEN.saturating_sub(closed.elapsed());
+            if !wait.is_zero() {
+                return Some(wait);
+            }
+            self.closed_at = None;
+        }
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let tick = since / PACE.as_nanos();
+        if tick != self.tick {
+            // A clock that was set back refills too: a read too many harms nobody.
+            let periods = tick.abs_diff(self.tick).min(BURST.into()) as u32;
+            self.tokens = (self.tokens + periods).min(BURST);
+            self.tick = tick;
+        }
+        let into = (since % PACE.as_nanos()) as u64;
+        (self.tokens == 0).then(|| PACE - Duration::from_nanos(into))
+    }
+
+    fn spend(&mut self, bytes: usize) {
+        if bytes < FLOOD_BYTES {
+            self.tokens = self.tokens.saturating_sub(1);
+        }
+    }
+
+    fn refill(&mut self) {
+        self.tokens = BURST;
+    }
+
+    /// The terminal has no other side any more: nothing to read until the program's end, or until somebody opens it.
+    fn close(&mut self) {
+        self.closed_at = Some(Instant::now());
+    }
+}
