@@ -9,8 +9,10 @@
 //! queue has a bound. The full list stands in `ARCHITECTURE.md`.
 
 pub mod client;
+pub mod config;
 pub mod fleet;
 pub mod keeper;
+pub mod runtime;
 pub mod stream;
 pub mod term;
 pub mod wire;

@@ -159,7 +159,12 @@ pub enum Down {
     /// Everybody attached.
     Presence(Vec<Viewer>),
     /// Input before this number is accepted.
-    InputAck(u64),
+    InputAck {
+        /// The next byte wanted.
+        next: u64,
+        /// There is room again: send everything from there once more.
+        is_resend: bool,
+    },
     /// The program ended.
     Exited(Exit),
     /// A frame was refused.

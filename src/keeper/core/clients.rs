@@ -21,6 +21,8 @@ pub(super) struct Client {
     pub(super) delivery: Delivery,
     pub(super) keyframe: KeyframeKind,
     pub(super) input: InputReceiver,
+    /// Some of its input found no room; it is told when there is.
+    pub(super) is_input_cut: bool,
     /// Next offset to send.
     pub(super) sent: u64,
     /// Resizes at exactly `sent` already delivered; lossless delivery only.
@@ -75,6 +77,7 @@ impl Clients {
             delivery: Delivery::Latest,
             keyframe: KeyframeKind::Replica,
             input: InputReceiver::default(),
+            is_input_cut: false,
             sent: 0,
             resizes_sent: 0,
             consumed: 0,

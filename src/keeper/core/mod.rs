@@ -247,19 +247,21 @@ impl Core {
     /// The PTY took so many bytes of the first pending piece.
     pub(super) fn input_written(&mut self, count: usize) {
         let Some(first) = self.input.front_mut() else { return };
-        let was_full = self.input_bytes >= INPUT_CAP;
         let count = count.min(first.len());
         let _ = first.split_to(count);
         self.input_bytes -= count;
         if first.is_empty() {
             self.input.pop_front();
         }
-        if was_full {
-            // Clients that were cut short send the rest again from here.
-            self.clients.for_each_attached(|id, client| {
-                let down = Down::InputAck(client.input.next());
+        if self.input_bytes > INPUT_CAP / 2 {
+            return;
+        }
+        // Clients that were cut short send the rest again from here.
+        for (id, client) in self.clients.attached_mut() {
+            if std::mem::take(&mut client.is_input_cut) {
+                let down = Down::InputAck { next: client.input.next(), is_resend: true };
                 self.effects.push(Effect::Send { link: client.link, client: Some(id), down });
-            });
+            }
         }
     }
 
@@ -289,12 +291,14 @@ impl Core {
         }
         let room = INPUT_CAP.saturating_sub(self.input_bytes);
         let Some(client) = self.clients.attached(id, link) else { return };
+        let end = offset + data.len() as u64;
         let taken = client.input.take(offset, data, room);
         let next = client.input.next();
+        client.is_input_cut |= next < end;
         if let Accepted::New(data) = taken {
             self.push_input(data);
         }
-        self.effects.push(Effect::Send { link, client: Some(id), down: Down::InputAck(next) });
+        self.effects.push(Effect::Send { link, client: Some(id), down: Down::InputAck { next, is_resend: false } });
     }
 
     fn push_input(&mut self, data: Bytes) {

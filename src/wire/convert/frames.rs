@@ -131,7 +131,7 @@ pub fn down(id: Option<ClientId>, down: Down) -> v1::SessionDown {
                 })
                 .collect(),
         }),
-        Down::InputAck(next) => D::InputAck(v1::InputAck { next }),
+        Down::InputAck { next, is_resend } => D::InputAck(v1::InputAck { next, resend: is_resend }),
         Down::Exited(exit) => D::Exited(exit.into()),
         Down::Refused { refusal: why, frame } => D::Refused(refusal(&why, &frame)),
         Down::Pong(token) => D::Pong(v1::Pong { token }),
@@ -165,7 +165,7 @@ pub fn down_from(down: v1::SessionDown) -> Option<Down> {
         },
         D::Resized(resized) => Down::Resized { offset: resized.offset, size: size_from(resized.size) },
         D::Presence(presence) => Down::Presence(viewers_from(presence)),
-        D::InputAck(ack) => Down::InputAck(ack.next),
+        D::InputAck(ack) => Down::InputAck { next: ack.next, is_resend: ack.resend },
         D::Exited(exited) => Down::Exited(exit(&exited)),
         D::Refused(refused) => Down::Refused { refusal: refusal_from(&refused), frame: refused.frame },
         D::Pong(pong) => Down::Pong(pong.token),

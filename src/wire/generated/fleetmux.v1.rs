@@ -261,6 +261,9 @@ pub struct InputAck {
     /// Every byte of this client before this one is accepted.
     #[prost(uint64, tag = "1")]
     pub next: u64,
+    /// There is room again: send everything from `next` on once more.
+    #[prost(bool, tag = "2")]
+    pub resend: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Exited {

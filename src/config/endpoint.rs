@@ -1,0 +1,65 @@
+//! How a relay is named: `unix:/path` or `host:port`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// Where a relay listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A unix socket on this machine.
+    Unix(PathBuf),
+    /// A TCP address, `host:port`.
+    Tcp(String),
+}
+
+/// A text that names no relay.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} names no relay; write unix:/path/to/socket or host:port")]
+pub struct EndpointError(String);
+
+impl FromStr for Endpoint {
+    type Err = EndpointError;
+
+    fn from_str(text: &str) -> Result<Endpoint, EndpointError> {
+        let error = || EndpointError(text.chars().take(200).collect());
+        if let Some(path) = text.strip_prefix("unix:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            return if path.starts_with('/') { Ok(Endpoint::Unix(path.into())) } else { Err(error()) };
+        }
+        if text.starts_with('/') {
+            return Ok(Endpoint::Unix(text.into()));
+        }
+        let address = text.strip_prefix("http://").or_else(|| text.strip_prefix("tcp://")).unwrap_or(text);
+        let (host, port) = address.trim_end_matches('/').rsplit_once(':').ok_or_else(error)?;
+        if host.is_empty() || port.parse::<u16>().is_err() || host.contains(['/', ' ', '@']) {
+            return Err(error());
+        }
+        Ok(Endpoint::Tcp(format!("{host}:{port}")))
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Endpoint::Unix(path) => write!(f, "unix:{}", path.display()),
+            Endpoint::Tcp(address) => f.write_str(address),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relays_are_named_by_socket_or_address() {
+        assert_eq!("unix:/run/x.sock".parse(), Ok(Endpoint::Unix("/run/x.sock".into())));
+        assert_eq!("/run/x.sock".parse(), Ok(Endpoint::Unix("/run/x.sock".into())));
+        assert_eq!("http://127.0.0.1:7000/".parse(), Ok(Endpoint::Tcp("127.0.0.1:7000".into())));
+        assert_eq!("[::1]:7000".parse(), Ok(Endpoint::Tcp("[::1]:7000".into())));
+        for bad in ["", "host", "unix:relative", "host:99999", ":80", "a b:80"] {
+            assert!(bad.parse::<Endpoint>().is_err(), "{bad:?}");
+        }
+    }
+}

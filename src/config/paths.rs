@@ -1,0 +1,57 @@
+//! Directories and sockets: one runtime directory for what lives, one state directory for what is remembered.
+
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use directories::ProjectDirs;
+
+fn project() -> Option<ProjectDirs> {
+    ProjectDirs::from("", "", "fleetmux")
+}
+
+/// Sockets and sessions: `$FLEETMUX_RUNTIME_DIR`, or `$XDG_RUNTIME_DIR/fleetmux`, or `/tmp/fleetmux-UID`.
+pub fn runtime_dir() -> PathBuf {
+    if let Some(dir) = std::env::var_os("FLEETMUX_RUNTIME_DIR").filter(|dir| !dir.is_empty()) {
+        return dir.into();
+    }
+    let standard = project().and_then(|dirs| dirs.runtime_dir().map(Path::to_path_buf));
+    standard.unwrap_or_else(|| format!("/tmp/fleetmux-{}", rustix::process::getuid().as_raw()).into())
+}
+
+/// Identity and records: `$FLEETMUX_STATE_DIR`, or the user's state directory.
+pub fn state_dir() -> PathBuf {
+    if let Some(dir) = std::env::var_os("FLEETMUX_STATE_DIR").filter(|dir| !dir.is_empty()) {
+        return dir.into();
+    }
+    let standard = project().map(|dirs| dirs.state_dir().unwrap_or(dirs.data_dir()).to_path_buf());
+    standard.unwrap_or_else(|| runtime_dir().join("state"))
+}
+
+/// Themes and settings of the user.
+pub fn config_dir() -> Option<PathBuf> {
+    project().map(|dirs| dirs.config_dir().to_path_buf())
+}
+
+/// The relay's socket of a user's own background server.
+pub fn relay_socket(runtime: &Path) -> PathBuf {
+    runtime.join("relay.sock")
+}
+
+/// Keeper sockets of an agent.
+pub fn sessions_dir(agent_dir: &Path) -> PathBuf {
+    agent_dir.join("s")
+}
+
+/// Makes a directory for its owner only, and refuses one that others could have planted.
+pub fn make_private_dir(dir: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let meta = std::fs::symlink_metadata(dir)?;
+    let own = rustix::process::getuid().as_raw();
+    let is_private = meta.is_dir() && meta.uid() == own && meta.mode() & 0o022 == 0;
+    if is_private {
+        return Ok(());
+    }
+    let message = format!("{} is not a directory of yours alone; remove it or choose another", dir.display());
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
+}

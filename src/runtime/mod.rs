@@ -1,0 +1,22 @@
+//! What every process needs around its role: a runtime, a log, an end.
+
+mod shutdown;
+mod telemetry;
+
+pub use shutdown::ended_by_signal;
+pub use telemetry::{LogTo, init_log};
+
+use std::future::Future;
+use std::io;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Runs a role on a current-thread runtime: a keystroke crosses no thread.
+pub fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(future))
+}
+
+/// Milliseconds since the epoch.
+pub fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
