@@ -9,6 +9,7 @@
 //! queue has a bound. The full list stands in `ARCHITECTURE.md`.
 
 pub mod agent;
+pub mod cli;
 pub mod client;
 pub mod config;
 pub mod fleet;
