@@ -1,0 +1,1 @@
+//! W1: a program looks the same in a pane as in a plain terminal of that size.
