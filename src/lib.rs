@@ -15,4 +15,5 @@ pub mod keeper;
 pub mod runtime;
 pub mod stream;
 pub mod term;
+pub mod tui;
 pub mod wire;
