@@ -8,10 +8,13 @@
 //! numbered per client and accepted exactly once, a role is enforced where the PTY is, and every
 //! queue has a bound. The full list stands in `ARCHITECTURE.md`.
 
+pub mod agent;
+pub mod cli;
 pub mod client;
 pub mod config;
 pub mod fleet;
 pub mod keeper;
+pub mod relay;
 pub mod runtime;
 pub mod stream;
 pub mod term;

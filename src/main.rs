@@ -1,3 +1,7 @@
-//! The `fleetmux` binary.
+//! The `fleetmux` binary: parse, dispatch, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fleetmux::cli::main()
+}

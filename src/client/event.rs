@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::fleet::{Exit, Refusal, Role, Size, Viewer};
+use crate::fleet::{Exit, Machine, MachineId, Refusal, Role, Session, SessionId, Size, Viewer};
 
 /// Something happened on an attachment; in the order of the session's stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,4 +56,48 @@ pub enum AttachEvent {
     Latency(u32),
     /// The session is gone or cannot be attached to; nothing follows.
     Closed(Option<Refusal>),
+}
+
+/// The connection to the relay as a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConnectionState {
+    /// Not there; being tried.
+    Connecting {
+        /// Attempts since it was last there.
+        attempt: u32,
+        /// What the last attempt met.
+        error: Option<String>,
+    },
+    /// There.
+    Connected {
+        /// The relay.
+        server: String,
+        /// Round trip to the relay in microseconds, once measured.
+        latency_us: Option<u32>,
+    },
+}
+
+/// The fleet changed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FleetEvent {
+    /// Everything, anew: on the first connection and after every cut.
+    Snapshot {
+        /// All machines.
+        machines: Vec<Machine>,
+        /// All sessions.
+        sessions: Vec<Session>,
+    },
+    /// A machine came or changed.
+    Machine(Machine),
+    /// A machine is forgotten.
+    MachineRemoved(MachineId),
+    /// A session came or changed.
+    Session(Session),
+    /// A session is over.
+    SessionRemoved {
+        /// Where it was.
+        machine: MachineId,
+        /// Which.
+        session: SessionId,
+    },
 }

@@ -1,5 +1,20 @@
 //! The SDK core: one connection to a relay, the fleet as it changes, attachments that survive cuts.
+//!
+//! Reconnecting lives in `connection` and nowhere else. An attachment is a value: its offsets, its unacknowledged input
+//! and its role outlive every stream, so that after a cut it continues at the exact byte.
 
+mod attachment;
+mod connection;
+mod core;
+mod error;
 mod event;
+mod fleet;
+mod inbox;
+mod options;
 
-pub use event::AttachEvent;
+pub use connection::{AttachHandle, Attachment, Client};
+pub use error::Error;
+pub use event::{AttachEvent, ConnectionState, FleetEvent};
+pub use fleet::FleetWatch;
+pub use inbox::Inbox;
+pub use options::{AttachOptions, Options};

@@ -1,12 +1,14 @@
 //! The nouns of a fleet: plain values without I/O, shared by every other module.
 
 mod access;
+mod endpoint;
 mod id;
 mod machine;
 mod session;
 mod size;
 
 pub use access::{Code, Principal, Refusal, Role};
+pub use endpoint::{Endpoint, EndpointError};
 pub use id::{ClientId, IdError, MachineId, SessionId};
 pub use machine::{Labels, Load, Machine, MachineFacts};
 pub use session::{Exit, Session, SessionSpec, Summary, Viewer};

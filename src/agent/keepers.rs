@@ -1,0 +1,106 @@
+//! Links to keepers: one task reads a keeper and hands its output straight on, one writes to it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::hub::Event;
+use super::link::DataTx;
+use crate::fleet::SessionId;
+use crate::keeper::launch::SOCKET_EXTENSION;
+use crate::keeper::link::{LinkReader, LinkWriter, connect};
+use crate::wire::v1;
+
+/// Frames waiting for one keeper; one that takes none is linked anew.
+const KEEPER_CAP: usize = 4096;
+/// How long a keeper may take to answer the hello: it may be busy, but not dead.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A linked keeper.
+pub(super) struct KeeperLink {
+    pub(super) info: v1::SessionInfo,
+    pub(super) frames_tx: mpsc::Sender<v1::SessionUp>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Drop for KeeperLink {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// Where a session's keeper listens.
+pub(super) fn socket_of(dir: &Path, id: SessionId) -> PathBuf {
+    // Without hyphens: the path of a socket may have 107 bytes only.
+    dir.join(format!("{}.{SOCKET_EXTENSION}", id.to_string().replace('-', "")))
+}
+
+/// Sessions whose sockets lie in the directory.
+pub(super) fn found(dir: &Path) -> Vec<SessionId> {
+    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+    let id = |path: PathBuf| {
+        let is_socket = path.extension().is_some_and(|extension| extension == SOCKET_EXTENSION);
+        path.file_stem().filter(|_| is_socket)?.to_str()?.parse().ok()
+    };
+    entries.flatten().filter_map(|entry| id(entry.path())).collect()
+}
+
+/// Links to a keeper; a socket nobody listens on is removed. `epoch` marks the events of this link.
+pub(super) async fn link(
+    dir: &Path,
+    id: SessionId,
+    epoch: u64,
+    data: DataTx,
+    events_tx: mpsc::Sender<Event>,
+) -> Option<KeeperLink> {
+    let socket = socket_of(dir, id);
+    let (info, reader, writer) = match tokio::time::timeout(HELLO_TIMEOUT, connect(&socket)).await {
+        Ok(Ok(linked)) => linked,
+        Ok(Err(err)) => {
+            tracing::info!(session = %id, %err, "no keeper answers; its socket is removed");
+            let _ = std::fs::remove_file(&socket);
+            return None;
+        }
+        Err(_) => {
+            tracing::warn!(session = %id, "the keeper does not answer");
+            return None;
+        }
+    };
+    let (frames_tx, frames_rx) = mpsc::channel(KEEPER_CAP);
+    let tasks = [tokio::spawn(read(id, epoch, reader, data, events_tx)), tokio::spawn(write(writer, frames_rx))];
+    Some(KeeperLink { info, frames_tx, tasks })
+}
+
+async fn read(id: SessionId, epoch: u64, mut reader: LinkReader, data: DataTx, events_tx: mpsc::Sender<Event>) {
+    let session = bytes::Bytes::copy_from_slice(id.as_bytes());
+    loop {
+        let down = match reader.next().await {
+            Ok(down) => down,
+            Err(err) => {
+                tracing::info!(session = %id, %err, "the keeper's link ends");
+                let _ = events_tx.send(Event::KeeperGone { id, epoch }).await;
+                return;
+            }
+        };
+        if let Some(v1::session_down::Frame::Summary(summary)) = &down.frame {
+            let _ = events_tx.send(Event::Summary { id, summary: summary.clone() }).await;
+        }
+        data.send(v1::RoutedDown { session: session.clone(), down: Some(down) }).await;
+    }
+}
+
+async fn write(mut writer: LinkWriter, mut frames_rx: mpsc::Receiver<v1::SessionUp>) {
+    while let Some(frame) = frames_rx.recv().await {
+        writer.push(&frame);
+        while let Ok(frame) = frames_rx.try_recv() {
+            writer.push(&frame);
+        }
+        if writer.flush().await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! One agent per directory: a locked file that names the process.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+/// Held for the agent's life; the kernel lets it go with the process.
+pub struct AgentLock {
+    _file: File,
+}
+
+/// The directory is taken, or unusable.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// By a living agent.
+    #[error("an agent already runs for {dir} (process {pid}); stop it with `fleetmux agent stop`")]
+    Running {
+        /// The directory.
+        dir: PathBuf,
+        /// Its process id.
+        pid: u32,
+    },
+    /// By the system.
+    #[error("cannot lock {path}: {err}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        err: io::Error,
+    },
+}
+
+fn path(dir: &Path) -> PathBuf {
+    dir.join("agent.lock")
+}
+
+impl AgentLock {
+    /// Takes the directory.
+    pub fn take(dir: &Path) -> Result<AgentLock, LockError> {
+        let path = path(dir);
+        let failed = |err: io::Error| LockError::Io { path: path.clone(), err };
+        let options = || OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let mut file = options().map_err(failed)?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Err(LockError::Running { dir: dir.into(), pid: pid_in(&mut file).unwrap_or(0) });
+        }
+        file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
+        Ok(AgentLock { _file: file })
+    }
+}
+
+/// Process id of the agent that runs for a directory, if one does.
+pub fn lock_holder(dir: &Path) -> Option<u32> {
+    let mut file = File::open(path(dir)).ok()?;
+    if flock(&file, FlockOperation::NonBlockingLockShared).is_ok() {
+        return None;
+    }
+    pid_in(&mut file)
+}
+
+fn pid_in(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}

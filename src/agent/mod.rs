@@ -1,0 +1,67 @@
+//! The agent: finds living keepers, starts new ones, and carries frames between them and the relay.
+//!
+//! It never parses terminal output. Everything it knows can be had again from the keepers' sockets, so losing it loses
+//! nothing. One task owns the table of sessions; each keeper has a task that reads it.
+
+mod facts;
+mod hub;
+mod keepers;
+mod link;
+mod lock;
+
+pub use facts::local_labels;
+pub use lock::{AgentLock, LockError, lock_holder};
+
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+
+use crate::config::paths;
+use crate::fleet::{Endpoint, Labels};
+
+/// What an agent needs to know.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Display name; empty for the host name.
+    pub name: String,
+    /// Labels of the machine.
+    pub labels: Labels,
+    /// Its own directory: lock and keeper sockets.
+    pub dir: PathBuf,
+    /// Where the machine's identity is kept.
+    pub state_dir: PathBuf,
+    /// The relay to dial.
+    pub relay: Endpoint,
+}
+
+/// Why an agent cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// Another one runs here.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A directory or file.
+    #[error("the agent cannot use {path}: {err}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        err: io::Error,
+    },
+}
+
+/// Runs an agent until `end` completes; sessions live on.
+pub async fn run(options: Options, end: impl Future<Output = ()>) -> Result<(), AgentError> {
+    let sessions = paths::sessions_dir(&options.dir);
+    for dir in [&options.dir, &sessions, &options.state_dir] {
+        paths::make_private_dir(dir).map_err(|err| AgentError::Io { path: dir.clone(), err })?;
+    }
+    let _lock = AgentLock::take(&options.dir)?;
+    let facts = facts::facts(&options).map_err(|err| AgentError::Io { path: options.state_dir.clone(), err })?;
+    tracing::info!(machine = %facts.id, name = facts.name, relay = %options.relay, "agent starts");
+    tokio::select! {
+        () = hub::run(facts, options.relay, sessions) => {}
+        () = end => tracing::info!("agent ends; sessions live on"),
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! Processes in the background: this machine's own server, and agents.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use color_eyre::eyre::{Context, Result, bail};
+
+use crate::client::{Client, Options};
+use crate::config::paths;
+use crate::fleet::Endpoint;
+
+/// What a background process prints once it serves.
+const READY: &str = "ready";
+/// How long a named relay may take to answer before a command gives up.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection to the named relay, or to this machine's own one, which is started if need be.
+pub(super) async fn client(relay: Option<Endpoint>) -> Result<Client> {
+    let endpoint = match relay {
+        Some(endpoint) => endpoint,
+        None => local_relay().await?,
+    };
+    let client = Client::connect(endpoint, Options::default());
+    client.connected(CONNECT_TIMEOUT).await?;
+    Ok(client)
+}
+
+/// This machine's own relay; starts it, and an agent beside it, if it does not run.
+pub(super) async fn local_relay() -> Result<Endpoint> {
+    let dir = paths::runtime_dir();
+    let socket = paths::relay_socket(&dir);
+    if tokio::net::UnixStream::connect(&socket).await.is_err() {
+        paths::make_private_dir(&dir)?;
+        let log = dir.join("server.log");
+        start_detached(&["server", "--dir", &dir.to_string_lossy()], &log).context("cannot start the local server")?;
+    }
+    Ok(Endpoint::Unix(socket))
+}
+
+/// Starts this program again, detached, and waits until it is ready; its errors go to `log`.
+pub(super) fn start_detached(args: &[&str], log: &Path) -> Result<()> {
+    let file = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(file)
+        .spawn()?;
+    let mut line = String::new();
+    if let Some(stdout) = child.stdout.take() {
+        BufReader::new(stdout).read_line(&mut line)?;
+    }
+    if line.trim() != READY {
+        let status = child.wait()?;
+        let said = std::fs::read_to_string(log).unwrap_or_default();
+        bail!("it ended at once ({status}): {}", said.lines().last().unwrap_or("no word in its log"));
+    }
+    Ok(())
+}
+
+/// In the background process: leaves the terminal behind and tells who waits.
+pub(super) fn detach_and_tell() -> Result<()> {
+    let _ = rustix::process::setsid();
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "{READY}")?;
+    stdout.flush()?;
+    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stdin(&null)?;
+    Ok(())
+}

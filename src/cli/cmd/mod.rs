@@ -1,0 +1,13 @@
+//! One file per command.
+
+pub(super) mod agent;
+pub(super) mod bench;
+pub(super) mod connect;
+pub(super) mod demo;
+pub(super) mod demo_app;
+pub(super) mod keeper;
+pub(super) mod machines;
+pub(super) mod relay;
+pub(super) mod server;
+pub(super) mod session;
+pub(super) mod wall;

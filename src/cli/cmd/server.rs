@@ -1,0 +1,37 @@
+//! `fleetmux server`: relay and agent of a user's own machine in one background process.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use color_eyre::eyre::{Result, eyre};
+
+use crate::agent;
+use crate::cli::background;
+use crate::config::paths;
+use crate::fleet::{Endpoint, Labels};
+use crate::relay;
+use crate::runtime::{self, LogTo};
+
+pub(in crate::cli) async fn run(dir: PathBuf) -> Result<ExitCode> {
+    runtime::init_log(LogTo::Stderr, "info")?;
+    let state = paths::state_dir();
+    paths::make_private_dir(&state)?;
+    let listen = Endpoint::Unix(paths::relay_socket(&dir));
+    let relay_options = relay::Options { listen: listen.clone(), store: Some(state.join("relay.redb")) };
+    let agent_options = agent::Options {
+        name: String::new(),
+        labels: Labels::new(),
+        dir: dir.join("agent"),
+        state_dir: state,
+        relay: listen,
+    };
+    let mut ready_outcome = Ok(());
+    let serve = relay::serve(relay_options, |_| ready_outcome = background::detach_and_tell(), std::future::pending());
+    tokio::select! {
+        served = serve => served?,
+        ran = agent::run(agent_options, std::future::pending()) => ran?,
+        () = runtime::ended_by_signal() => {}
+    }
+    ready_outcome.map_err(|err| eyre!("cannot detach: {err}"))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,59 @@
+//! The command line: one file per command, and what they share.
+
+mod args;
+mod background;
+mod cmd;
+mod lookup;
+mod output;
+mod raw;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use color_eyre::eyre::Result;
+
+use crate::runtime;
+use args::{Args, Command};
+
+/// Exit code of our own failures, as ssh has it: a remote program's codes stay below.
+const FAILED: u8 = 255;
+
+/// Parses, dispatches, and tells what went wrong.
+pub fn main() -> ExitCode {
+    // Without this a closed pipe (`| head`) would be a panic instead of an end.
+    let args = Args::parse();
+    match dispatch(args) {
+        Ok(code) => code,
+        Err(err) => {
+            eprintln!("fleetmux: {err:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn dispatch(args: Args) -> Result<ExitCode> {
+    if let Some(Command::Keeper { socket }) = &args.command {
+        return cmd::keeper::run(socket);
+    }
+    if let Some(Command::DemoApp { app }) = &args.command {
+        return cmd::demo_app::run(*app);
+    }
+    runtime::block_on(run(args))?
+}
+
+async fn run(args: Args) -> Result<ExitCode> {
+    let relay = args.relay;
+    match args.command {
+        None => cmd::wall::run(relay, &args.wall).await,
+        Some(Command::Relay(options)) => cmd::relay::run(options).await,
+        Some(Command::Agent(command)) => cmd::agent::run(relay, command).await,
+        Some(Command::Machines(options)) => cmd::machines::run(relay, &options).await,
+        Some(Command::Session(command)) => cmd::session::run(relay, command).await,
+        Some(Command::Connect(options)) => cmd::connect::run(relay, options).await,
+        Some(Command::Demo(options)) => cmd::demo::run(options).await,
+        Some(Command::Bench(command)) => cmd::bench::run(relay, command).await,
+        Some(Command::Server { dir }) => cmd::server::run(dir).await,
+        // Handled before the runtime starts.
+        Some(Command::Keeper { .. } | Command::DemoApp { .. }) => Ok(ExitCode::SUCCESS),
+    }
+}

@@ -1,0 +1,87 @@
+//! The person's terminal as an output that never blocks the program.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+
+use bytes::{Buf, BytesMut};
+use rustix::io::Errno;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Bytes waiting for the terminal before no more events are taken: the keeper then sends keyframes instead.
+const BACKLOG_CAP: usize = 64 * 1024;
+
+/// Output to the terminal, through a description of its own: its non-blocking mode is nobody else's.
+pub(super) struct Output {
+    tty: AsyncFd<File>,
+    backlog: BytesMut,
+}
+
+impl Output {
+    pub(super) fn open() -> io::Result<Output> {
+        let file = OpenOptions::new()
+            .write(true)
+            .custom_flags((rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY).bits() as i32)
+            .open("/proc/self/fd/1")?;
+        Ok(Output { tty: AsyncFd::register_with_interest(file, Interest::WRITABLE)?, backlog: BytesMut::new() })
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.backlog.len() < BACKLOG_CAP
+    }
+
+    pub(super) fn has_backlog(&self) -> bool {
+        !self.backlog.is_empty()
+    }
+
+    pub(super) fn push(&mut self, data: &[u8]) {
+        self.backlog.extend_from_slice(data);
+    }
+
+    /// A line of ours on the bottom row, which leaves the program's cursor where it is.
+    pub(super) fn notice(&mut self, text: &str) {
+        let text: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
+        self.push(format!("\x1b7\x1b[999;1H\x1b[7m fleetmux: {text} \x1b[m\x1b[K\x1b8").as_bytes());
+    }
+
+    /// Writes what the terminal takes now.
+    pub(super) fn flush(&mut self) {
+        while !self.backlog.is_empty() {
+            match rustix::io::write(self.tty.get_ref(), &self.backlog) {
+                Ok(count) => self.backlog.advance(count),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return,
+                // The terminal is gone; reading it says so too.
+                Err(_) => self.backlog.clear(),
+            }
+        }
+    }
+
+    /// Waits until the terminal takes more. Cancel-safe.
+    pub(super) async fn writable(&self) {
+        if let Ok(mut ready) = self.tty.writable().await {
+            ready.clear_ready();
+        }
+    }
+
+    /// Writes everything.
+    pub(super) async fn drain(&mut self) {
+        self.flush();
+        while self.has_backlog() {
+            self.writable().await;
+            self.flush();
+        }
+    }
+}
+
+/// Writes to the terminal as it is, at the very end.
+pub(super) fn write_through(mut data: &[u8]) {
+    while !data.is_empty() {
+        match rustix::io::write(rustix::stdio::stdout(), data) {
+            Ok(count) => data = &data[count..],
+            Err(Errno::INTR) => {}
+            Err(_) => return,
+        }
+    }
+}

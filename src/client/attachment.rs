@@ -1,0 +1,270 @@
+//! One attachment as a pure machine: frames in, events and frames out.
+//!
+//! Invariants: events carry every byte once and in order, or say how many were skipped; input is sent again until the
+//! keeper has it; the role wished for is asked for again after every cut.
+
+use bytes::{Buf, Bytes};
+
+use super::{AttachEvent, AttachOptions};
+use crate::fleet::{ClientId, Code, Refusal, Role, SessionId, Size};
+use crate::stream::{Attach, Down, InputSender, Up};
+
+/// Processed bytes are told to the keeper in steps of this size: below its smallest burst.
+const CONSUMED_STEP: u64 = 8 * 1024;
+
+/// What a handled frame leads to.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) events: Vec<AttachEvent>,
+    pub(super) up: Vec<Up>,
+    /// The channel must be opened anew.
+    pub(super) needs_open: bool,
+    /// Nothing follows.
+    pub(super) is_over: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Opened or waiting to be; frames of an earlier opening are passed over.
+    Opening,
+    /// The keeper took us in.
+    Live,
+    /// The way is cut.
+    Cut,
+    Over,
+}
+
+/// An attachment's state.
+#[derive(Debug)]
+pub(super) struct AttachmentState {
+    pub(super) session: SessionId,
+    pub(super) client: ClientId,
+    options: AttachOptions,
+    phase: Phase,
+    /// Next output offset; `None` before anything came.
+    next: Option<u64>,
+    input: InputSender,
+    consumed: u64,
+    consumed_told: u64,
+    is_behind: bool,
+    exit_offset: Option<u64>,
+}
+
+impl AttachmentState {
+    pub(super) fn new(session: SessionId, options: AttachOptions) -> AttachmentState {
+        AttachmentState {
+            session,
+            client: options.client.unwrap_or_else(ClientId::random),
+            next: options.from_offset,
+            consumed: options.from_offset.unwrap_or(0),
+            consumed_told: options.from_offset.unwrap_or(0),
+            options,
+            phase: Phase::Opening,
+            input: InputSender::default(),
+            is_behind: false,
+            exit_offset: None,
+        }
+    }
+
+    /// What to open the channel with, now.
+    pub(super) fn attach(&mut self) -> Attach {
+        self.phase = Phase::Opening;
+        Attach {
+            role: self.options.role,
+            delivery: self.options.delivery,
+            from_offset: self.next,
+            keyframe: self.options.keyframe,
+            size: self.options.size,
+            // The relay fills in whom it authenticated.
+            principal: String::new(),
+            label: self.options.label.clone(),
+            window: self.options.window,
+            history_bytes: self.options.history_bytes,
+            pace_ms: self.options.pace_ms,
+        }
+    }
+
+    /// The stream to the relay is gone.
+    pub(super) fn disconnected(&mut self) -> Outcome {
+        if matches!(self.phase, Phase::Over | Phase::Cut) {
+            return Outcome::default();
+        }
+        self.phase = Phase::Cut;
+        let refusal = Refusal::new(Code::Unavailable, "the connection to the relay is lost; reconnecting");
+        Outcome { events: vec![AttachEvent::Lost(refusal)], ..Outcome::default() }
+    }
+
+    /// The way to the keeper is cut, or there is none.
+    pub(super) fn lost(&mut self, refusal: Refusal) -> Outcome {
+        if refusal.code == Code::Unavailable {
+            self.phase = Phase::Cut;
+            return Outcome { events: vec![AttachEvent::Lost(refusal)], ..Outcome::default() };
+        }
+        self.close(Some(refusal))
+    }
+
+    /// The way is open again.
+    pub(super) fn ready(&mut self) -> Outcome {
+        Outcome { needs_open: self.phase != Phase::Over, ..Outcome::default() }
+    }
+
+    /// A frame from the keeper.
+    pub(super) fn down(&mut self, down: Down) -> Outcome {
+        let mut outcome = Outcome::default();
+        if self.phase == Phase::Over {
+            return outcome;
+        }
+        if self.phase != Phase::Live && !matches!(down, Down::Attached { .. } | Down::Refused { .. }) {
+            return outcome;
+        }
+        let events = &mut outcome.events;
+        match down {
+            Down::Attached { role, offset, input_next, size, skipped, number } => {
+                let is_resumed = self.next == Some(offset) && skipped == 0;
+                self.phase = Phase::Live;
+                self.is_behind = false;
+                self.consumed = offset;
+                self.consumed_told = offset;
+                if is_resumed {
+                    self.next = Some(offset);
+                } else {
+                    // A keyframe follows and says where output continues.
+                    self.next = None;
+                }
+                if self.input.is_fresh() && input_next > 0 {
+                    self.input.adopt(input_next);
+                }
+                self.input.acknowledge(input_next);
+                outcome.up.extend(self.resend());
+                events.push(AttachEvent::Attached { role, offset, skipped, size, number, is_resumed });
+            }
+            Down::Output { offset, data } => match self.take(offset, data) {
+                Some((offset, data)) => events.push(AttachEvent::Output { offset, data }),
+                None => {
+                    if let Some(next) = self.next.filter(|next| offset > *next) {
+                        // Never a silent gap: whatever swallowed the bytes between, the keeper says what is there now.
+                        self.next = None;
+                        outcome.up.push(self.refresh_from(next, self.options.history_bytes));
+                    }
+                }
+            },
+            Down::Keyframe { offset, skipped, size, data, .. } => {
+                self.next = Some(offset);
+                self.consumed = offset;
+                self.consumed_told = offset;
+                self.is_behind = false;
+                events.push(AttachEvent::Keyframe { offset, skipped, size, data });
+            }
+            Down::Resized { size, .. } => events.push(AttachEvent::Resized(size)),
+            Down::Presence(viewers) => events.push(AttachEvent::Presence(viewers)),
+            Down::InputAck { next, is_resend } => {
+                self.input.acknowledge(next);
+                if is_resend {
+                    outcome.up.extend(self.resend());
+                }
+            }
+            Down::Exited(exit) => {
+                self.exit_offset = Some(exit.offset);
+                events.push(AttachEvent::Exited(exit));
+            }
+            Down::Refused { refusal, frame } => {
+                if frame == "attach" {
+                    return self.close(Some(refusal));
+                }
+                if frame == "input" {
+                    // It will not be taken later either: forget it, or it would be sent after every cut.
+                    self.input.adopt(self.input.next());
+                }
+                events.push(AttachEvent::Refused(refusal));
+            }
+            Down::RoleSet(role) => {
+                self.options.role = role;
+                events.push(AttachEvent::RoleChanged(role));
+            }
+            Down::Behind => self.is_behind = true,
+            Down::Detached(reason) => return self.close(Some(Refusal::new(Code::Unavailable, reason))),
+            Down::Pong(_) | Down::Summary(_) => {}
+        }
+        outcome
+    }
+
+    /// The program took everything before this offset from the inbox; whether the keeper should hear of it now.
+    pub(super) fn processed(&mut self, offset: u64, is_drained: bool) -> Option<Up> {
+        self.consumed = self.consumed.max(offset);
+        let is_step = self.consumed >= self.consumed_told + CONSUMED_STEP;
+        let is_end = is_drained && (self.is_behind || self.exit_offset.is_some_and(|exit| self.consumed >= exit));
+        if self.phase != Phase::Live || !(is_step || is_end) {
+            return None;
+        }
+        self.consumed_told = self.consumed;
+        Some(Up::Consumed(self.consumed))
+    }
+
+    /// Takes input in; what to send now, if the way is open.
+    pub(super) fn input(&mut self, data: Bytes) -> Result<Option<Up>, Refusal> {
+        if self.phase == Phase::Over {
+            return Err(Refusal::new(Code::NotFound, "the session has ended"));
+        }
+        let full = |err: crate::stream::InputSenderFull| Refusal::new(Code::Exhausted, err.to_string());
+        let offset = self.input.push(data.clone()).map_err(full)?;
+        Ok((self.phase == Phase::Live).then_some(Up::Input { offset, data }))
+    }
+
+    /// Wishes for another role.
+    pub(super) fn set_role(&mut self, role: Role) -> Option<Up> {
+        self.options.role = role;
+        (self.phase == Phase::Live).then_some(Up::SetRole(role))
+    }
+
+    /// This client's screen has another size.
+    pub(super) fn resize(&mut self, size: Size) -> Option<Up> {
+        self.options.size = size;
+        (self.phase == Phase::Live && self.options.role == Role::Driver).then_some(Up::Resize(size))
+    }
+
+    /// Another keyframe, with so much history.
+    pub(super) fn refresh(&mut self, history_bytes: u32) -> Option<Up> {
+        let next = self.next.filter(|_| self.phase == Phase::Live)?;
+        Some(self.refresh_from(next, history_bytes))
+    }
+
+    /// Whether frames may be sent.
+    pub(super) fn is_live(&self) -> bool {
+        self.phase == Phase::Live
+    }
+
+    /// Number of input bytes the keeper has or will get.
+    pub(super) fn input_offset(&self) -> u64 {
+        self.input.next()
+    }
+
+    /// Whether the keeper has all input.
+    pub(super) fn is_input_acked(&self) -> bool {
+        self.input.unacknowledged().next().is_none()
+    }
+
+    fn refresh_from(&self, next: u64, history_bytes: u32) -> Up {
+        Up::Refresh { from_offset: next, keyframe: self.options.keyframe, history_bytes }
+    }
+
+    fn resend(&self) -> Vec<Up> {
+        self.input.unacknowledged().map(|(offset, data)| Up::Input { offset, data }).collect()
+    }
+
+    /// The part of a piece that is next, if it is contiguous.
+    fn take(&mut self, offset: u64, mut data: Bytes) -> Option<(u64, Bytes)> {
+        let next = self.next?;
+        let end = offset + data.len() as u64;
+        if offset > next || end <= next {
+            return None;
+        }
+        data.advance((next - offset) as usize);
+        self.next = Some(end);
+        Some((next, data))
+    }
+
+    fn close(&mut self, refusal: Option<Refusal>) -> Outcome {
+        self.phase = Phase::Over;
+        Outcome { events: vec![AttachEvent::Closed(refusal)], is_over: true, ..Outcome::default() }
+    }
+}

@@ -1,0 +1,425 @@
+//! The connection: dialled, lost and dialled again here and only here.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
+use tonic::transport::Channel;
+
+use super::attachment::AttachmentState;
+use super::core::{Core, Frame};
+use super::fleet::event_from;
+use super::inbox::Reader;
+use super::{AttachEvent, AttachOptions, ConnectionState, Error, FleetEvent, FleetWatch, Inbox, Options};
+use crate::fleet::{ClientId, Endpoint, MachineId, Refusal, Role, Session, SessionId, SessionSpec, Size};
+use crate::stream::{Backoff, Down, Up};
+use crate::wire::{self, refusal_of, v1};
+
+/// Fleet changes waiting for one watcher.
+const WATCH_CAP: usize = 4096;
+/// How often the round trips are measured.
+const PING_EVERY: Duration = Duration::from_secs(3);
+/// Delay before the fleet is watched again after the relay cut a watcher off.
+const REWATCH: Duration = Duration::from_millis(200);
+
+struct Shared {
+    core: Mutex<Core>,
+    endpoint: Endpoint,
+    options: Options,
+    state_tx: watch::Sender<ConnectionState>,
+    channel_tx: watch::Sender<Option<Channel>>,
+    started: Instant,
+    retry: Notify,
+}
+
+/// A client of one relay; clones share the connection, and the last one to go ends it.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+    _task: Arc<Task>,
+}
+
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Client {
+    /// Starts connecting, and stays connected; must be called within a runtime.
+    pub fn connect(endpoint: Endpoint, options: Options) -> Client {
+        let shared = Arc::new(Shared {
+            core: Mutex::default(),
+            endpoint,
+            options,
+            state_tx: watch::Sender::new(ConnectionState::Connecting { attempt: 0, error: None }),
+            channel_tx: watch::Sender::new(None),
+            started: Instant::now(),
+            retry: Notify::new(),
+        });
+        let task = tokio::spawn(run(Arc::downgrade(&shared)));
+        Client { shared, _task: Arc::new(Task(task)) }
+    }
+
+    /// The connection's state, now and as it changes.
+    pub fn connection(&self) -> watch::Receiver<ConnectionState> {
+        self.shared.state_tx.subscribe()
+    }
+
+    /// Waits until connected; the error says why that took too long.
+    pub async fn connected(&self, timeout: Duration) -> Result<(), Error> {
+        let mut state = self.connection();
+        let is_connected = |state: &ConnectionState| matches!(state, ConnectionState::Connected { .. });
+        let outcome = tokio::time::timeout(timeout, state.wait_for(is_connected)).await.map(|state| state.is_ok());
+        match outcome {
+            Ok(true) => Ok(()),
+            _ => Err(match &*self.shared.state_tx.borrow() {
+                ConnectionState::Connecting { error: Some(error), .. } => Error::NoRelay(error.clone()),
+                _ => Error::NoRelay(format!("no relay answers at {}", self.shared.endpoint)),
+            }),
+        }
+    }
+
+    /// Tries to reconnect now instead of at the end of the current delay.
+    pub fn retry_now(&self) {
+        self.shared.retry.notify_one();
+    }
+
+    /// The fleet from now on.
+    pub fn watch_fleet(&self) -> FleetWatch {
+        let (events_tx, events_rx) = mpsc::channel(WATCH_CAP);
+        tokio::spawn(watch_fleet(self.shared.channel_tx.subscribe(), events_tx));
+        FleetWatch { events_rx }
+    }
+
+    /// The fleet once.
+    pub async fn fleet(&self) -> Result<(Vec<crate::fleet::Machine>, Vec<Session>), Error> {
+        let channel = self.channel().await?;
+        let call = async {
+            let request = v1::WatchRequest {};
+            let mut events = wire::client_service(channel).watch(request).await?.into_inner();
+            events.message().await
+        };
+        let event = self.in_time(call).await?;
+        match event.and_then(event_from) {
+            Some(FleetEvent::Snapshot { machines, sessions }) => Ok((machines, sessions)),
+            _ => Err(Error::Refused("the relay sent no snapshot of the fleet".into())),
+        }
+    }
+
+    /// Makes a session on a machine; repeated with the same id it makes one.
+    pub async fn create_session(&self, machine: MachineId, spec: SessionSpec) -> Result<Session, Error> {
+        let channel = self.channel().await?;
+        let request = v1::CreateSessionRequest {
+            machine: Bytes::copy_from_slice(machine.as_bytes()),
+            spec: Some((&spec).into()),
+        };
+        let call = async { wire::client_service(channel).create_session(request).await };
+        let session = self.in_time(call).await?.into_inner();
+        session.try_into().map_err(|err: crate::fleet::IdError| Error::Refused(err.to_string()))
+    }
+
+    /// Ends a session and its programs.
+    pub async fn destroy_session(&self, session: SessionId) -> Result<(), Error> {
+        let channel = self.channel().await?;
+        let request = v1::DestroySessionRequest { session: Bytes::copy_from_slice(session.as_bytes()) };
+        let call = async { wire::client_service(channel).destroy_session(request).await };
+        self.in_time(call).await.map(|_| ())
+    }
+
+    /// Attaches with an inbox of its own.
+    pub fn attach(&self, session: SessionId, options: AttachOptions) -> Attachment {
+        let inbox = Inbox::new();
+        let handle = self.attach_to(&inbox, 0, session, options);
+        Attachment { handle, inbox }
+    }
+
+    /// Attaches, with events going to a shared inbox under a tag.
+    pub fn attach_to(&self, inbox: &Inbox, tag: u64, session: SessionId, options: AttachOptions) -> AttachHandle {
+        let state = AttachmentState::new(session, options);
+        let client = state.client;
+        let weak = Arc::downgrade(&self.shared);
+        let reader = |channel: u32| -> Reader {
+            Arc::new(move |offset, is_drained| {
+                if let Some(shared) = weak.upgrade() {
+                    shared.core().act(channel, |state| state.processed(offset, is_drained));
+                }
+            })
+        };
+        let channel = self.shared.core().attach(state, inbox.clone(), tag, reader);
+        AttachHandle { shared: self.shared.clone(), channel, session, client }
+    }
+
+    async fn channel(&self) -> Result<Channel, Error> {
+        self.connected(self.shared.options.timeout).await?;
+        let channel = self.shared.channel_tx.borrow().clone();
+        channel.ok_or_else(|| Error::NoRelay("the connection to the relay was just lost".into()))
+    }
+
+    async fn in_time<T>(&self, call: impl Future<Output = Result<T, tonic::Status>>) -> Result<T, Error> {
+        match tokio::time::timeout(self.shared.options.timeout, call).await {
+            Ok(outcome) => outcome.map_err(|status| refusal_of(&status).into()),
+            Err(_) => {
+                let timeout = self.shared.options.timeout;
+                Err(Error::Timeout(format!(
+                    "no answer within {timeout:?}; is the machine online? see `fleetmux machines`"
+                )))
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Microseconds since a ping's token was made, at least 1.
+    fn since(&self, token: u64) -> u32 {
+        let elapsed = (self.started.elapsed().as_micros() as u64).saturating_sub(token);
+        elapsed.clamp(1, u32::MAX.into()) as u32
+    }
+}
+
+/// An attachment with its own events.
+pub struct Attachment {
+    handle: AttachHandle,
+    inbox: Inbox,
+}
+
+impl Attachment {
+    /// The next event; nothing follows [`AttachEvent::Closed`].
+    pub async fn recv(&mut self) -> AttachEvent {
+        self.inbox.recv().await.1
+    }
+
+    /// The next event, if one waits.
+    pub fn try_recv(&mut self) -> Option<AttachEvent> {
+        self.inbox.try_recv().map(|(_, event)| event)
+    }
+
+    /// What is sent goes through here.
+    pub fn handle(&self) -> &AttachHandle {
+        &self.handle
+    }
+}
+
+/// The sending end of an attachment; the session lives on when it is dropped or detached.
+pub struct AttachHandle {
+    shared: Arc<Shared>,
+    channel: u32,
+    session: SessionId,
+    client: ClientId,
+}
+
+impl AttachHandle {
+    /// The session.
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// This client's id: a program that knows it may continue the input.
+    pub fn client(&self) -> ClientId {
+        self.client
+    }
+
+    /// Types; kept and sent again until the keeper has it. Refused when a mebibyte waits already.
+    pub fn input(&self, data: Bytes) -> Result<(), Refusal> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        let mut core = self.shared.core();
+        let Some(state) = core.state(self.channel) else {
+            return Err(Refusal::new(crate::fleet::Code::NotFound, "the session has ended"));
+        };
+        if let Some(up) = state.input(data)? {
+            core.send(Frame::Up { channel: self.channel, up });
+        }
+        Ok(())
+    }
+
+    /// Number of the next input byte, counted since the client's birth.
+    pub fn input_offset(&self) -> u64 {
+        self.shared.core().state(self.channel).map_or(0, |state| state.input_offset())
+    }
+
+    /// Whether the keeper has acknowledged all input.
+    pub fn is_input_acked(&self) -> bool {
+        self.shared.core().state(self.channel).is_none_or(|state| state.is_input_acked())
+    }
+
+    /// This client's screen has another size.
+    pub fn resize(&self, size: Size) {
+        self.shared.core().act(self.channel, |state| state.resize(size));
+    }
+
+    /// Signals the foreground programs.
+    pub fn signal(&self, number: u32) {
+        self.shared.core().act(self.channel, |state| state.is_live().then_some(Up::Signal(number)));
+    }
+
+    /// Asks for another role, in place.
+    pub fn set_role(&self, role: Role) {
+        self.shared.core().act(self.channel, |state| state.set_role(role));
+    }
+
+    /// Asks for a keyframe with so much history.
+    pub fn refresh(&self, history_bytes: u32) {
+        self.shared.core().act(self.channel, |state| state.refresh(history_bytes));
+    }
+
+    /// Sends a frame as it is, whatever this client's role; the keeper judges. For tests of that judgement.
+    pub fn send_unchecked(&self, up: Up) {
+        self.shared.core().act(self.channel, |_| Some(up));
+    }
+
+    /// Lets the session go; it lives on.
+    pub fn detach(&self) {
+        self.shared.core().detach(self.channel);
+    }
+}
+
+impl Drop for AttachHandle {
+    fn drop(&mut self) {
+        self.detach();
+    }
+}
+
+async fn run(shared: Weak<Shared>) {
+    let seed = u64::from(std::process::id()) << 20 | 1;
+    let Some((delay, cap)) = shared.upgrade().map(|s| (s.options.retry_delay, s.options.retry_cap)) else { return };
+    let mut backoff = Backoff::new(delay, cap, seed);
+    while let Some(shared) = shared.upgrade() {
+        let outcome = attempt(&shared, &mut backoff).await;
+        shared.channel_tx.send_replace(None);
+        shared.core().disconnected();
+        let delay = backoff.next();
+        let state = ConnectionState::Connecting { attempt: backoff.attempt(), error: outcome.err() };
+        shared.state_tx.send_replace(state);
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = shared.retry.notified() => {}
+        }
+    }
+}
+
+async fn attempt(shared: &Arc<Shared>, backoff: &mut Backoff) -> Result<(), String> {
+    let channel = wire::dial(&shared.endpoint).await.map_err(|err| err.to_string())?;
+    let epoch = shared.core().epoch;
+    let upstream = Upstream { shared: Arc::downgrade(shared), epoch, is_greeted: false };
+    let message = |status: tonic::Status| status.message().to_string();
+    let mut frames = wire::client_service(channel.clone()).link(upstream).await.map_err(message)?.into_inner();
+    match frames.message().await.map_err(message)?.and_then(|frame| frame.frame) {
+        Some(v1::client_down::Frame::Hello(hello)) => wire::check_hello(&hello).map_err(|err| err.to_string())?,
+        _ => return Err("the relay did not open with a hello".into()),
+    }
+    backoff.reset();
+    shared.core().connected();
+    shared.channel_tx.send_replace(Some(channel));
+    let server = shared.endpoint.to_string();
+    shared.state_tx.send_replace(ConnectionState::Connected { server: server.clone(), latency_us: None });
+    let mut ping = tokio::time::interval(PING_EVERY);
+    loop {
+        tokio::select! {
+            frame = frames.message() => match frame.map_err(message)? {
+                Some(frame) => take(shared, frame, &server),
+                None => return Err("the relay closed the connection".into()),
+            },
+            _ = ping.tick() => {
+                let token = shared.started.elapsed().as_micros() as u64;
+                let mut core = shared.core();
+                core.send(Frame::Ping { token });
+                core.ping_all(token);
+            }
+        }
+    }
+}
+
+fn take(shared: &Shared, frame: v1::ClientDown, server: &str) {
+    use v1::client_down::Frame;
+    match frame.frame {
+        Some(Frame::Down(down)) => match wire::down_from(down) {
+            Some(Down::Pong(token)) => shared.core().measured(frame.channel, shared.since(token)),
+            Some(down) => shared.core().down(frame.channel, down),
+            None => {}
+        },
+        Some(Frame::Lost(lost)) => {
+            let refused = v1::Refused { code: lost.code, message: lost.message, frame: String::new() };
+            shared.core().lost(frame.channel, wire::refusal_from(&refused));
+        }
+        Some(Frame::Ready(_)) => shared.core().ready(frame.channel),
+        Some(Frame::Pong(pong)) => {
+            let latency_us = Some(shared.since(pong.token));
+            shared.state_tx.send_replace(ConnectionState::Connected { server: server.into(), latency_us });
+        }
+        Some(Frame::Hello(_)) | None => {}
+    }
+}
+
+async fn watch_fleet(mut channel_rx: watch::Receiver<Option<Channel>>, events_tx: mpsc::Sender<FleetEvent>) {
+    loop {
+        let channel = match channel_rx.wait_for(Option::is_some).await {
+            Ok(channel) => channel.clone(),
+            Err(_) => return,
+        };
+        let Some(channel) = channel else { continue };
+        if let Ok(events) = wire::client_service(channel).watch(v1::WatchRequest {}).await {
+            let mut events = events.into_inner();
+            while let Ok(Some(event)) = events.message().await {
+                let Some(event) = event_from(event) else { continue };
+                if events_tx.send(event).await.is_err() {
+                    return;
+                }
+            }
+        }
+        if events_tx.is_closed() {
+            return;
+        }
+        tokio::time::sleep(REWATCH).await;
+    }
+}
+
+/// Frames on their way to the relay, hello first.
+struct Upstream {
+    shared: Weak<Shared>,
+    epoch: u64,
+    is_greeted: bool,
+}
+
+impl Stream for Upstream {
+    type Item = v1::ClientUp;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<v1::ClientUp>> {
+        use v1::client_up::Frame as Wire;
+        if !self.is_greeted {
+            self.is_greeted = true;
+            return Poll::Ready(Some(v1::ClientUp { channel: 0, frame: Some(Wire::Hello(wire::hello())) }));
+        }
+        let Some(shared) = self.shared.upgrade() else { return Poll::Ready(None) };
+        let frame = match shared.core().next_frame(self.epoch, cx.waker()) {
+            Err(()) => return Poll::Ready(None),
+            Ok(None) => return Poll::Pending,
+            Ok(Some(frame)) => frame,
+        };
+        let (channel, frame) = match frame {
+            Frame::Open { channel, session, client, attach } => {
+                let open = v1::OpenChannel {
+                    session: Bytes::copy_from_slice(session.as_bytes()),
+                    client: Bytes::copy_from_slice(client.as_bytes()),
+                    attach: Some(attach.into()),
+                };
+                (channel, Wire::Open(open))
+            }
+            Frame::Up { channel, up } => (channel, Wire::Up(wire::up(None, up))),
+            Frame::Ping { token } => (0, Wire::Ping(v1::Ping { token })),
+        };
+        Poll::Ready(Some(v1::ClientUp { channel, frame: Some(frame) }))
+    }
+}

@@ -1,0 +1,172 @@
+//! All attachments of a client and the frames that wait for the stream, as one state.
+//!
+//! Handles and the stream share it behind a mutex that is held for moments only: a keystroke is encoded and queued by
+//! the caller itself and wakes the stream directly, without a task between.
+
+use std::collections::{HashMap, VecDeque};
+use std::task::Waker;
+
+use super::attachment::{AttachmentState, Outcome};
+use super::inbox::Reader;
+use super::{AttachEvent, Inbox};
+use crate::fleet::{ClientId, Refusal, SessionId};
+use crate::stream::{Attach, Down, Up};
+
+/// A frame for the relay.
+#[derive(Debug)]
+pub(super) enum Frame {
+    Open { channel: u32, session: SessionId, client: ClientId, attach: Attach },
+    Up { channel: u32, up: Up },
+    Ping { token: u64 },
+}
+
+struct Entry {
+    state: AttachmentState,
+    inbox: Inbox,
+    tag: u64,
+    reader: Reader,
+}
+
+/// The shared state.
+#[derive(Default)]
+pub(super) struct Core {
+    attachments: HashMap<u32, Entry>,
+    outgoing: VecDeque<Frame>,
+    next_channel: u32,
+    is_connected: bool,
+    /// Counts streams: a stream of an earlier connection takes no frames any more.
+    pub(super) epoch: u64,
+    waker: Option<Waker>,
+}
+
+impl Core {
+    /// A new attachment; opens at once when connected.
+    pub(super) fn attach(
+        &mut self,
+        state: AttachmentState,
+        inbox: Inbox,
+        tag: u64,
+        reader: impl FnOnce(u32) -> Reader,
+    ) -> u32 {
+        self.next_channel += 1;
+        let channel = self.next_channel;
+        let entry = Entry { state, inbox, tag, reader: reader(channel) };
+        self.attachments.insert(channel, entry);
+        if self.is_connected {
+            self.open(channel);
+        }
+        channel
+    }
+
+    /// The attachment is not wanted any more.
+    pub(super) fn detach(&mut self, channel: u32) {
+        if self.attachments.remove(&channel).is_some() && self.is_connected {
+            self.send(Frame::Up { channel, up: Up::Detach });
+        }
+    }
+
+    /// The stream is up: every attachment opens anew.
+    pub(super) fn connected(&mut self) {
+        self.is_connected = true;
+        self.outgoing.clear();
+        for channel in self.attachments.keys().copied().collect::<Vec<_>>() {
+            self.open(channel);
+        }
+    }
+
+    /// The stream is gone.
+    pub(super) fn disconnected(&mut self) {
+        self.is_connected = false;
+        self.epoch += 1;
+        self.outgoing.clear();
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+        for channel in self.attachments.keys().copied().collect::<Vec<_>>() {
+            self.with(channel, AttachmentState::disconnected);
+        }
+    }
+
+    pub(super) fn down(&mut self, channel: u32, down: Down) {
+        self.with(channel, |state| state.down(down));
+    }
+
+    pub(super) fn lost(&mut self, channel: u32, refusal: Refusal) {
+        self.with(channel, |state| state.lost(refusal));
+    }
+
+    pub(super) fn ready(&mut self, channel: u32) {
+        self.with(channel, AttachmentState::ready);
+    }
+
+    /// Changes an attachment and sends what follows from it.
+    pub(super) fn act(&mut self, channel: u32, act: impl FnOnce(&mut AttachmentState) -> Option<Up>) {
+        let up = self.attachments.get_mut(&channel).and_then(|entry| act(&mut entry.state));
+        if let Some(up) = up {
+            self.send(Frame::Up { channel, up });
+        }
+    }
+
+    pub(super) fn state(&mut self, channel: u32) -> Option<&mut AttachmentState> {
+        self.attachments.get_mut(&channel).map(|entry| &mut entry.state)
+    }
+
+    pub(super) fn send(&mut self, frame: Frame) {
+        self.outgoing.push_back(frame);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// The next frame for the stream of this epoch; `Err` when that stream is over.
+    pub(super) fn next_frame(&mut self, epoch: u64, waker: &Waker) -> Result<Option<Frame>, ()> {
+        if epoch != self.epoch {
+            return Err(());
+        }
+        let frame = self.outgoing.pop_front();
+        if frame.is_none() {
+            self.waker = Some(waker.clone());
+        }
+        Ok(frame)
+    }
+
+    fn open(&mut self, channel: u32) {
+        let Some(entry) = self.attachments.get_mut(&channel) else { return };
+        let (session, client) = (entry.state.session, entry.state.client);
+        let attach = entry.state.attach();
+        self.send(Frame::Open { channel, session, client, attach });
+    }
+
+    fn with(&mut self, channel: u32, act: impl FnOnce(&mut AttachmentState) -> Outcome) {
+        let Some(entry) = self.attachments.get_mut(&channel) else { return };
+        let Outcome { events, up, needs_open, is_over } = act(&mut entry.state);
+        for event in events {
+            entry.inbox.push(entry.tag, event, &entry.reader);
+        }
+        for up in up {
+            self.send(Frame::Up { channel, up });
+        }
+        if needs_open && self.is_connected {
+            self.open(channel);
+        }
+        if is_over {
+            self.attachments.remove(&channel);
+        }
+    }
+
+    /// Measures the way to every keeper.
+    pub(super) fn ping_all(&mut self, token: u64) {
+        let live: Vec<u32> =
+            self.attachments.iter().filter(|(_, entry)| entry.state.is_live()).map(|(channel, _)| *channel).collect();
+        for channel in live {
+            self.send(Frame::Up { channel, up: Up::Ping(token) });
+        }
+    }
+
+    /// An answer came.
+    pub(super) fn measured(&mut self, channel: u32, latency_us: u32) {
+        if let Some(entry) = self.attachments.get(&channel) {
+            entry.inbox.push(entry.tag, AttachEvent::Latency(latency_us), &entry.reader);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Errors of the SDK that a program can tell apart.
+
+use crate::fleet::{Code, Refusal};
+
+/// What went wrong with a call.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// There is no such session.
+    #[error("{0}")]
+    SessionNotFound(String),
+    /// Role or rules forbid it.
+    #[error("{0}")]
+    PermissionDenied(String),
+    /// No answer in time.
+    #[error("{0}")]
+    Timeout(String),
+    /// The machine's agent is not connected.
+    #[error("{0}")]
+    MachineOffline(String),
+    /// A name fits several; the message lists them.
+    #[error("{0}")]
+    Ambiguous(String),
+    /// The relay cannot be reached.
+    #[error("{0}; start one with `fleetmux relay`, or name another with --relay")]
+    NoRelay(String),
+    /// The request makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// Anything else that was refused.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Error {
+        let message = refusal.message;
+        match refusal.code {
+            Code::NotFound => Error::SessionNotFound(message),
+            Code::PermissionDenied => Error::PermissionDenied(message),
+            Code::Unavailable => Error::MachineOffline(message),
+            Code::Ambiguous => Error::Ambiguous(message),
+            Code::Invalid => Error::Invalid(message),
+            Code::Exhausted | Code::Internal => Error::Refused(message),
+        }
+    }
+}

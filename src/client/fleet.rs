@@ -1,0 +1,37 @@
+//! The fleet as it changes.
+
+use tokio::sync::mpsc;
+
+use super::FleetEvent;
+use crate::fleet::MachineId;
+use crate::wire::v1;
+
+/// Changes of the fleet, snapshot first; a new snapshot after every cut.
+pub struct FleetWatch {
+    pub(super) events_rx: mpsc::Receiver<FleetEvent>,
+}
+
+impl FleetWatch {
+    /// The next change; `None` once the client is gone. Cancel-safe.
+    pub async fn recv(&mut self) -> Option<FleetEvent> {
+        self.events_rx.recv().await
+    }
+}
+
+/// From the wire; what cannot be read is passed over.
+pub(super) fn event_from(event: v1::FleetEvent) -> Option<FleetEvent> {
+    use v1::fleet_event::Event;
+    Some(match event.event? {
+        Event::Snapshot(snapshot) => FleetEvent::Snapshot {
+            machines: snapshot.machines.into_iter().filter_map(|machine| machine.try_into().ok()).collect(),
+            sessions: snapshot.sessions.into_iter().filter_map(|session| session.try_into().ok()).collect(),
+        },
+        Event::Machine(machine) => FleetEvent::Machine(machine.try_into().ok()?),
+        Event::MachineRemoved(id) => FleetEvent::MachineRemoved(MachineId::from_bytes(&id).ok()?),
+        Event::Session(session) => FleetEvent::Session(session.try_into().ok()?),
+        Event::SessionRemoved(gone) => FleetEvent::SessionRemoved {
+            machine: MachineId::from_bytes(&gone.machine).ok()?,
+            session: crate::fleet::SessionId::from_bytes(&gone.session).ok()?,
+        },
+    })
+}

@@ -1,0 +1,502 @@
+//! Registry and router as one state: events in, effects out.
+//!
+//! A viewer is one channel of one client's stream. Output of a session comes once and goes to every viewer that is on
+//! the stream; frames for one client find it by its secret id. Nothing here waits, and nothing here looks into output.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::fleet::{ClientId, Code, Machine, MachineFacts, MachineId, Principal, Refusal, Session, SessionId};
+use crate::stream::{Outbox, Verdict};
+use crate::wire::{self, v1};
+use v1::session_down::Frame as Down;
+use v1::session_up::Frame as Up;
+
+/// One stream of an agent or a client.
+pub(super) type ConnId = u64;
+
+/// Channels a client may have open at once: 64 panes on several pages, with room to spare.
+const CHANNELS_CAP: usize = 4096;
+
+/// What the hub does for the core.
+#[derive(Debug)]
+pub(super) enum Effect {
+    /// To an agent.
+    ToAgent(ConnId, v1::AgentDown),
+    /// To a client.
+    ToClient(ConnId, v1::ClientDown),
+    /// To everybody who watches the fleet.
+    ToWatchers(v1::FleetEvent),
+    /// Answer a waiting call.
+    Answer(u64, Result<Option<Session>, Refusal>),
+    /// Remember a machine.
+    StoreMachine(MachineId),
+    /// Remember a session, or forget it.
+    StoreSession(SessionId, Option<MachineId>),
+    /// End a connection.
+    Hangup(ConnId),
+}
+
+struct MachineState {
+    machine: Machine,
+    conn: Option<ConnId>,
+}
+
+struct Channel {
+    session: SessionId,
+    client: ClientId,
+    outbox: Outbox,
+    is_lossless: bool,
+    /// Opened, and the way to the keeper has not been cut since.
+    is_open: bool,
+}
+
+#[derive(Default)]
+struct ClientState {
+    principal: String,
+    channels: HashMap<u32, Channel>,
+}
+
+/// The relay's whole knowledge.
+#[derive(Default)]
+pub(super) struct Core {
+    machines: BTreeMap<MachineId, MachineState>,
+    sessions: HashMap<SessionId, Session>,
+    agents: HashMap<ConnId, MachineId>,
+    clients: HashMap<ConnId, ClientState>,
+    viewers: HashMap<SessionId, Vec<(ConnId, u32)>>,
+    by_client: HashMap<ClientId, (ConnId, u32)>,
+    effects: Vec<Effect>,
+}
+
+impl Core {
+    /// What the store remembered; every machine is offline until its agent comes.
+    pub(super) fn restore(&mut self, machines: Vec<Machine>, sessions: Vec<Session>) {
+        for mut machine in machines {
+            machine.is_online = false;
+            machine.latency_us = None;
+            self.machines.insert(machine.facts.id, MachineState { machine, conn: None });
+        }
+        let known = sessions.into_iter().filter(|session| self.machines.contains_key(&session.machine));
+        self.sessions = known.map(|session| (session.id(), session)).collect();
+    }
+
+    pub(super) fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    pub(super) fn machine(&self, id: MachineId) -> Option<&Machine> {
+        self.machines.get(&id).map(|state| &state.machine)
+    }
+
+    pub(super) fn session(&self, id: SessionId) -> Option<&Session> {
+        self.sessions.get(&id)
+    }
+
+    pub(super) fn snapshot(&self) -> v1::FleetEvent {
+        let machines = self.machines.values().map(|state| wire::machine(&state.machine)).collect();
+        let sessions = self.sessions.values().map(Into::into).collect();
+        let snapshot = v1::FleetSnapshot { machines, sessions };
+        v1::FleetEvent { event: Some(v1::fleet_event::Event::Snapshot(snapshot)) }
+    }
+
+    // ── agents ──
+
+    /// An agent said who it is; an older stream of the same machine gives way.
+    pub(super) fn agent_facts(&mut self, conn: ConnId, facts: MachineFacts, now: u64) {
+        let id = facts.id;
+        let machine = Machine {
+            facts,
+            is_online: true,
+            last_seen_ms: now,
+            load: Default::default(),
+            latency_us: None,
+            connected_ms: now,
+        };
+        let state = MachineState { machine, conn: Some(conn) };
+        if let Some(MachineState { conn: Some(old), .. }) = self.machines.insert(id, state)
+            && old != conn
+        {
+            self.agents.remove(&old);
+            self.effects.push(Effect::Hangup(old));
+        }
+        self.agents.insert(conn, id);
+        self.effects.push(Effect::StoreMachine(id));
+        self.machine_changed(id);
+    }
+
+    pub(super) fn agent_gone(&mut self, conn: ConnId, now: u64) {
+        let Some(id) = self.agents.remove(&conn) else { return };
+        let Some(state) = self.machines.get_mut(&id) else { return };
+        state.conn = None;
+        state.machine.is_online = false;
+        state.machine.latency_us = None;
+        state.machine.last_seen_ms = now;
+        let refusal = offline(&state.machine);
+        self.effects.push(Effect::StoreMachine(id));
+        self.machine_changed(id);
+        let cut: Vec<SessionId> = self.sessions.values().filter(|s| s.machine == id).map(Session::id).collect();
+        for session in cut {
+            self.cut(session, &refusal);
+        }
+    }
+
+    pub(super) fn heartbeat(&mut self, conn: ConnId, load: &v1::Load, now: u64) {
+        let Some(state) = self.state_of(conn) else { return };
+        state.machine.load = wire::load_from(load);
+        state.machine.last_seen_ms = now;
+        let id = state.machine.facts.id;
+        self.machine_changed(id);
+    }
+
+    pub(super) fn measured(&mut self, conn: ConnId, latency_us: u32) {
+        if let Some(state) = self.state_of(conn) {
+            state.machine.latency_us = Some(latency_us.max(1));
+        }
+    }
+
+    /// The agent's complete list: what is not in it has ended while nobody looked.
+    pub(super) fn session_list(&mut self, conn: ConnId, list: v1::SessionList) {
+        let Some(&machine) = self.agents.get(&conn) else { return };
+        let mut living = Vec::new();
+        for info in list.sessions {
+            if let Ok(session) = wire::session_from(machine, info) {
+                living.push(session.id());
+                self.insert_session(session);
+            }
+        }
+        let gone = |s: &&Session| s.machine == machine && !living.contains(&s.id());
+        let gone: Vec<SessionId> = self.sessions.values().filter(gone).map(Session::id).collect();
+        for id in gone {
+            self.remove_session(machine, id);
+        }
+    }
+
+    pub(super) fn session_added(&mut self, conn: ConnId, info: v1::SessionInfo) {
+        let Some(&machine) = self.agents.get(&conn) else { return };
+        if let Ok(session) = wire::session_from(machine, info) {
+            let id = session.id();
+            if self.sessions.get(&id).is_some_and(|known| known.machine == machine) {
+                // The agent linked to the keeper anew: everybody behind the old link has to attach again.
+                self.cut(id, &Refusal::new(Code::Unavailable, "the agent reopened its link to the session"));
+            }
+            self.insert_session(session);
+        }
+    }
+
+    pub(super) fn session_removed(&mut self, conn: ConnId, id: SessionId) {
+        if let Some(&machine) = self.agents.get(&conn) {
+            self.remove_session(machine, id);
+        }
+    }
+
+    /// The agent answered a request of ours.
+    pub(super) fn reply(&mut self, conn: ConnId, reply: v1::Reply) {
+        let Some(&machine) = self.agents.get(&conn) else { return };
+        let answer = match reply.reply {
+            Some(v1::reply::Reply::Created(info)) => match wire::session_from(machine, info) {
+                Ok(session) => {
+                    self.insert_session(session.clone());
+                    Ok(Some(session))
+                }
+                Err(err) => Err(Refusal::new(Code::Internal, format!("the agent's answer makes no sense: {err}"))),
+            },
+            Some(v1::reply::Reply::Destroyed(_)) => Ok(None),
+            Some(v1::reply::Reply::Refused(refused)) => Err(wire::refusal_from(&refused)),
+            None => Err(Refusal::new(Code::Internal, "the agent's answer is not understood; upgrade the relay")),
+        };
+        self.effects.push(Effect::Answer(reply.number, answer));
+    }
+
+    /// A session frame on its way to viewers.
+    pub(super) fn down(&mut self, conn: ConnId, routed: v1::RoutedDown) {
+        let Some(&machine) = self.agents.get(&conn) else { return };
+        let (Ok(id), Some(down)) = (SessionId::from_bytes(&routed.session), routed.down) else { return };
+        // An agent speaks for its own machine only.
+        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.machine == machine) else { return };
+        if !down.client.is_empty() {
+            return self.down_to_one(id, down);
+        }
+        match down.frame {
+            Some(Down::Summary(summary)) => {
+                session.summary = wire::summary_from(summary);
+                let event = v1::fleet_event::Event::Session((&*session).into());
+                self.effects.push(Effect::ToWatchers(v1::FleetEvent { event: Some(event) }));
+            }
+            Some(Down::Output(output)) => self.fan_out(id, &output),
+            _ => {}
+        }
+    }
+
+    fn fan_out(&mut self, id: SessionId, output: &v1::Output) {
+        let Some(viewers) = self.viewers.get(&id) else { return };
+        for (conn, number) in viewers {
+            let channel = self.clients.get_mut(conn).and_then(|client| client.channels.get_mut(number));
+            let Some(channel) = channel.filter(|channel| !channel.is_lossless) else { continue };
+            if let Verdict::Send(offset, data) = channel.outbox.offer(output.offset, &output.data) {
+                let frame = Down::Output(v1::Output { offset, data });
+                let down = v1::SessionDown { client: Default::default(), frame: Some(frame) };
+                self.effects.push(Effect::ToClient(*conn, to_channel(*number, down)));
+            }
+        }
+    }
+
+    fn down_to_one(&mut self, session: SessionId, mut down: v1::SessionDown) {
+        let Ok(client) = ClientId::from_bytes(&down.client) else { return };
+        let Some(&(conn, number)) = self.by_client.get(&client) else { return };
+        let channel = self.clients.get_mut(&conn).and_then(|client| client.channels.get_mut(&number));
+        let Some(channel) = channel.filter(|channel| channel.session == session) else { return };
+        match &down.frame {
+            Some(Down::Attached(attached)) => channel.outbox.start_at(attached.offset),
+            Some(Down::Keyframe(keyframe)) => channel.outbox.start_at(keyframe.offset),
+            Some(Down::Output(output)) => channel.outbox.start_at(output.offset + output.data.len() as u64),
+            Some(Down::Behind(_)) => channel.outbox.stop(),
+            _ => {}
+        }
+        // The id is a secret between client and keeper; the channel says it all from here on.
+        down.client = Default::default();
+        self.effects.push(Effect::ToClient(conn, to_channel(number, down)));
+    }
+
+    // ── clients ──
+
+    pub(super) fn client_came(&mut self, conn: ConnId, principal: &Principal) {
+        let state = ClientState { principal: principal.to_string(), ..ClientState::default() };
+        self.clients.insert(conn, state);
+    }
+
+    pub(super) fn client_gone(&mut self, conn: ConnId) {
+        let Some(state) = self.clients.remove(&conn) else { return };
+        for (number, channel) in state.channels {
+            self.forget_viewer(conn, number, &channel);
+        }
+    }
+
+    /// Binds a channel to a session and attaches there.
+    pub(super) fn open(&mut self, conn: ConnId, number: u32, open: v1::OpenChannel) {
+        let (session, client) = match (SessionId::from_bytes(&open.session), ClientId::from_bytes(&open.client)) {
+            (Ok(session), Ok(client)) => (session, client),
+            _ => {
+                return self.lost(
+                    conn,
+                    number,
+                    &Refusal::new(Code::Invalid, "a channel needs a session and a client id"),
+                );
+            }
+        };
+        let Some(state) = self.clients.get_mut(&conn) else { return };
+        let mut attach = open.attach.unwrap_or_default();
+        attach.principal.clone_from(&state.principal);
+        if state.channels.len() >= CHANNELS_CAP {
+            let refusal = Refusal::new(Code::Exhausted, format!("{CHANNELS_CAP} sessions are open; close one first"));
+            return self.lost(conn, number, &refusal);
+        }
+        if let Some(old) = state.channels.remove(&number) {
+            self.forget_viewer(conn, number, &old);
+        }
+        let Some(machine) = self.sessions.get(&session).map(|session| session.machine) else {
+            let refusal =
+                Refusal::new(Code::NotFound, format!("there is no session {session}; see `fleetmux session list`"));
+            return self.lost(conn, number, &refusal);
+        };
+        // Whoever knows the id continues that client: its former channel is cut off.
+        if let Some((old_conn, old_number)) = self.by_client.insert(client, (conn, number))
+            && let Some(old) = self.clients.get_mut(&old_conn).and_then(|c| c.channels.remove(&old_number))
+        {
+            if let Some(viewers) = self.viewers.get_mut(&old.session) {
+                viewers.retain(|viewer| *viewer != (old_conn, old_number));
+            }
+            self.lost(
+                old_conn,
+                old_number,
+                &Refusal::new(Code::Unavailable, "another connection continues this client"),
+            );
+        }
+        let agent = self.machines.get(&machine).and_then(|state| state.conn);
+        let is_lossless = attach.delivery() == v1::Delivery::Lossless;
+        let channel = Channel { session, client, outbox: Outbox::default(), is_lossless, is_open: agent.is_some() };
+        if let Some(state) = self.clients.get_mut(&conn) {
+            state.channels.insert(number, channel);
+        }
+        self.viewers.entry(session).or_default().push((conn, number));
+        match agent {
+            Some(agent) => self.up(agent, session, client, Up::Attach(attach)),
+            None => {
+                let refusal = self.machines.get(&machine).map(|state| offline(&state.machine));
+                let refusal = refusal.unwrap_or_else(|| Refusal::new(Code::Unavailable, "the machine is not known"));
+                self.lost(conn, number, &refusal);
+            }
+        }
+    }
+
+    /// A frame on a bound channel.
+    pub(super) fn client_up(&mut self, conn: ConnId, number: u32, up: v1::SessionUp) {
+        let Some(frame) = up.frame else { return };
+        let Some(state) = self.clients.get_mut(&conn) else { return };
+        let Some(channel) = state.channels.get(&number) else {
+            return self.lost(
+                conn,
+                number,
+                &Refusal::new(Code::Invalid, "this channel is bound to no session; open it first"),
+            );
+        };
+        let (session, client, is_open) = (channel.session, channel.client, channel.is_open);
+        if matches!(frame, Up::Attach(_) | Up::Hello(_)) {
+            return self.lost(conn, number, &Refusal::new(Code::Invalid, "attach by opening the channel"));
+        }
+        if matches!(frame, Up::Detach(_))
+            && let Some(channel) = state.channels.remove(&number)
+        {
+            return self.forget_viewer(conn, number, &channel);
+        }
+        // While the way is cut the client keeps its input and sends it again: nothing is lost by dropping it here.
+        let agent = self.agent_of(session).filter(|_| is_open);
+        if let Some(agent) = agent {
+            self.up(agent, session, client, frame);
+        }
+    }
+
+    /// The client's queue overflowed: put the viewer off the stream and ask for a keyframe.
+    pub(super) fn overflowed(&mut self, conn: ConnId, number: u32, from_offset: u64) {
+        let channel = self.clients.get_mut(&conn).and_then(|client| client.channels.get_mut(&number));
+        let Some(channel) = channel else { return };
+        channel.outbox.stop();
+        let (session, client) = (channel.session, channel.client);
+        if let Some(agent) = self.agent_of(session) {
+            self.up(agent, session, client, Up::Refresh(v1::Refresh { from_offset, ..Default::default() }));
+        }
+    }
+
+    /// A call that an agent must answer; refused at once when it cannot.
+    pub(super) fn request(
+        &mut self,
+        number: u64,
+        principal: &Principal,
+        machine: MachineId,
+        request: v1::request::Request,
+    ) {
+        let state = self.machines.get(&machine);
+        let refusal = match state {
+            None => Refusal::new(Code::NotFound, format!("there is no machine {machine}; see `fleetmux machines`")),
+            Some(MachineState { conn: Some(conn), .. }) => {
+                let request = v1::Request { number, principal: principal.to_string(), request: Some(request) };
+                let frame = Some(v1::agent_down::Frame::Request(request));
+                self.effects.push(Effect::ToAgent(*conn, v1::AgentDown { frame }));
+                return;
+            }
+            Some(state) => offline(&state.machine),
+        };
+        self.effects.push(Effect::Answer(number, Err(refusal)));
+    }
+
+    // ── private ──
+
+    fn state_of(&mut self, conn: ConnId) -> Option<&mut MachineState> {
+        let id = self.agents.get(&conn)?;
+        self.machines.get_mut(id)
+    }
+
+    fn agent_of(&self, session: SessionId) -> Option<ConnId> {
+        let machine = self.sessions.get(&session)?.machine;
+        self.machines.get(&machine)?.conn
+    }
+
+    fn up(&mut self, agent: ConnId, session: SessionId, client: ClientId, frame: Up) {
+        let client = bytes::Bytes::copy_from_slice(client.as_bytes());
+        let session = bytes::Bytes::copy_from_slice(session.as_bytes());
+        let up = v1::RoutedUp { session, up: Some(v1::SessionUp { client, frame: Some(frame) }) };
+        self.effects.push(Effect::ToAgent(agent, v1::AgentDown { frame: Some(v1::agent_down::Frame::Up(up)) }));
+    }
+
+    fn lost(&mut self, conn: ConnId, number: u32, refusal: &Refusal) {
+        let code = wire::refusal(refusal, "").code;
+        let lost = v1::Lost { code, message: refusal.message.clone() };
+        let frame = Some(v1::client_down::Frame::Lost(lost));
+        self.effects.push(Effect::ToClient(conn, v1::ClientDown { channel: number, frame }));
+    }
+
+    /// Viewers of a session cannot reach it any more.
+    fn cut(&mut self, session: SessionId, refusal: &Refusal) {
+        for (conn, number) in self.viewers.get(&session).cloned().unwrap_or_default() {
+            let channel = self.clients.get_mut(&conn).and_then(|client| client.channels.get_mut(&number));
+            if let Some(channel) = channel {
+                channel.is_open = false;
+                channel.outbox.stop();
+            }
+            self.lost(conn, number, refusal);
+        }
+    }
+
+    fn insert_session(&mut self, session: Session) {
+        let id = session.id();
+        // A session belongs to the machine that showed it first; another one cannot take it over.
+        if self.sessions.get(&id).is_some_and(|known| known.machine != session.machine) {
+            return;
+        }
+        let event = v1::fleet_event::Event::Session((&session).into());
+        self.effects.push(Effect::ToWatchers(v1::FleetEvent { event: Some(event) }));
+        self.effects.push(Effect::StoreSession(id, Some(session.machine)));
+        self.sessions.insert(id, session);
+        for (conn, number) in self.viewers.get(&id).cloned().unwrap_or_default() {
+            let channel = self.clients.get_mut(&conn).and_then(|client| client.channels.get_mut(&number));
+            if channel.is_some_and(|channel| !channel.is_open) {
+                let frame = Some(v1::client_down::Frame::Ready(v1::Ready {}));
+                self.effects.push(Effect::ToClient(conn, v1::ClientDown { channel: number, frame }));
+            }
+        }
+    }
+
+    fn remove_session(&mut self, machine: MachineId, id: SessionId) {
+        if self.sessions.get(&id).is_none_or(|session| session.machine != machine) {
+            return;
+        }
+        self.sessions.remove(&id);
+        let gone = v1::SessionRef { machine: bytes_of(machine.as_bytes()), session: bytes_of(id.as_bytes()) };
+        let event = v1::fleet_event::Event::SessionRemoved(gone);
+        self.effects.push(Effect::ToWatchers(v1::FleetEvent { event: Some(event) }));
+        self.effects.push(Effect::StoreSession(id, None));
+        self.cut(id, &Refusal::new(Code::NotFound, "the session has ended"));
+        for (conn, number) in self.viewers.remove(&id).unwrap_or_default() {
+            if let Some(channel) = self.clients.get_mut(&conn).and_then(|client| client.channels.remove(&number)) {
+                self.by_client.remove(&channel.client);
+            }
+        }
+    }
+
+    fn forget_viewer(&mut self, conn: ConnId, number: u32, channel: &Channel) {
+        if let Some(viewers) = self.viewers.get_mut(&channel.session) {
+            viewers.retain(|viewer| *viewer != (conn, number));
+            if viewers.is_empty() {
+                self.viewers.remove(&channel.session);
+            }
+        }
+        if self.by_client.get(&channel.client) == Some(&(conn, number)) {
+            self.by_client.remove(&channel.client);
+            if let Some(agent) = self.agent_of(channel.session) {
+                self.up(agent, channel.session, channel.client, Up::Detach(v1::Detach {}));
+            }
+        }
+    }
+
+    fn machine_changed(&mut self, id: MachineId) {
+        if let Some(state) = self.machines.get(&id) {
+            let event = v1::fleet_event::Event::Machine(wire::machine(&state.machine));
+            self.effects.push(Effect::ToWatchers(v1::FleetEvent { event: Some(event) }));
+        }
+    }
+}
+
+fn to_channel(channel: u32, down: v1::SessionDown) -> v1::ClientDown {
+    v1::ClientDown { channel, frame: Some(v1::client_down::Frame::Down(down)) }
+}
+
+fn bytes_of(id: &[u8; 16]) -> bytes::Bytes {
+    bytes::Bytes::copy_from_slice(id)
+}
+
+fn offline(machine: &Machine) -> Refusal {
+    let name = &machine.facts.name;
+    let message = format!(
+        "{name} is offline; its sessions live on, and this one continues when its agent is back (`fleetmux agent start` there)"
+    );
+    Refusal::new(Code::Unavailable, message)
+}

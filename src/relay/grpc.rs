@@ -1,0 +1,152 @@
+//! The native gRPC services: streams to events of the hub and back.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_core::Stream;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::hub::{AGENT_CAP, Answer, Event, EventsTx, WATCHER_CAP};
+use super::outgoing::{Outgoing, OutgoingStream};
+use super::principal::principal;
+use crate::fleet::{Code, MachineId, Refusal, SessionId};
+use crate::wire::{self, status_of, v1};
+
+/// Both services; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Services {
+    events_tx: EventsTx,
+    next_conn: Arc<AtomicU64>,
+}
+
+impl Services {
+    pub(super) fn new(events_tx: EventsTx) -> Services {
+        Services { events_tx, next_conn: Arc::new(AtomicU64::new(1)) }
+    }
+
+    fn conn(&self) -> u64 {
+        self.next_conn.fetch_add(1, Ordering::Relaxed)
+    }
+
+    async fn tell(&self, event: Event) -> Result<(), Status> {
+        self.events_tx.send(event).await.map_err(|_| Status::unavailable("the relay is shutting down"))
+    }
+
+    async fn ask(&self, event: impl FnOnce(Answer) -> Event) -> Result<Option<crate::fleet::Session>, Status> {
+        let (answer_tx, answer_rx) = oneshot::channel();
+        self.tell(event(answer_tx)).await?;
+        let answer = answer_rx.await.map_err(|_| Status::unavailable("the relay is shutting down"))?;
+        answer.map_err(|refusal| status_of(&refusal))
+    }
+}
+
+fn hello_of(hello: Option<&v1::Hello>) -> Result<(), Status> {
+    let refusal = match hello.map(wire::check_hello) {
+        Some(Ok(())) => return Ok(()),
+        Some(Err(err)) => Refusal::new(Code::Invalid, err.to_string()),
+        None => Refusal::new(Code::Invalid, "the stream must open with a hello"),
+    };
+    Err(status_of(&refusal))
+}
+
+#[tonic::async_trait]
+impl v1::agent_service_server::AgentService for Services {
+    type LinkStream = ReceiverStream<Result<v1::AgentDown, Status>>;
+
+    async fn link(&self, request: Request<Streaming<v1::AgentUp>>) -> Result<Response<Self::LinkStream>, Status> {
+        principal(&request).map_err(|refusal| status_of(&refusal))?;
+        let mut frames = request.into_inner();
+        let conn = self.conn();
+        let (frames_tx, frames_rx) = mpsc::channel(AGENT_CAP);
+        // A fresh channel has room for the hello.
+        let _ = frames_tx.try_send(Ok(v1::AgentDown { frame: Some(v1::agent_down::Frame::Hello(wire::hello())) }));
+        let services = self.clone();
+        tokio::spawn(async move {
+            let first = frames.message().await;
+            let hello = match &first {
+                Ok(Some(v1::AgentUp { frame: Some(v1::agent_up::Frame::Hello(hello)) })) => Some(hello),
+                _ => None,
+            };
+            if let Err(status) = hello_of(hello) {
+                let _ = frames_tx.send(Err(status)).await;
+                return;
+            }
+            let _ = services.tell(Event::AgentCame { conn, frames_tx }).await;
+            while let Ok(Some(frame)) = frames.message().await {
+                if services.tell(Event::AgentFrame { conn, frame }).await.is_err() {
+                    return;
+                }
+            }
+            let _ = services.tell(Event::AgentGone { conn }).await;
+        });
+        Ok(Response::new(ReceiverStream::new(frames_rx)))
+    }
+}
+
+#[tonic::async_trait]
+impl v1::client_service_server::ClientService for Services {
+    type LinkStream = OutgoingStream;
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::FleetEvent, Status>> + Send>>;
+
+    async fn link(&self, request: Request<Streaming<v1::ClientUp>>) -> Result<Response<Self::LinkStream>, Status> {
+        let principal = principal(&request).map_err(|refusal| status_of(&refusal))?;
+        let mut frames = request.into_inner();
+        let conn = self.conn();
+        let outgoing = Outgoing::default();
+        let stream = outgoing.stream();
+        outgoing.push(v1::ClientDown { channel: 0, frame: Some(v1::client_down::Frame::Hello(wire::hello())) });
+        let services = self.clone();
+        tokio::spawn(async move {
+            let first = frames.message().await;
+            let hello = match &first {
+                Ok(Some(v1::ClientUp { frame: Some(v1::client_up::Frame::Hello(hello)), .. })) => Some(hello),
+                _ => None,
+            };
+            if hello_of(hello).is_err() {
+                return outgoing.close();
+            }
+            let _ = services.tell(Event::ClientCame { conn, principal, outgoing }).await;
+            while let Ok(Some(frame)) = frames.message().await {
+                if services.tell(Event::ClientFrame { conn, frame }).await.is_err() {
+                    return;
+                }
+            }
+            let _ = services.tell(Event::ClientGone { conn }).await;
+        });
+        Ok(Response::new(stream))
+    }
+
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        principal(&request).map_err(|refusal| status_of(&refusal))?;
+        let (events_tx, events_rx) = mpsc::channel(WATCHER_CAP);
+        self.tell(Event::Watch { events_tx }).await?;
+        Ok(Response::new(Box::pin(ReceiverStream::new(events_rx))))
+    }
+
+    async fn create_session(
+        &self,
+        request: Request<v1::CreateSessionRequest>,
+    ) -> Result<Response<v1::Session>, Status> {
+        let principal = principal(&request).map_err(|refusal| status_of(&refusal))?;
+        let v1::CreateSessionRequest { machine, spec } = request.into_inner();
+        let machine = MachineId::from_bytes(&machine).map_err(|err| Status::invalid_argument(err.to_string()))?;
+        let spec = spec.ok_or_else(|| Status::invalid_argument("a session needs a specification"))?;
+        let created = self.ask(|answer_tx| Event::Create { principal, machine, spec, answer_tx }).await?;
+        let session = created.ok_or_else(|| Status::internal("the agent made no session"))?;
+        Ok(Response::new((&session).into()))
+    }
+
+    async fn destroy_session(
+        &self,
+        request: Request<v1::DestroySessionRequest>,
+    ) -> Result<Response<v1::DestroySessionReply>, Status> {
+        let principal = principal(&request).map_err(|refusal| status_of(&refusal))?;
+        let session = SessionId::from_bytes(&request.into_inner().session)
+            .map_err(|err| Status::invalid_argument(err.to_string()))?;
+        self.ask(|answer_tx| Event::Destroy { principal, session, answer_tx }).await?;
+        Ok(Response::new(v1::DestroySessionReply {}))
+    }
+}

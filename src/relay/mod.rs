@@ -1,0 +1,14 @@
+//! The relay: knows which machines and sessions exist, routes frames between clients and agents, fans output out.
+//!
+//! It never parses terminal output and holds no session truth: losing it loses nothing. One task owns `Core`; the
+//! gRPC services only translate between streams and its events.
+
+mod core;
+mod grpc;
+mod hub;
+mod outgoing;
+mod principal;
+mod serve;
+mod store;
+
+pub use serve::{Options, RelayError, serve};
