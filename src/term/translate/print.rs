@@ -1,0 +1,176 @@
+//! Printing: whole runs straight to the engine where that is right, character by character where it is not.
+
+use super::Term;
+use crate::term::marks;
+use crate::term::params::Params;
+use crate::term::types::Color;
+use unicode_width::UnicodeWidthChar;
+
+impl Term {
+    /// Whether text may go to the engine as it is.
+    pub(in crate::term) fn may_pass(&self) -> bool {
+        self.modes.autowrap
+            && !self.modes.insert
+            && self.mark.is_none()
+            && self.pen.style.bg == Color::Default
+            && self.charsets.is_plain()
+    }
+
+    /// Whether CR and LF may go with it.
+    pub(in crate::term) fn may_pass_newline(&self) -> bool {
+        !self.modes.newline
+    }
+
+    /// Bytes that the engine handles right by itself: text, CR, LF, plain SGR.
+    pub(in crate::term) fn pass(&mut self, bytes: &[u8]) {
+        for bytes in bytes.chunks(PASS) {
+            let (first, col) = self.engine().pos();
+            self.engine_mut().write(bytes);
+            let (last, _) = self.engine().pos();
+            if self.engine().has_rows() {
+                self.damage.all();
+            } else if last == self.bottom || last < first {
+                // It may have scrolled within the margins: count how far down the bytes can have led at most.
+                let feeds = memchr::memchr_iter(b'\n', bytes).count();
+                let wraps = (usize::from(col) + bytes.len()) / usize::from(self.size.cols());
+                if usize::from(first) + feeds + wraps > usize::from(last) {
+                    self.damage.all();
+                } else {
+                    self.damage.span(first, last);
+                }
+            } else {
+                self.damage.span(first, last);
+            }
+            self.settle();
+        }
+    }
+
+    /// Applies SGR that the engine reads alike; false, and nothing happened, if the engine must not see it.
+    pub(in crate::term) fn try_pass_sgr(&mut self, params: &Params) -> bool {
+        let mut style = self.pen.style;
+        crate::term::pen::apply_sgr(&mut style, params);
+        let is_alike = style.bg == Color::Default && !(style.bold && style.dim);
+        if is_alike {
+            self.pen.style = style;
+        }
+        is_alike
+    }
+
+    /// Remembers the last character of printed text, for REP.
+    pub(in crate::term) fn note_last(&mut self, bytes: &[u8]) {
+        if let Some(&byte @ 0x20..=0x7e) = bytes.last() {
+            self.last_char = Some(char::from(byte));
+            return;
+        }
+        let text = std::str::from_utf8(bytes).unwrap_or("");
+        if let Some(c) = text.chars().rev().find(|c| c.width().unwrap_or(0) > 0) {
+            self.last_char = Some(c);
+        }
+    }
+
+    /// Prints from the start of a run of ASCII; says how much of it was printed.
+    pub(in crate::term) fn print_ascii(&mut self, text: &str) -> usize {
+        let is_simple = self.modes.autowrap && !self.modes.insert && self.charsets.is_plain();
+        let (row, col) = self.engine().pos();
+        let width = usize::from(self.size.cols());
+        // As much as fits without leaving the row: then nothing can scroll.
+        let fits = text.len().min(width.saturating_sub(col.into()));
+        if !is_simple || fits == 0 {
+            let first = text.chars().next().unwrap_or(' ');
+            self.print(first);
+            return 1;
+        }
+        let text = &text[..fits];
+        match self.mark {
+            None => self.engine_mut().write(text.as_bytes()),
+            Some(mark) => {
+                let mut marked = Vec::with_capacity(fits * 9);
+                for byte in text.bytes() {
+                    marked.push(byte);
+                    marks::push_marks(&mut marked, mark);
+                }
+                self.engine_mut().write(&marked);
+            }
+        }
+        self.note_last(text.as_bytes());
+        self.settle();
+        self.damage.span(row, row);
+        fits
+    }
+
+    /// Prints one character under whatever modes hold.
+    pub(in crate::term) fn print(&mut self, c: char) {
+        let c = match self.charsets.map(c) {
+            c if marks::is_mark(c) => return,
+            '\u{FFFD}' | marks::REPLACEMENT_STANDIN => marks::REPLACEMENT_STANDIN,
+            c => c,
+        };
+        match c.width() {
+            None => {}
+            Some(0) => self.print_zero_width(c),
+            Some(width) => self.print_wide(c, width.min(2) as u16),
+        }
+    }
+
+    fn print_zero_width(&mut self, c: char) {
+        let (row, col) = self.engine().pos();
+        // vt100 panics when this widens a character past the last column.
+        if c == '\u{FE0F}' && col >= self.size.cols() {
+            return;
+        }
+        self.engine_mut().write(c.encode_utf8(&mut [0; 4]).as_bytes());
+        self.settle();
+        self.damage.span(row, row);
+    }
+
+    fn print_wide(&mut self, c: char, width: u16) {
+        let (row, col) = self.engine().pos();
+        let cols = self.size.cols();
+        let needs_wrap = col + width > cols;
+        let is_scrolling = needs_wrap && self.modes.autowrap && row == self.bottom;
+        if needs_wrap && !self.modes.autowrap {
+            self.go(row, cols - width);
+        }
+        if self.modes.insert {
+            if !needs_wrap || !self.modes.autowrap {
+                self.insert_cells(width);
+            } else if !is_scrolling && row < self.last_row() {
+                // The character goes to the start of the next row; make room there and come back.
+                self.engine_mut().write(b"\x1b7");
+                self.engine_mut().go(row + 1, 0);
+                self.engine_mut().put(format_args!("\x1b[{width}@\x1b8"));
+            }
+        }
+        let mut bytes = Vec::with_capacity(12);
+        bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        if let Some(mark) = self.mark {
+            marks::push_marks(&mut bytes, mark);
+        }
+        self.write(&bytes);
+        if is_scrolling {
+            self.fill_behind_cursor();
+            self.damage.all();
+        }
+        if !self.modes.autowrap {
+            let (row, col) = self.pos();
+            self.go(row, col);
+        }
+        self.last_char = Some(c);
+        let after = self.pos().0;
+        self.damage.span(row.min(after), row.max(after));
+    }
+
+    /// REP: the last character again; without wrapping no more than the row takes.
+    pub(super) fn repeat(&mut self, n: u16) {
+        let Some(c) = self.last_char else { return };
+        let c = if c == marks::REPLACEMENT_STANDIN { '\u{FFFD}' } else { c };
+        let cells = u32::from(self.size.rows()) * u32::from(self.size.cols());
+        let charsets = std::mem::take(&mut self.charsets);
+        for _ in 0..u32::from(n).min(cells) {
+            self.print(c);
+        }
+        self.charsets = charsets;
+    }
+}
+
+const PASS: usize = super::PASS_BYTES;
