@@ -115,17 +115,20 @@ impl Terminal {
         Ok(())
     }
 
-    /// Writes on as the terminal becomes ready; never ends when there is nothing to write.
-    pub async fn write(&mut self) -> io::Result<()> {
+    /// Ready when the terminal takes more of a frame that waits; never when there is nothing to write.
+    pub async fn writable(&self) {
         if !self.is_writing() {
             return std::future::pending().await;
         }
-        let Terminal { tty, pending, written } = self;
-        let write = tty.async_io(tokio::io::Interest::WRITABLE, |tty| {
-            rustix::io::write(tty, &pending[*written..]).map_err(io::Error::from)
+        let ready = self.tty.async_io(tokio::io::Interest::WRITABLE, |tty| {
+            let mut fds = [rustix::event::PollFd::new(tty, rustix::event::PollFlags::OUT)];
+            match rustix::event::poll(&mut fds, Some(&rustix::event::Timespec::default())) {
+                Ok(0) => Err(io::ErrorKind::WouldBlock.into()),
+                _ => Ok(()),
+            }
         });
-        *written += write.await?;
-        Ok(())
+        // An error shows in the write that follows.
+        let _ = ready.await;
     }
 }
 

@@ -45,7 +45,7 @@ pub fn areas(cols: u16, rows: u16, is_sidebar_wanted: bool) -> Areas {
 }
 
 fn sidebar_cols(cols: u16) -> u16 {
-    (cols / 6).clamp(30, 38)
+    (cols / 6).clamp(33, 40)
 }
 
 /// How many panes fit on one page of an area.
@@ -147,6 +147,6 @@ mod tests {
     fn a_narrow_terminal_gives_the_sidebars_room_to_the_panes() {
         assert_eq!(areas(50, 24, true).sidebar, None);
         assert_eq!(areas(160, 45, false).grid, Rect::new(0, 0, 160, 44));
-        assert_eq!(areas(160, 45, true).sidebar, Some(Rect::new(0, 0, 30, 44)));
+        assert_eq!(areas(160, 45, true).sidebar, Some(Rect::new(0, 0, 33, 44)));
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn frame(model: &Model, pane: &Pane, canvas: &mut Canvas<'_>) {
     let (line, ink) = look(pane, is_focused, is_receiver);
     canvas.border(rect, line, ink);
     top(model, pane, rect, is_focused, is_receiver, canvas);
-    bottom(pane, rect, canvas);
+    bottom(pane, rect, is_focused, canvas);
 }
 
 fn look(pane: &Pane, is_focused: bool, is_receiver: bool) -> (Line, Ink) {
@@ -127,7 +127,7 @@ fn badges(model: &Model, pane: &Pane, is_receiver: bool) -> Vec<(String, String,
     badges
 }
 
-fn bottom(pane: &Pane, rect: Rect, canvas: &mut Canvas<'_>) {
+fn bottom(pane: &Pane, rect: Rect, is_focused: bool, canvas: &mut Canvas<'_>) {
     let row = rect.bottom() - 1;
     let mut right = rect.right() - 1;
     let mut put = |canvas: &mut Canvas<'_>, text: String, ink: Ink| {
@@ -144,7 +144,8 @@ fn bottom(pane: &Pane, rect: Rect, canvas: &mut Canvas<'_>) {
         put(canvas, "looking back".to_string(), Ink::BadgeScroll);
     }
     if pane.is_clipped() && pane.scroll.is_none() {
-        put(canvas, format!("{} clipped", pane.screen.size()), Ink::PaneDetail);
+        let size = pane.screen.size();
+        put(canvas, if is_focused { format!("{size} clipped") } else { "⋯".to_string() }, Ink::PaneDetail);
     }
     let note = match &pane.link {
         _ if pane.successor.is_some() => ("starting again…".to_string(), Ink::PaneDetail),

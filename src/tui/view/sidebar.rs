@@ -114,7 +114,7 @@ fn header(model: &Model, area: Rect, width: u16, canvas: &mut Canvas<'_>) {
     let machines = match (all, online == all) {
         (1, true) => "1 machine".to_string(),
         (_, true) => format!("{all} machines"),
-        _ => format!("{online} of {all} machines"),
+        _ => format!("{online}/{all} machines"),
     };
     let sessions = model.fleet.sessions().count();
     let text = format!("{machines} · {sessions} session{}", if sessions == 1 { "" } else { "s" });
@@ -139,12 +139,12 @@ fn machine_row(model: &Model, machine: &Machine, x: u16, y: u16, width: u16, on:
     let detail = if machine.is_online {
         let load = format!("{:.2}", machine.load.averages[0]);
         match machine.latency_us {
-            Some(us) => [format!("load {load} · {}", words::latency(us)), words::latency(us)],
+            Some(us) => [format!("load {load}  {:>6}", words::latency(us)), words::latency(us)],
             None => [format!("load {load}"), load],
         }
     } else {
         let ago = words::ago(model.now_ms, machine.last_seen_ms);
-        [format!("offline · {ago}"), "offline".to_string()]
+        [format!("offline {ago}"), "offline".to_string()]
     };
     if let Some(text) = detail.iter().find(|text| words::width(text) <= room) {
         right(
@@ -175,11 +175,15 @@ fn session_row(model: &Model, session: &Session, x: u16, y: u16, width: u16, on:
     if let Some(exit) = &summary.exit {
         put(&exit.to_string(), if exit.code == 0 { Ink::SidebarDetail } else { Ink::StatusOffline }, canvas);
     } else {
-        if summary.observers > 0 {
-            put(&format!("o{}", summary.observers), Ink::SidebarDetail, canvas);
+        // Who else is there: of a session on the wall its pane knows better than the fleet.
+        let pane = model.pane_of(session.id()).and_then(|id| model.panes.get(&id));
+        let (drivers, observers) =
+            pane.map_or((summary.drivers as usize, summary.observers as usize), |pane| pane.others());
+        if observers > 0 {
+            put(&format!("{observers} obs"), Ink::SidebarDetail, canvas);
         }
-        if summary.drivers > 0 {
-            put(&format!("d{}", summary.drivers), Ink::StatusOnline, canvas);
+        if drivers > 0 {
+            put(&format!("{drivers} drv"), Ink::StatusOnline, canvas);
         }
         if summary.last_output_ms.is_some_and(|at| model.now_ms < at + ACTIVE_MS) {
             put("•", Ink::StatusActive, canvas);
