@@ -1,8 +1,10 @@
 //! What every process needs around its role: a runtime, a log, an end.
 
+mod ready;
 mod shutdown;
 mod telemetry;
 
+pub use ready::watch_fd;
 pub use shutdown::ended_by_signal;
 pub use telemetry::{LogTo, init_log};
 

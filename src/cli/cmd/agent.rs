@@ -90,7 +90,7 @@ async fn stop(dir: &std::path::Path) -> Result<ExitCode> {
     let process = Pid::from_raw(pid as i32).ok_or_else(|| eyre!("the agent's lock names no process"))?;
     let watch = rustix::process::pidfd_open(process, rustix::process::PidfdFlags::empty())?;
     rustix::process::kill_process(process, Signal::TERM)?;
-    let watch = tokio::io::unix::AsyncFd::register(watch)?;
+    let watch = runtime::watch_fd(watch, tokio::io::Interest::READABLE)?;
     if tokio::time::timeout(STOP_TIMEOUT, watch.readable()).await.is_err() {
         bail!("the agent (process {pid}) does not end; `kill -9 {pid}` does no harm to its sessions");
     }

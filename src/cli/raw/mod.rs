@@ -8,7 +8,6 @@ use std::io;
 use bytes::Bytes;
 use rustix::termios::{OptionalActions, Termios};
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::client::{AttachEvent, Attachment};
@@ -63,7 +62,7 @@ impl Drop for RawMode {
 /// Runs an attachment in this terminal until it ends.
 pub(super) async fn run(mut attachment: Attachment, detach_key: Option<u8>) -> io::Result<Ended> {
     let mut winch = signal(SignalKind::window_change())?;
-    let stdin = AsyncFd::register_with_interest(rustix::stdio::stdin(), Interest::READABLE)?;
+    let stdin = runtime::watch_fd(rustix::stdio::stdin(), Interest::READABLE)?;
     let mut output = Output::open()?;
     let _raw = RawMode::enter()?;
     let mut filter = ReplyFilter::default();

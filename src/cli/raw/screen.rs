@@ -24,7 +24,7 @@ impl Output {
             .write(true)
             .custom_flags((rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY).bits() as i32)
             .open("/proc/self/fd/1")?;
-        Ok(Output { tty: AsyncFd::register_with_interest(file, Interest::WRITABLE)?, backlog: BytesMut::new() })
+        Ok(Output { tty: crate::runtime::watch_fd(file, Interest::WRITABLE)?, backlog: BytesMut::new() })
     }
 
     pub(super) fn has_room(&self) -> bool {
