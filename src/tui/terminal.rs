@@ -52,8 +52,7 @@ impl Terminal {
         let before = termios::tcgetattr(&tty).map_err(io::Error::from)?;
         let _ = BEFORE.set(before);
         hook_panics();
-        #[expect(deprecated, reason = "its successor is unsafe; an `OwnedFd` stays open as long as the registration")]
-        let tty = AsyncFd::new(tty)?;
+        let tty = crate::runtime::watch_fd(tty, tokio::io::Interest::READABLE | tokio::io::Interest::WRITABLE)?;
         let terminal = Terminal { tty, pending: Vec::new(), written: 0 };
         terminal.raw()?;
         Ok(terminal)
