@@ -158,13 +158,13 @@ table! {
     }
     Wheel {
         Action::ToggleRole, "toggle-role", "observe/drive", "Take the wheel, or give it back", [L: "i"];
-        Action::TakeWheel, "take-wheel", "take the wheel", "Take the wheel: what you type goes to the program", [W: "i"];
+        Action::TakeWheel, "take-wheel", "take the wheel", "Take the wheel: the program gets your keys", [W: "i"];
         Action::GiveWheel, "give-wheel", "give back", "Give the wheel back: only watch", [L: "o" "Esc", W: "o"];
     }
     Broadcast {
         Action::Mark, "mark", "mark", "Mark the pane for broadcast, or unmark it", [L: "m", W: "m"];
         Action::MarkAll, "mark-all", "mark all", "Mark all panes, or none", [L: "M", W: "M"];
-        Action::Broadcast, "broadcast", "broadcast", "Type into all marked panes at once, on and off", [L: "b", W: "b"];
+        Action::Broadcast, "broadcast", "broadcast", "Type into all marked panes, on and off", [L: "b", W: "b"];
     }
     Scroll {
         Action::ScrollMode, "scroll-mode", "look back", "Look back through the output", [L: "[" "PageUp"];
@@ -176,11 +176,11 @@ table! {
         Action::ScrollPageDown, "scroll-page-down", "page down", "A page down", [W: "PageDown" "Space" "Ctrl+f"];
         Action::ScrollTop, "scroll-top", "oldest", "To the oldest line kept", [W: "g" "Home"];
         Action::ScrollBottom, "scroll-bottom", "newest", "Back to the newest line", [W: "G" "End"];
-        Action::Leave, "leave", "back", "Leave scrolling; when not scrolled, leave the wall", [W: "q" "Esc"];
+        Action::Leave, "leave", "back", "Leave scrolling; else leave the wall", [W: "q" "Esc"];
     }
     Sessions {
-        Action::NewSession, "new-session", "new", "Start a session on a machine of your choice", [L: "c" "n", W: "c"];
-        Action::Restart, "restart", "run again", "Run the ended program again, in the same pane", [E: "Enter" "r"];
+        Action::NewSession, "new-session", "new", "Start a session on a machine you choose", [L: "c" "n", W: "c"];
+        Action::Restart, "restart", "run again", "Run the ended program again, in place", [E: "Enter" "r"];
         Action::ClosePane, "close-pane", "close", "Close the pane; its session lives on", [L: "x", W: "x"];
         Action::Kill, "kill", "end session", "End the session and its program", [L: "X", W: "X"];
     }
@@ -191,7 +191,7 @@ table! {
         Action::SidebarDown, "sidebar-down", "down", "Down", [S: "j" "Down"];
         Action::SidebarTop, "sidebar-top", "first", "First row", [S: "g" "Home"];
         Action::SidebarBottom, "sidebar-bottom", "last", "Last row", [S: "G" "End"];
-        Action::SidebarOpen, "sidebar-open", "open", "Open the session in a pane, or go to its pane", [S: "Enter" "o" "l" "Right"];
+        Action::SidebarOpen, "sidebar-open", "open", "Open the session, or go to its pane", [S: "Enter" "o" "l" "Right"];
         Action::SidebarNew, "sidebar-new", "new", "Start a session on this machine", [S: "n" "c"];
         Action::SidebarKill, "sidebar-kill", "end session", "End the session and its program", [S: "x" "X"];
         Action::SidebarFilter, "sidebar-filter", "filter", "Show only what contains a text", [S: "/"];
@@ -233,7 +233,7 @@ mod tests {
         let mut names = HashSet::new();
         for info in ACTIONS {
             assert!(names.insert(info.name), "{} stands twice", info.name);
-            assert!(!info.doc.is_empty() && info.doc.len() <= 56, "{}: the sentence must fit 80 columns", info.name);
+            assert!(!info.doc.is_empty() && info.doc.len() <= 44, "{}: the sentence must fit 80 columns", info.name);
             for (context, keys) in info.keys {
                 for key in *keys {
                     let press: KeyPress = key.parse().unwrap();

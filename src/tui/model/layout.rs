@@ -84,7 +84,9 @@ fn best_rows(area: Rect, count: usize) -> usize {
         // A pane below the useful minimum costs more than any odd shape; uneven rows cost a little.
         let cramped = if width < PANE_MIN_COLS.into() || height < PANE_MIN_ROWS.into() { 10.0 } else { 0.0 };
         let uneven = if count % rows == 0 { 0.0 } else { 0.15 };
-        shape + cramped + uneven
+        // Programs are written for 80 columns: fewer fold their lines.
+        let narrow = 0.4 * (80.0 - width).max(0.0) / 80.0;
+        shape + cramped + uneven + narrow
     };
     (1..=count.max(1)).min_by(|&a, &b| cost(a).total_cmp(&cost(b))).unwrap_or(1)
 }
@@ -139,7 +141,7 @@ mod tests {
         assert_eq!(shape(160, 44, 2), 1);
         assert_eq!(shape(80, 23, 2), 2);
         assert_eq!(shape(160, 44, 4), 2);
-        assert_eq!(shape(160, 44, 6), 3);
+        assert_eq!(shape(160, 44, 6), 2);
         assert_eq!(shape(240, 59, 9), 3);
     }
 

@@ -62,12 +62,7 @@ impl Toasts {
         self.queue.len() != before
     }
 
-    /// When the next one times out.
-    pub fn next_expiry_ms(&self) -> Option<u64> {
-        self.queue.iter().map(|toast| toast.until_ms).min()
-    }
-
-    /// Drops all: a key was pressed after an error was read.
+    /// Drops all: something weightier is shown now.
     pub fn clear(&mut self) {
         self.queue.clear();
     }

@@ -86,6 +86,7 @@ pub(super) fn toggle(model: &mut Model) {
 /// The answer was yes: takes the wheel of all marked panes.
 pub(super) fn start(model: &mut Model, effects: &mut Effects) {
     model.is_broadcasting = true;
+    model.toasts.clear();
     let marked: Vec<PaneId> =
         model.order.iter().copied().filter(|id| model.panes.get(id).is_some_and(|pane| pane.is_marked)).collect();
     for id in &marked {

@@ -6,7 +6,6 @@ use super::super::input::{ACTIONS, Context, Group, action};
 use super::super::model::Model;
 use super::super::theme::Ink;
 use super::canvas::Canvas;
-use super::words;
 
 enum HelpLine {
     Blank,
@@ -36,17 +35,16 @@ pub(crate) fn rows() -> u16 {
 ///
 /// ```text
 /// ╭ Keys ────────────────────────────────────────────────────────╮
-/// │ driving        watching                                      │
-/// │ Ctrl+g h       h            Go to the pane on the left       │
+/// │ after Ctrl+g   observing                                     │
+/// │ h ←            h ←          Go to the pane on the left       │
 /// ```
 pub(super) fn draw(model: &Model, area: Rect, scroll: u16, canvas: &mut Canvas<'_>) {
     let leader = model.setup.keymap.leader.to_string();
     let (x, width) = (area.x + 2, area.width.saturating_sub(4));
-    let col = (words::width(&leader) + 12).min(width / 3);
-    let second = 16.min(width / 3);
-    let intro = format!("{leader} is the leader: press it, then a key. {leader} twice sends it to the program.");
+    let (col, second) = (14.min(width / 3), 16.min(width / 3));
+    let intro = format!("{leader} is the leader: press it, then a key. Twice sends it as it is.");
     canvas.text(x, area.y + 1, width, &intro, Ink::OverlayDetail);
-    canvas.text(x, area.y + 3, col, "driving", Ink::OverlayDetail);
+    canvas.text(x, area.y + 3, col, &format!("after {leader}"), Ink::OverlayDetail);
     canvas.text(x + col, area.y + 3, second, "observing", Ink::OverlayDetail);
     let top = area.y + 4;
     let height = area.bottom().saturating_sub(top + 1);
@@ -60,9 +58,9 @@ pub(super) fn draw(model: &Model, area: Rect, scroll: u16, canvas: &mut Canvas<'
                 canvas.text(x, y, width, group.title(), Ink::OverlayHeading);
             }
             HelpLine::Action(info) => {
-                canvas.text(x, y, col - 1, &keys(info, Context::Leader, Some(&leader)), Ink::OverlayKey);
+                canvas.text(x, y, col - 1, &keys(info, Context::Leader), Ink::OverlayKey);
                 let here = [Context::Watching, Context::Ended, Context::Sidebar];
-                let here = here.iter().map(|context| keys(info, *context, None)).find(|keys| !keys.is_empty());
+                let here = here.iter().map(|context| keys(info, *context)).find(|keys| !keys.is_empty());
                 canvas.text(x + col, y, second - 1, &here.unwrap_or_default(), Ink::OverlayKey);
                 canvas.text(x + col + second, y, width - col - second, info.doc, Ink::Overlay);
             }
@@ -77,7 +75,7 @@ pub(super) fn draw(model: &Model, area: Rect, scroll: u16, canvas: &mut Canvas<'
     canvas.text(area.x + 2, area.bottom() - 1, area.width.saturating_sub(4), more, Ink::OverlayDetail);
 }
 
-fn keys(info: &action::Info, context: Context, leader: Option<&str>) -> String {
+fn keys(info: &action::Info, context: Context) -> String {
     let Some((_, keys)) = info.keys.iter().find(|(c, _)| *c == context) else { return String::new() };
     let glyph = |key: &&str| match *key {
         "Left" => "←".to_string(),
@@ -87,11 +85,8 @@ fn keys(info: &action::Info, context: Context, leader: Option<&str>) -> String {
         "1" => "1-9".to_string(),
         key => key.to_string(),
     };
-    let keys: Vec<String> = keys.iter().map(glyph).take(3).collect();
-    match leader {
-        Some(leader) => format!("{leader} {}", keys.join(" ")),
-        None => keys.join(" "),
-    }
+    let keys: Vec<String> = keys.iter().map(glyph).take(2).collect();
+    keys.join(" ")
 }
 
 #[cfg(test)]

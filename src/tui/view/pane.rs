@@ -44,10 +44,11 @@ fn look(pane: &Pane, is_focused: bool, is_receiver: bool) -> (Line, Ink) {
 fn top(model: &Model, pane: &Pane, rect: Rect, is_focused: bool, is_receiver: bool, canvas: &mut Canvas<'_>) {
     let room = rect.width.saturating_sub(4);
     let badges = badges(model, pane, is_receiver);
-    // Badges from the most important one: the role always, the others while the title keeps a dozen columns.
+    let name = title(model, pane);
+    // The role always, in short where the title needs the room; the others as far as they fit.
+    let keep = room.saturating_sub(words::width(&name) + 1).max(room / 3);
     let (mut shown, mut used) = (Vec::new(), 0);
     for (index, (long, short, ink)) in badges.into_iter().enumerate() {
-        let keep = room.saturating_sub(12).max(room / 3);
         let fits = |text: &str| used + words::width(text) + 3 <= keep;
         let text = if fits(&long) {
             long
@@ -62,14 +63,12 @@ fn top(model: &Model, pane: &Pane, rect: Rect, is_focused: bool, is_receiver: bo
     let title_ink = if is_focused { Ink::PaneTitleFocused } else { Ink::PaneTitle };
     let left = rect.x + 1;
     let title_room = (rect.width - 2).saturating_sub(used + 2);
-    let name = title(model, pane);
-    let mut at = canvas.text(left, rect.y, title_room, &format!(" {name} "), title_ink);
+    let at = canvas.text(left, rect.y, title_room, &format!(" {name} "), title_ink);
     let program_title = pane.screen.title();
     if !program_title.is_empty() && title_room > at + 8 {
-        at += canvas.text(left + at, rect.y, title_room - at - 1, program_title, Ink::PaneDetail);
-        at += canvas.text(left + at, rect.y, 1, " ", Ink::PaneDetail);
+        let room = title_room - at;
+        canvas.text(left + at, rect.y, room, &format!("{} ", words::clip(program_title, room - 1)), Ink::PaneDetail);
     }
-    let _ = at;
     let mut right = rect.right() - 1;
     for (text, ink) in shown {
         let text = format!(" {text} ");
@@ -95,11 +94,11 @@ fn badges(model: &Model, pane: &Pane, is_receiver: bool) -> Vec<(String, String,
     } else if let Link::Closed(_) = pane.link {
         push("closed".into(), "closed".into(), Ink::BadgeError);
     } else if is_receiver {
-        push("BROADCAST".into(), "B".into(), Ink::BadgeBroadcast);
+        push("BROADCAST".into(), "CAST".into(), Ink::BadgeBroadcast);
     } else if pane.role == Role::Driver {
-        push("DRIVER".into(), "D".into(), Ink::BadgeDriver);
+        push("DRIVER".into(), "DRV".into(), Ink::BadgeDriver);
     } else {
-        push("observer".into(), "o".into(), Ink::BadgeObserver);
+        push("observer".into(), "obs".into(), Ink::BadgeObserver);
     }
     if pane.is_marked && !is_receiver {
         push("◆ marked".into(), "◆".into(), Ink::BadgeMarked);
