@@ -190,7 +190,8 @@ impl Stage {
 
     /// Panes that answered a key and may be drawn at once.
     fn answered(&self) -> impl Iterator<Item = PaneId> {
-        let is_open = self.awaited_since.elapsed() < ANSWER_WITHIN && self.model.overlays.is_empty();
+        let is_calm = self.model.overlays.is_empty() && !self.model.needs_all() && !self.model.is_drawer;
+        let is_open = is_calm && self.awaited_since.elapsed() < ANSWER_WITHIN;
         let now = self.model.now_ms;
         self.awaited.iter().filter(move |(_, frames)| is_open && *frames > 0).map(|(id, _)| *id).filter(move |id| {
             self.model.panes.get(id).is_some_and(|pane| pane.rect.is_some() && pane.is_stale() && !pane.is_held(now))

@@ -122,11 +122,18 @@ impl Wall {
         by_pane.iter().map(|(pane, text)| format!("{pane}:{text}")).collect::<Vec<_>>().join(" ")
     }
 
-    /// What is drawn, as text.
-    pub(crate) fn screen(&mut self) -> String {
+    /// Draws; the number of bytes that the outer terminal gets.
+    pub(crate) fn frame(&mut self) -> usize {
         let damage = self.model.take_damage(None);
         let cursor = draw(&self.model, &damage, &mut self.presenter);
-        self.presenter.present(cursor, &mut Vec::new());
+        let mut bytes = Vec::new();
+        self.presenter.present(cursor, &mut bytes);
+        bytes.len()
+    }
+
+    /// What is drawn, as text.
+    pub(crate) fn screen(&mut self) -> String {
+        self.frame();
         let front = self.presenter.front();
         let mut text = String::new();
         for row in front.content.chunks(front.area.width.into()) {

@@ -323,14 +323,19 @@ impl Model {
             || self.visible().any(|pane| pane.is_stale() && !pane.is_held(self.now_ms))
     }
 
-    /// What is to be drawn, marked as drawn. With `only`, just the rows of these panes.
+    /// Everything waits to be drawn: a part of it alone would show a mixture.
+    pub fn needs_all(&self) -> bool {
+        self.is_all_stale
+    }
+
+    /// What is to be drawn, marked as drawn. With `only`, just these panes and the status line.
     pub fn take_damage(&mut self, only: Option<&[PaneId]>) -> Damage {
         let is_all = only.is_none() && std::mem::take(&mut self.is_all_stale);
         let mut damage = Damage { is_all, ..Damage::default() };
         if only.is_none() {
             damage.has_sidebar = std::mem::take(&mut self.is_sidebar_stale) || is_all;
-            damage.has_status = std::mem::take(&mut self.is_status_stale) || is_all;
         }
+        damage.has_status = std::mem::take(&mut self.is_status_stale) || is_all;
         let now = self.now_ms;
         for pane in self.panes.values_mut() {
             let is_wanted = only.is_none_or(|ids| ids.contains(&pane.id));

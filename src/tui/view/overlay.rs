@@ -179,7 +179,9 @@ fn info(model: &Model, id: PaneId, canvas: &mut Canvas<'_>) -> Option<CursorAt> 
         put("title", pane.screen.title().to_string());
     }
     put("size", format!("{}, {} lines of history here", pane.screen.size(), pane.screen.history_len()));
-    put("latency", pane.latency_us.map_or("not measured yet".to_string(), words::latency));
+    if let Some(us) = pane.latency_us {
+        put("latency", words::latency(us));
+    }
     put(
         "skipped",
         if pane.skipped == 0 {

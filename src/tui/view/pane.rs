@@ -200,6 +200,7 @@ struct Painter<'c> {
     base: Style,
     filler: Style,
     theme: &'c Theme,
+    is_odd: bool,
 }
 
 impl<'c> Painter<'c> {
@@ -208,7 +209,7 @@ impl<'c> Painter<'c> {
         let start = buffer.index_of(inside.x, y);
         let row = &mut buffer.content[start..start + usize::from(inside.width)];
         let (base, filler) = (theme.style(Ink::PaneText), theme.style(Ink::PaneFiller));
-        let mut painter = Painter { row, from: pane.origin.1, base, filler, theme };
+        let mut painter = Painter { row, from: pane.origin.1, base, filler, theme, is_odd: y % 2 == 1 };
         for cell in painter.row.iter_mut() {
             cell.reset();
             cell.fg = base.fg.unwrap_or(Color::Reset);
@@ -220,9 +221,11 @@ impl<'c> Painter<'c> {
 
     /// The part of the pane that lies beside or below the screen.
     fn filler(&mut self, from: u16) {
-        for cell in self.row.iter_mut().skip(from.into()) {
+        // Sparse dots: seen as "no screen here", not as text.
+        let phase = if self.is_odd { 2 } else { 0 };
+        for (col, cell) in self.row.iter_mut().enumerate().skip(from.into()) {
             cell.reset();
-            cell.set_symbol("·").set_style(self.filler);
+            cell.set_symbol(if col % 4 == phase { "·" } else { " " }).set_style(self.filler);
         }
     }
 
