@@ -12,6 +12,9 @@ const STRING_CAP: usize = 1 << 20;
 /// Bytes kept of one control sequence; a longer one is swallowed.
 const SEQUENCE_CAP: usize = 256;
 
+/// Bytes that must follow for a flood to be looked for, and between two looks.
+const FLOOD_BYTES: usize = 2048;
+
 /// One complete escape sequence as the translator gets it.
 pub(super) struct Csi {
     /// `<`, `=`, `>`, `?` or 0.
@@ -87,8 +90,10 @@ impl Parser {
 
     /// Consumes text, controls and the start of a sequence; at least one byte.
     fn ground(&mut self, term: &mut Term, bytes: &[u8]) -> usize {
-        let mut at = term.flood(bytes);
-        let mut pass_from = at;
+        let mut at = 0;
+        let mut pass_from = 0;
+        // Where a flood is looked for next: at the first line feed, then now and then.
+        let mut flood_from = 0;
         while at < bytes.len() {
             let byte = bytes[at];
             if byte == 0x1b {
@@ -129,7 +134,16 @@ impl Parser {
                 continue;
             }
             match byte {
-                b'\r' | b'\n' if term.may_pass_newline() => at += 1,
+                b'\r' if term.may_pass_newline() => at += 1,
+                b'\n' if term.may_pass_newline() => {
+                    at += 1;
+                    if at >= flood_from && bytes.len() - at >= FLOOD_BYTES {
+                        term.pass(&bytes[pass_from..at]);
+                        at += term.flood(&bytes[at..]);
+                        pass_from = at;
+                        flood_from = at + FLOOD_BYTES;
+                    }
+                }
                 0x80.. => {
                     let run = high_run(&bytes[at..]);
                     let (plain, _) = plain_text(&bytes[at..at + run]);

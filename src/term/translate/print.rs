@@ -1,10 +1,11 @@
 //! Printing: whole runs straight to the engine where that is right, character by character where it is not.
 
 use super::Term;
+use crate::term::engine::is_blank;
 use crate::term::marks;
 use crate::term::params::Params;
 use crate::term::types::Color;
-use unicode_width::UnicodeWidthChar;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 impl Term {
     /// Whether text may go to the engine as it is.
@@ -102,7 +103,7 @@ impl Term {
     pub(in crate::term) fn print(&mut self, c: char) {
         let c = match self.charsets.map(c) {
             c if marks::is_mark(c) => return,
-            '\u{FFFD}' | marks::REPLACEMENT_STANDIN => marks::REPLACEMENT_STANDIN,
+            '\u{FFFD}' | marks::REPLACEMENT_STANDIN | marks::ERASED => marks::REPLACEMENT_STANDIN,
             c => c,
         };
         match c.width() {
@@ -114,11 +115,45 @@ impl Term {
 
     fn print_zero_width(&mut self, c: char) {
         let (row, col) = self.engine().pos();
-        // vt100 panics when this widens a character past the last column.
-        if c == '\u{FE0F}' && col >= self.size.cols() {
+        if c == '\u{FE0F}' {
+            self.widen(row, col);
+            return;
+        }
+        let before = self.engine().raw(row, col.saturating_sub(1));
+        if col > 0 && before.is_some_and(|cell| is_blank(cell) && !cell.is_wide_continuation()) {
+            // Nothing to combine with.
             return;
         }
         self.engine_mut().write(c.encode_utf8(&mut [0; 4]).as_bytes());
+        self.settle();
+        self.damage.span(row, row);
+    }
+
+    /// U+FE0F: makes the character before the cursor wide if it has a wide form, and is dropped otherwise; past the
+    /// last column, where vt100 would panic, always.
+    fn widen(&mut self, row: u16, col: u16) {
+        if col >= self.size.cols() || col == 0 {
+            return;
+        }
+        let Some(cell) = self.engine().raw(row, col - 1).filter(|cell| !is_blank(cell) && !cell.is_wide()) else {
+            return;
+        };
+        let mark = marks::index_of(cell.contents());
+        let mut scratch = String::new();
+        let wide = format!("{}\u{FE0F}", marks::clean(cell.contents(), &mut scratch));
+        if wide.width() < 2 || mark != self.mark {
+            return;
+        }
+        match mark {
+            None => self.engine_mut().write("\u{FE0F}".as_bytes()),
+            Some(mark) => {
+                // The marks stand between the character and its variant: written anew in the right order.
+                let mut bytes = wide.into_bytes();
+                marks::push_marks(&mut bytes, mark);
+                self.engine_mut().go(row, col - 1);
+                self.engine_mut().write(&bytes);
+            }
+        }
         self.settle();
         self.damage.span(row, row);
     }

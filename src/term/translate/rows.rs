@@ -2,11 +2,11 @@
 
 use super::Term;
 use crate::fleet::Size;
-use crate::term::engine::{Engine, attrs_of, width_of};
+use crate::term::engine::{Engine, attrs_of, is_blank, width_of};
 use crate::term::history::{LineBuf, Look};
 use crate::term::marks::{self, Marks};
 use crate::term::params::Params;
-use crate::term::pen::{self, Attrs};
+use crate::term::pen;
 use crate::term::types::Style;
 use std::io::Write as _;
 
@@ -78,13 +78,16 @@ fn resized(old: &Engine, size: Size, skip: u16, row: u16, keeps_rows: bool) -> E
         skip..skip + rows,
         size.cols(),
         &mut |out, cell| {
-            let wanted = attrs_of(cell);
+            let wanted = cell.map(attrs_of).unwrap_or_default();
             if attrs != Some(wanted) {
                 wanted.write_sgr(out);
                 attrs = Some(wanted);
             }
         },
-        &mut |out, cell| out.extend_from_slice(cell.contents().as_bytes()),
+        &mut |out, cell| {
+            out.extend_from_slice(cell.contents().as_bytes());
+            true
+        },
     );
     new.write(&out);
     let col = old.pos().1.min(size.cols() - 1);
@@ -92,15 +95,15 @@ fn resized(old: &Engine, size: Size, skip: u16, row: u16, keeps_rows: bool) -> E
     new
 }
 
-/// Writes the rows of a grid as sequences for a blank one: `look` switches to a cell's attributes, `text` writes its
-/// characters. Rows that continue on the next are written so that they do there.
+/// Writes the rows of a grid as sequences for a blank one: `look` switches to a cell's attributes or the default, `text` writes its
+/// characters and tells whether the cursor is behind them. Rows that continue on the next are written so that they do there.
 pub(in crate::term) fn paint_grid(
     out: &mut Vec<u8>,
     engine: &Engine,
     rows: std::ops::Range<u16>,
     cols: u16,
-    look: &mut dyn FnMut(&mut Vec<u8>, &vt100::Cell),
-    text: &mut dyn FnMut(&mut Vec<u8>, &vt100::Cell),
+    look: &mut dyn FnMut(&mut Vec<u8>, Option<&vt100::Cell>),
+    text: &mut dyn FnMut(&mut Vec<u8>, &vt100::Cell) -> bool,
 ) {
     let cols = cols.min(engine.size().cols());
     let is_same_width = cols == engine.size().cols();
@@ -110,45 +113,39 @@ pub(in crate::term) fn paint_grid(
         // Where the cursor is, if it is on this row.
         let mut here = None;
         if is_continued {
-            let first = engine.raw(row, 0);
-            if first.is_some_and(|cell| cell.has_contents()) {
+            if engine.raw(row, 0).is_some_and(|cell| !is_blank(cell)) {
                 here = Some(0);
             } else {
                 // Something must go there for the row above to continue.
-                let _ = write!(out, " \x1b[{at_row};1H");
-                if let Some(cell) = first {
-                    look(out, cell);
-                }
-                out.extend_from_slice(b"\x1b[X");
+                out.push(b' ');
+                look(out, None);
+                let _ = write!(out, "\x1b[{at_row};1H\x1b[X");
             }
         }
         let mut col = 0;
         while col < cols {
             let Some(cell) = engine.raw(row, col) else { break };
             let width = u16::from(width_of(cell)).max(1);
-            let attrs = attrs_of(cell);
             let is_cut = width == 2 && col + 1 >= cols;
-            if cell.is_wide_continuation() || (!cell.has_contents() && attrs == Attrs::default()) {
+            if !cell.has_contents() || is_cut {
                 col += 1;
                 continue;
             }
             if here != Some(col) {
                 let _ = write!(out, "\x1b[{at_row};{}H", col + 1);
             }
-            look(out, cell);
-            if cell.has_contents() && !is_cut {
-                text(out, cell);
-                here = Some(col + width);
-            } else if is_cut || attrs == Attrs::background(attrs.bg) {
-                out.extend_from_slice(b"\x1b[X");
-                here = None;
-            } else {
-                out.push(b' ');
-                here = Some(col + 1);
-            }
+            look(out, Some(cell));
+            // What is erased leaves the cursor where it is, or moves it: better not to rely on it.
+            here = if text(out, cell) { Some(col + width) } else { None };
             col += width;
         }
-        is_continued = is_same_width && row + 1 < rows.end && engine.is_wrapped(row) && here == Some(cols);
+        let is_wrapped = is_same_width && row + 1 < rows.end && engine.is_wrapped(row);
+        is_continued = is_wrapped && here == Some(cols);
+        if is_wrapped && !is_continued && engine.raw(row, cols - 1).is_some_and(|cell| cell.has_contents()) {
+            // A wide character did not fit behind an erased last column, and shall not again.
+            look(out, None);
+            let _ = write!(out, "\x1b[{at_row};{cols}H漢\x1b[{};1H\x1b[2X", at_row + 1);
+        }
     }
 }
 
@@ -166,9 +163,9 @@ fn read_row(text: &str, marks: &Marks, line: &mut LineBuf) {
     }
 }
 
-/// Adds text of one vt100 style, taking out the marks.
+/// Adds text of one vt100 style, taking out the marks; NULs are blank cells.
 fn read_piece(text: &str, style: &Style, marks: &Marks, line: &mut LineBuf) {
-    if !text.bytes().any(|byte| byte >= 0xF3) {
+    if !text.bytes().any(|byte| byte >= 0xF3 || byte == 0) {
         line.text.extend_from_slice(text.as_bytes());
         line.cover(&Look { style: *style, link: None }, text.len());
         return;
@@ -176,11 +173,20 @@ fn read_piece(text: &str, style: &Style, marks: &Marks, line: &mut LineBuf) {
     let mut scratch = String::new();
     for (cluster, _) in crate::term::history::clusters(text) {
         let mut look = Look { style: *style, link: None };
-        if let Some(extra) = marks::index_of(cluster).and_then(|index| marks.get(index)) {
-            extra.apply(&mut look.style);
-            look.link = extra.link.clone();
-        }
-        let cluster = marks::clean(cluster, &mut scratch);
+        let cluster = match cluster {
+            "\0" => {
+                look = Look::default();
+                " "
+            }
+            marks::ERASED_TEXT => " ",
+            cluster => {
+                if let Some(extra) = marks::index_of(cluster).and_then(|index| marks.get(index)) {
+                    extra.apply(&mut look.style);
+                    look.link = extra.link.clone();
+                }
+                marks::clean(cluster, &mut scratch)
+            }
+        };
         line.text.extend_from_slice(cluster.as_bytes());
         line.cover(&look, cluster.len());
     }
