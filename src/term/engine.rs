@@ -18,6 +18,9 @@ pub(super) struct Sink {
     text: String,
     /// End of each row in `text`, and whether it continues on the next.
     rows: Vec<(usize, bool)>,
+    /// While set, rows are only counted.
+    counts: bool,
+    counted: usize,
     is_off: bool,
 }
 
@@ -60,6 +63,10 @@ impl vt100::Callbacks for Sink {
         if self.is_off {
             return;
         }
+        if self.counts {
+            self.counted += 1;
+            return;
+        }
         let mut state = vt100::capture::BasicFormattedCaptureState::new();
         let _ = row.write_formatted_basic(&mut RowWriter { text: &mut self.text, is_sgr: false }, &mut state);
         // The state is private, but it begins the next row with a line feed unless this one continues.
@@ -98,6 +105,15 @@ impl Engine {
             let used = 64 - left.len();
             self.write(&buffer[..used]);
         }
+    }
+
+    /// Writes and says how many rows left the top; their contents are the caller's to have read before.
+    pub(super) fn write_counting(&mut self, bytes: &[u8]) -> usize {
+        self.parser.callbacks_mut().counts = true;
+        self.write(bytes);
+        let sink = self.parser.callbacks_mut();
+        sink.counts = false;
+        std::mem::take(&mut sink.counted)
     }
 
     fn rebuild(&mut self) {

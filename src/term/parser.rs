@@ -6,6 +6,7 @@ use super::params::Params;
 use super::pen;
 use super::translate::Term;
 use std::ops::ControlFlow;
+use unicode_width::UnicodeWidthChar;
 
 /// Bytes kept of one OSC or DCS string; a longer one is swallowed whole. Room for a generous clipboard.
 const STRING_CAP: usize = 1 << 20;
@@ -147,7 +148,8 @@ impl Parser {
                 0x80.. => {
                     let run = high_run(&bytes[at..]);
                     let (plain, _) = plain_text(&bytes[at..at + run]);
-                    if plain > 0 {
+                    // What combines may meet a cell that is not what it seems.
+                    if plain > 0 && !starts_with_zero_width(&bytes[at..at + plain]) {
                         term.note_last(&bytes[at..at + plain]);
                         at += plain;
                         continue;
@@ -390,6 +392,11 @@ pub(super) fn plain_text(bytes: &[u8]) -> (usize, bool) {
         Some(hit) => (hit, false),
         None => (valid, true),
     }
+}
+
+fn starts_with_zero_width(bytes: &[u8]) -> bool {
+    // Nothing below U+0300 has no width, and such begin with a byte below 0xCC.
+    bytes[0] >= 0xCC && matches!(first_char(&bytes[..bytes.len().min(4)]), Decoded::Char(c) if c.width() == Some(0))
 }
 
 enum Decoded {

@@ -204,8 +204,7 @@ impl Term {
     /// SU; rows leaving the top of the primary screen enter the history.
     pub(super) fn scroll_up(&mut self, n: u16) {
         let n = n.min(self.bottom - self.top + 1);
-        self.engine_mut().put(format_args!("\x1b[{n}S"));
-        self.settle();
+        self.write_scrolling(format!("\x1b[{n}S").as_bytes(), n);
         self.fill_rows(self.bottom + 1 - n, n);
         self.damage.all();
     }
@@ -221,7 +220,11 @@ impl Term {
     /// IND: down, scrolling at the bottom margin.
     pub(super) fn index(&mut self) {
         let row = self.pos().0;
-        self.write(b"\n");
+        if row == self.bottom {
+            self.write_scrolling(b"\n", 1);
+        } else {
+            self.write(b"\n");
+        }
         if row == self.bottom {
             self.fill_rows(row, 1);
             self.damage.all();

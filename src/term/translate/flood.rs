@@ -56,8 +56,7 @@ impl Term {
         let Some(last) = stage.lines.len().checked_sub(rows + 1) else { return 0 };
         let line = &stage.lines[last];
         // What is on the screen goes first.
-        self.engine_mut().write(&b"\n".repeat(rows - 1));
-        self.settle();
+        self.write_scrolling(&b"\n".repeat(rows - 1), self.last_row());
         let mut buf = LineBuf::default();
         let (mut text, mut run) = (0, 0);
         for row in &stage.rows[..line.rows] {

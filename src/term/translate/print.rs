@@ -24,26 +24,52 @@ impl Term {
 
     /// Bytes that the engine handles right by itself: text, CR, LF, plain SGR.
     pub(in crate::term) fn pass(&mut self, bytes: &[u8]) {
-        for bytes in bytes.chunks(PASS) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
             let (first, col) = self.engine().pos();
-            self.engine_mut().write(bytes);
-            let (last, _) = self.engine().pos();
-            if self.engine().has_rows() {
-                self.damage.all();
-            } else if last == self.bottom || last < first {
-                // It may have scrolled within the margins: count how far down the bytes can have led at most.
-                let feeds = memchr::memchr_iter(b'\n', bytes).count();
-                let wraps = (usize::from(col) + bytes.len()) / usize::from(self.size.cols());
-                if usize::from(first) + feeds + wraps > usize::from(last) {
+            let below = if first <= self.bottom { self.bottom - first } else { u16::MAX };
+            // Rows above the cursor may leave during one write; more than those must wait for the next.
+            let (length, moves) = self.reach(rest, col, usize::from(self.bottom.max(1)));
+            let (piece, after) = rest.split_at(length);
+            let scrolls = moves.saturating_sub(below.into());
+            if scrolls == 0 || self.bottom == 0 {
+                self.write(piece);
+                let (last, _) = self.engine().pos();
+                self.damage.span(first.min(last), first.max(last));
+                if self.bottom == 0 {
                     self.damage.all();
-                } else {
-                    self.damage.span(first, last);
                 }
             } else {
-                self.damage.span(first, last);
+                self.write_scrolling(piece, scrolls as u16);
+                if self.top > 0 || self.is_alternate || self.engine().pos().0 < first {
+                    self.damage.all();
+                } else {
+                    self.damage.span(first, self.bottom);
+                }
             }
-            self.settle();
+            rest = after;
         }
+    }
+
+    /// How many of the bytes move the cursor down at most `limit` rows, and how many rows that may be.
+    fn reach(&self, bytes: &[u8], col: u16, limit: usize) -> (usize, usize) {
+        let cols = usize::from(self.size.cols());
+        // Of this many bytes alone the wraps stay below the limit.
+        let most = bytes.len().min((limit * cols).saturating_sub(col.into()).max(1)).min(PASS);
+        let moves = |feeds: usize, length: usize| feeds + (usize::from(col) + length) / cols;
+        let (mut feeds, mut length) = (0, 0);
+        for at in memchr::memchr_iter(b'\n', &bytes[..most]) {
+            if moves(feeds + 1, at + 1) > limit {
+                // The line before is the last one in reach, or this line without its end.
+                let end = if length > 0 { length } else { at.max(1) };
+                return (end, moves(feeds, end).max(usize::from(end == at + 1)));
+            }
+            (feeds, length) = (feeds + 1, at + 1);
+        }
+        if moves(feeds, most) > limit && length > 0 {
+            return (length, moves(feeds, length));
+        }
+        (most, moves(feeds, most))
     }
 
     /// Applies SGR that the engine reads alike; false, and nothing happened, if the engine must not see it.
@@ -181,7 +207,11 @@ impl Term {
         if let Some(mark) = self.mark {
             marks::push_marks(&mut bytes, mark);
         }
-        self.write(&bytes);
+        if is_scrolling && self.bottom > 0 {
+            self.write_scrolling(&bytes, 1);
+        } else {
+            self.write(&bytes);
+        }
         if is_scrolling {
             self.fill_behind_cursor();
             self.damage.all();

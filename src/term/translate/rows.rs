@@ -2,11 +2,11 @@
 
 use super::Term;
 use crate::fleet::Size;
-use crate::term::engine::{Engine, attrs_of, is_blank, width_of};
+use crate::term::engine::{Engine, attrs_of, is_blank, style_of, width_of};
 use crate::term::history::{LineBuf, Look};
 use crate::term::marks::{self, Marks};
 use crate::term::params::Params;
-use crate::term::pen;
+use crate::term::pen::{self, Attrs};
 use crate::term::types::Style;
 use std::io::Write as _;
 
@@ -26,6 +26,26 @@ impl Term {
         });
     }
 
+    /// Writes what makes at most `count` of the topmost rows leave, none of which the bytes themselves change.
+    pub(super) fn write_scrolling(&mut self, bytes: &[u8], count: u16) {
+        if self.is_alternate || self.top > 0 {
+            self.write(bytes);
+            return;
+        }
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.resize_with(lines.len().max(count.into()), LineBuf::default);
+        for (row, line) in (0..count).zip(&mut lines) {
+            read_cells(&self.primary, row, &self.marks, line);
+        }
+        let left = self.primary.write_counting(bytes);
+        lines[..left.min(usize::from(count))].iter().for_each(|line| self.history.push(line));
+        self.lines = lines;
+        self.settle();
+        if left > 0 {
+            self.damage.all();
+        }
+    }
+
     /// Changes the size: rows are cut or filled on the right, kept from the cursor's row upwards, and what does not
     /// fit goes from the top into the history.
     pub(in crate::term) fn resize(&mut self, size: Size) {
@@ -38,10 +58,9 @@ impl Term {
         let (primary_row, _) = self.primary.pos();
         let primary_lift = (primary_row + 1).saturating_sub(size.rows());
         if primary_lift > 0 {
-            let (last, lift) = (u32::from(self.size.rows()), u32::from(primary_lift));
-            self.primary.put(format_args!("\x1b[r\x1b[{last}H\x1b[m\x1b[{lift}S"));
             let was_alternate = std::mem::replace(&mut self.is_alternate, false);
-            self.settle();
+            self.top = 0;
+            self.write_scrolling(format!("\x1b[r\x1b[m\x1b[{primary_lift}S").as_bytes(), primary_lift);
             self.is_alternate = was_alternate;
         }
         // The primary's rows have moved up already; the alternate's are cut while copied.
@@ -145,6 +164,45 @@ pub(in crate::term) fn paint_grid(
             // A wide character did not fit behind an erased last column, and shall not again.
             look(out, None);
             let _ = write!(out, "\x1b[{at_row};{cols}H漢\x1b[{};1H\x1b[2X", at_row + 1);
+        }
+    }
+}
+
+/// Reads the cells of a row into a line, up to the last one with contents.
+fn read_cells(engine: &Engine, row: u16, marks: &Marks, line: &mut LineBuf) {
+    line.clear();
+    line.is_wrapped = engine.is_wrapped(row);
+    let mut scratch = String::new();
+    let mut blanks = 0;
+    let mut look = Look::default();
+    let mut attrs = Attrs::default();
+    for col in 0..engine.size().cols() {
+        let Some(cell) = engine.raw(row, col) else { return };
+        if !cell.has_contents() {
+            blanks += usize::from(!cell.is_wide_continuation());
+            continue;
+        }
+        if blanks > 0 {
+            line.text.resize(line.text.len() + blanks, b' ');
+            line.cover(&Look::default(), blanks);
+            blanks = 0;
+        }
+        let text = cell.contents();
+        let wanted = attrs_of(cell);
+        let is_marked = text.len() > 8 || look.link.is_some();
+        if wanted != attrs || is_marked {
+            let (style, mark) = style_of(cell, marks);
+            look.style = style;
+            look.link = mark.and_then(|mark| marks.get(mark)).and_then(|extra| extra.link.clone());
+            // A mark may change the look of the next cell too, so that it is read afresh.
+            attrs = wanted;
+        }
+        let text = if text == marks::ERASED_TEXT { " " } else { marks::clean(text, &mut scratch) };
+        line.text.extend_from_slice(text.as_bytes());
+        line.cover(&look, text.len());
+        if is_marked {
+            look = Look { style: Style::default(), link: None };
+            attrs = Attrs::default();
         }
     }
 }
