@@ -12,12 +12,15 @@ use std::io::Write as _;
 use std::num::NonZeroU16;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Rows that left the top, as text with SGR.
+/// Rows that left the top, as text with SGR; a blank cell is a NUL.
 #[derive(Default)]
 pub(super) struct Sink {
     text: String,
     /// End of each row in `text`, and whether it continues on the next.
     rows: Vec<(usize, bool)>,
+    /// While set, rows are only counted.
+    counts: bool,
+    counted: usize,
     is_off: bool,
 }
 
@@ -31,13 +34,41 @@ impl fmt::Write for FirstChar {
     }
 }
 
+/// Tells blank cells from spaces: vt100 writes contents as strings, blanks as single characters.
+struct RowWriter<'a> {
+    text: &'a mut String,
+    is_sgr: bool,
+}
+
+impl fmt::Write for RowWriter<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        match (self.is_sgr || text.starts_with('\x1b'), text.ends_with('m')) {
+            (is_sgr, is_end) => self.is_sgr = is_sgr && !is_end,
+        }
+        self.text.push_str(text);
+        Ok(())
+    }
+
+    fn write_char(&mut self, c: char) -> fmt::Result {
+        if self.is_sgr || c != ' ' {
+            return self.write_str(c.encode_utf8(&mut [0; 4]));
+        }
+        self.text.push('\0');
+        Ok(())
+    }
+}
+
 impl vt100::Callbacks for Sink {
     fn on_scroll(&mut self, row: vt100::capture::RowContents<'_>, _is_alternate: bool) {
         if self.is_off {
             return;
         }
+        if self.counts {
+            self.counted += 1;
+            return;
+        }
         let mut state = vt100::capture::BasicFormattedCaptureState::new();
-        let _ = row.write_formatted_basic(&mut self.text, &mut state);
+        let _ = row.write_formatted_basic(&mut RowWriter { text: &mut self.text, is_sgr: false }, &mut state);
         // The state is private, but it begins the next row with a line feed unless this one continues.
         let mut first = FirstChar(None);
         let _ = row.write_formatted_basic(&mut first, &mut state);
@@ -74,6 +105,15 @@ impl Engine {
             let used = 64 - left.len();
             self.write(&buffer[..used]);
         }
+    }
+
+    /// Writes and says how many rows left the top; their contents are the caller's to have read before.
+    pub(super) fn write_counting(&mut self, bytes: &[u8]) -> usize {
+        self.parser.callbacks_mut().counts = true;
+        self.write(bytes);
+        let sink = self.parser.callbacks_mut();
+        sink.counts = false;
+        std::mem::take(&mut sink.counted)
     }
 
     fn rebuild(&mut self) {
@@ -198,6 +238,9 @@ pub(super) fn width_of(cell: &vt100::Cell) -> u8 {
 
 /// Style of a vt100 cell with what its mark adds.
 pub(super) fn style_of(cell: &vt100::Cell, marks: &Marks) -> (Style, Option<u32>) {
+    if !cell.has_contents() {
+        return (Style::default(), None);
+    }
     let mut style = Style {
         fg: color(cell.fgcolor()),
         bg: color(cell.bgcolor()),
@@ -213,6 +256,11 @@ pub(super) fn style_of(cell: &vt100::Cell, marks: &Marks) -> (Style, Option<u32>
         extra.apply(&mut style);
     }
     (style, mark)
+}
+
+/// Whether a cell shows nothing but perhaps a background.
+pub(super) fn is_blank(cell: &vt100::Cell) -> bool {
+    !cell.has_contents() || cell.contents() == marks::ERASED_TEXT
 }
 
 /// The bits of a vt100 cell, as [`Attrs`].

@@ -4,7 +4,7 @@
 //! cursors, margins, tabs, charsets, modes, history. What no standard sequence can set goes into private strings
 //! (`DCS + f`), which hold nothing that a program could not have caused by itself.
 
-use super::engine::{Engine, style_of};
+use super::engine::{Engine, is_blank, style_of};
 use super::history::LineBuf;
 use super::marks::{self, Marks};
 use super::params::Params;
@@ -110,7 +110,7 @@ impl Term {
             0..self.size.rows(),
             self.size.cols(),
             &mut |out, cell| {
-                let (style, mark) = style_of(cell, &self.marks);
+                let (style, mark) = cell.map(|cell| style_of(cell, &self.marks)).unwrap_or_default();
                 let wanted = pen_of(style, mark, &self.marks);
                 if wanted.style != last.style {
                     let _ = write!(out, "\x1b[{}m", pen::style_params(&wanted.style));
@@ -118,7 +118,12 @@ impl Term {
                 write_link_and_protection(out, &last, &wanted);
                 last = wanted;
             },
-            &mut |out, cell| out.extend_from_slice(marks::clean(cell.contents(), &mut scratch).as_bytes()),
+            &mut |out, cell| {
+                let is_text = !is_blank(cell);
+                let text = if is_text { marks::clean(cell.contents(), &mut scratch) } else { "\x1b[X" };
+                out.extend_from_slice(text.as_bytes());
+                is_text
+            },
         );
         write_link_and_protection(out, &last, &Pen::default());
         out.extend_from_slice(b"\x1b[m");

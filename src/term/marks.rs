@@ -12,6 +12,10 @@ const FIRST: u32 = 0xE01F0;
 const COUNT: u32 = 0xE0FFF - FIRST + 1;
 /// vt100 refuses to print U+FFFD; this private character stands for it in cells.
 pub(super) const REPLACEMENT_STANDIN: char = '\u{10FFFD}';
+/// A cell erased with a background holds this, so that a cell without contents is always plain blank.
+pub(super) const ERASED: char = '\u{10FFFC}';
+/// [`ERASED`] as cell contents.
+pub(super) const ERASED_TEXT: &str = "\u{10FFFC}";
 
 /// What a cell has beyond vt100's attributes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -138,7 +142,7 @@ pub(super) fn clean<'a>(contents: &'a str, scratch: &'a mut String) -> &'a str {
         return contents;
     }
     scratch.clear();
-    scratch.extend(contents.chars().filter(|&c| !is_mark(c)).map(|c| match c {
+    scratch.extend(contents.chars().filter(|&c| !is_mark(c) && c != ERASED).map(|c| match c {
         REPLACEMENT_STANDIN => '\u{FFFD}',
         c => c,
     }));

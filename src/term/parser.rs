@@ -6,11 +6,15 @@ use super::params::Params;
 use super::pen;
 use super::translate::Term;
 use std::ops::ControlFlow;
+use unicode_width::UnicodeWidthChar;
 
 /// Bytes kept of one OSC or DCS string; a longer one is swallowed whole. Room for a generous clipboard.
 const STRING_CAP: usize = 1 << 20;
 /// Bytes kept of one control sequence; a longer one is swallowed.
 const SEQUENCE_CAP: usize = 256;
+
+/// Bytes that must follow for a flood to be looked for, and between two looks.
+const FLOOD_BYTES: usize = 2048;
 
 /// One complete escape sequence as the translator gets it.
 pub(super) struct Csi {
@@ -87,8 +91,10 @@ impl Parser {
 
     /// Consumes text, controls and the start of a sequence; at least one byte.
     fn ground(&mut self, term: &mut Term, bytes: &[u8]) -> usize {
-        let mut at = term.flood(bytes);
-        let mut pass_from = at;
+        let mut at = 0;
+        let mut pass_from = 0;
+        // Where a flood is looked for next: at the first line feed, then now and then.
+        let mut flood_from = 0;
         while at < bytes.len() {
             let byte = bytes[at];
             if byte == 0x1b {
@@ -129,11 +135,21 @@ impl Parser {
                 continue;
             }
             match byte {
-                b'\r' | b'\n' if term.may_pass_newline() => at += 1,
+                b'\r' if term.may_pass_newline() => at += 1,
+                b'\n' if term.may_pass_newline() => {
+                    at += 1;
+                    if at >= flood_from && bytes.len() - at >= FLOOD_BYTES {
+                        term.pass(&bytes[pass_from..at]);
+                        at += term.flood(&bytes[at..]);
+                        pass_from = at;
+                        flood_from = at + FLOOD_BYTES;
+                    }
+                }
                 0x80.. => {
                     let run = high_run(&bytes[at..]);
                     let (plain, _) = plain_text(&bytes[at..at + run]);
-                    if plain > 0 {
+                    // What combines may meet a cell that is not what it seems.
+                    if plain > 0 && !starts_with_zero_width(&bytes[at..at + plain]) {
                         term.note_last(&bytes[at..at + plain]);
                         at += plain;
                         continue;
@@ -376,6 +392,11 @@ pub(super) fn plain_text(bytes: &[u8]) -> (usize, bool) {
         Some(hit) => (hit, false),
         None => (valid, true),
     }
+}
+
+fn starts_with_zero_width(bytes: &[u8]) -> bool {
+    // Nothing below U+0300 has no width, and such begin with a byte below 0xCC.
+    bytes[0] >= 0xCC && matches!(first_char(&bytes[..bytes.len().min(4)]), Decoded::Char(c) if c.width() == Some(0))
 }
 
 enum Decoded {

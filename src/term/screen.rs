@@ -1,9 +1,8 @@
 //! [`Screen`]: feed it a program's output, ask it for cells, replies, events and keyframes.
 
-use super::engine::{attrs_of, style_of, width_of};
+use super::engine::{style_of, width_of};
 use super::marks;
 use super::parser::Parser;
-use super::pen::Attrs;
 use super::translate::Term;
 use super::types::{Cell, Cursor, Event, KeyframeScope, Modes, Rows, Style};
 use crate::fleet::Size;
@@ -134,11 +133,7 @@ impl Screen {
             }
             let (style, mark) = style_of(cell, &self.term.marks);
             wide = (style, mark);
-            let mut text = marks::clean(cell.contents(), &mut scratch);
-            if text.is_empty() && !is_background(cell) {
-                // Half of an overwritten wide character: blank, but drawn with its attributes.
-                text = " ";
-            }
+            let text = marks::clean(cell.contents(), &mut scratch);
             let link = mark.and_then(|mark| self.term.marks.get(mark)).and_then(|extra| extra.link.as_deref());
             visit(col, Cell { text, width, style, link });
         }
@@ -176,10 +171,4 @@ impl Screen {
     pub fn is_history_wrapped(&self, line: usize) -> bool {
         self.term.history.line(line).is_some_and(|line| line.is_wrapped)
     }
-}
-
-/// Whether a cell has nothing but a background.
-fn is_background(cell: &vt100::Cell) -> bool {
-    let attrs = attrs_of(cell);
-    attrs == Attrs::background(attrs.bg)
 }

@@ -1,6 +1,7 @@
 //! Erasing, inserting, deleting and scrolling. What vt100 leaves blank is filled with the pen's background.
 
 use super::Term;
+use crate::term::marks;
 use crate::term::pen::Attrs;
 use crate::term::types::Color;
 use std::io::Write as _;
@@ -8,6 +9,26 @@ use std::io::Write as _;
 impl Term {
     fn has_background(&self) -> bool {
         self.pen.style.bg != Color::Default
+    }
+
+    /// Erases columns `from..=to` of a row to the background; cursor and pen stay.
+    fn erase_span(&mut self, row: u16, from: u16, to: u16) {
+        self.erase_spans([(row, from, to)]);
+    }
+
+    fn erase_spans(&mut self, spans: impl IntoIterator<Item = (u16, u16, u16)>) {
+        let mut out = Vec::new();
+        for (row, from, to) in spans {
+            if from > to {
+                continue;
+            }
+            let count = to - from + 1;
+            let _ = write!(out, "\x1b[{};{}H\x1b[{count}X", u32::from(row) + 1, u32::from(from) + 1);
+            if self.has_background() {
+                (0..count).for_each(|_| out.extend_from_slice(marks::ERASED_TEXT.as_bytes()));
+            }
+        }
+        self.erase_with(&out);
     }
 
     /// Runs erasing sequences with only the background set; cursor and pen stay.
@@ -29,18 +50,20 @@ impl Term {
     /// ED.
     pub(super) fn erase_display(&mut self, mode: u16) {
         self.end_wrap();
-        let row = self.pos().0;
+        let ((row, col), last_row, last_col) = (self.pos(), self.last_row(), self.last_col());
         match mode {
             0 => {
-                self.erase_with(b"\x1b[J");
-                self.damage.span(row, self.last_row());
+                self.erase_spans(
+                    std::iter::once((row, col, last_col)).chain((row + 1..=last_row).map(|row| (row, 0, last_col))),
+                );
+                self.damage.span(row, last_row);
             }
             1 => {
-                self.erase_with(b"\x1b[1J");
+                self.erase_spans((0..row).map(|row| (row, 0, last_col)).chain([(row, 0, col)]));
                 self.damage.span(0, row);
             }
             2 => {
-                self.erase_with(b"\x1b[2J");
+                self.erase_spans((0..=last_row).map(|row| (row, 0, last_col)));
                 self.damage.all();
             }
             3 => self.history.clear(),
@@ -51,13 +74,13 @@ impl Term {
     /// EL.
     pub(super) fn erase_line(&mut self, mode: u16) {
         self.end_wrap();
+        let ((row, col), last_col) = (self.pos(), self.last_col());
         match mode {
-            0 => self.erase_with(b"\x1b[K"),
-            1 => self.erase_with(b"\x1b[1K"),
-            2 => self.erase_with(b"\x1b[2K"),
+            0 => self.erase_span(row, col, last_col),
+            1 => self.erase_span(row, 0, col),
+            2 => self.erase_span(row, 0, last_col),
             _ => return,
         }
-        let row = self.pos().0;
         self.damage.span(row, row);
     }
 
@@ -72,7 +95,7 @@ impl Term {
             2 => ((row, 0), (row, last_col)),
             _ => return,
         };
-        let mut out = Vec::new();
+        let mut spans = Vec::new();
         for row in first.0..=last.0 {
             let from = if row == first.0 { first.1 } else { 0 };
             let to = if row == last.0 { last.1 } else { last_col };
@@ -80,30 +103,26 @@ impl Term {
                 let extra = self.engine().mark(row, col).and_then(|index| self.marks.get(index));
                 let is_half = self.engine().width(row, col) == 0 && col > from;
                 if !is_half && !extra.is_some_and(|extra| extra.is_protected) {
-                    let _ = write!(out, "\x1b[{};{}H\x1b[X", row + 1, col + 1);
+                    spans.push((row, col, col));
                 }
             }
         }
-        self.erase_with(&out);
+        self.erase_spans(spans);
         self.damage.span(first.0, last.0);
     }
 
     /// ECH.
     pub(super) fn erase_cells(&mut self, n: u16) {
         self.end_wrap();
-        let mut bytes = Vec::new();
-        let _ = write!(bytes, "\x1b[{n}X");
-        self.erase_with(&bytes);
-        let row = self.pos().0;
+        let (row, col) = self.pos();
+        self.erase_span(row, col, col.saturating_add(n - 1).min(self.last_col()));
         self.damage.span(row, row);
     }
 
     /// Erases the wide character whose second half is here, so that an edit does not cut it.
     fn free_half(&mut self, row: u16, col: u16) {
         if col > 0 && self.engine().width(row, col) == 0 {
-            let mut bytes = Vec::new();
-            let _ = write!(bytes, "\x1b[{};{}H\x1b[2X", row + 1, col);
-            self.erase_with(&bytes);
+            self.erase_span(row, col - 1, col);
         }
     }
 
@@ -128,9 +147,7 @@ impl Term {
         let n = n.min(self.size.cols() - col);
         self.engine_mut().put(format_args!("\x1b[{n}P"));
         if self.has_background() {
-            let mut bytes = Vec::new();
-            let _ = write!(bytes, "\x1b[{};{}H\x1b[K", row + 1, self.size.cols() - n + 1);
-            self.erase_with(&bytes);
+            self.erase_span(row, self.size.cols() - n, self.last_col());
         }
         self.damage.span(row, row);
     }
@@ -154,11 +171,8 @@ impl Term {
         if !self.has_background() {
             return;
         }
-        let mut bytes = Vec::new();
-        for row in first..first.saturating_add(count).min(self.size.rows()) {
-            let _ = write!(bytes, "\x1b[{};1H\x1b[2K", row + 1);
-        }
-        self.erase_with(&bytes);
+        let (end, last_col) = (first.saturating_add(count).min(self.size.rows()), self.last_col());
+        self.erase_spans((first..end).map(|row| (row, 0, last_col)));
     }
 
     /// IL.
@@ -190,8 +204,7 @@ impl Term {
     /// SU; rows leaving the top of the primary screen enter the history.
     pub(super) fn scroll_up(&mut self, n: u16) {
         let n = n.min(self.bottom - self.top + 1);
-        self.engine_mut().put(format_args!("\x1b[{n}S"));
-        self.settle();
+        self.write_scrolling(format!("\x1b[{n}S").as_bytes(), n);
         self.fill_rows(self.bottom + 1 - n, n);
         self.damage.all();
     }
@@ -207,7 +220,11 @@ impl Term {
     /// IND: down, scrolling at the bottom margin.
     pub(super) fn index(&mut self) {
         let row = self.pos().0;
-        self.write(b"\n");
+        if row == self.bottom {
+            self.write_scrolling(b"\n", 1);
+        } else {
+            self.write(b"\n");
+        }
         if row == self.bottom {
             self.fill_rows(row, 1);
             self.damage.all();
@@ -228,9 +245,7 @@ impl Term {
     pub(super) fn fill_behind_cursor(&mut self) {
         let (row, col) = self.engine().pos();
         if self.has_background() && col < self.size.cols() {
-            let mut bytes = Vec::new();
-            let _ = write!(bytes, "\x1b[{};{}H\x1b[K", row + 1, col + 1);
-            self.erase_with(&bytes);
+            self.erase_span(row, col, self.last_col());
         }
     }
 }

@@ -118,6 +118,8 @@ pub(super) struct Term {
     replies: Vec<u8>,
     events: VecDeque<Event>,
     line: LineBuf,
+    /// Rows read before they may leave the top.
+    lines: Vec<LineBuf>,
 }
 
 impl Term {
@@ -146,6 +148,7 @@ impl Term {
             replies: Vec::new(),
             events: VecDeque::new(),
             line: LineBuf::default(),
+            lines: Vec::new(),
         }
     }
 

@@ -1,10 +1,11 @@
 //! Printing: whole runs straight to the engine where that is right, character by character where it is not.
 
 use super::Term;
+use crate::term::engine::is_blank;
 use crate::term::marks;
 use crate::term::params::Params;
 use crate::term::types::Color;
-use unicode_width::UnicodeWidthChar;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 impl Term {
     /// Whether text may go to the engine as it is.
@@ -23,26 +24,52 @@ impl Term {
 
     /// Bytes that the engine handles right by itself: text, CR, LF, plain SGR.
     pub(in crate::term) fn pass(&mut self, bytes: &[u8]) {
-        for bytes in bytes.chunks(PASS) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
             let (first, col) = self.engine().pos();
-            self.engine_mut().write(bytes);
-            let (last, _) = self.engine().pos();
-            if self.engine().has_rows() {
-                self.damage.all();
-            } else if last == self.bottom || last < first {
-                // It may have scrolled within the margins: count how far down the bytes can have led at most.
-                let feeds = memchr::memchr_iter(b'\n', bytes).count();
-                let wraps = (usize::from(col) + bytes.len()) / usize::from(self.size.cols());
-                if usize::from(first) + feeds + wraps > usize::from(last) {
+            let below = if first <= self.bottom { self.bottom - first } else { u16::MAX };
+            // Rows above the cursor may leave during one write; more than those must wait for the next.
+            let (length, moves) = self.reach(rest, col, usize::from(self.bottom.max(1)));
+            let (piece, after) = rest.split_at(length);
+            let scrolls = moves.saturating_sub(below.into());
+            if scrolls == 0 || self.bottom == 0 {
+                self.write(piece);
+                let (last, _) = self.engine().pos();
+                self.damage.span(first.min(last), first.max(last));
+                if self.bottom == 0 {
                     self.damage.all();
-                } else {
-                    self.damage.span(first, last);
                 }
             } else {
-                self.damage.span(first, last);
+                self.write_scrolling(piece, scrolls as u16);
+                if self.top > 0 || self.is_alternate || self.engine().pos().0 < first {
+                    self.damage.all();
+                } else {
+                    self.damage.span(first, self.bottom);
+                }
             }
-            self.settle();
+            rest = after;
         }
+    }
+
+    /// How many of the bytes move the cursor down at most `limit` rows, and how many rows that may be.
+    fn reach(&self, bytes: &[u8], col: u16, limit: usize) -> (usize, usize) {
+        let cols = usize::from(self.size.cols());
+        // Of this many bytes alone the wraps stay below the limit.
+        let most = bytes.len().min((limit * cols).saturating_sub(col.into()).max(1)).min(PASS);
+        let moves = |feeds: usize, length: usize| feeds + (usize::from(col) + length) / cols;
+        let (mut feeds, mut length) = (0, 0);
+        for at in memchr::memchr_iter(b'\n', &bytes[..most]) {
+            if moves(feeds + 1, at + 1) > limit {
+                // The line before is the last one in reach, or this line without its end.
+                let end = if length > 0 { length } else { at.max(1) };
+                return (end, moves(feeds, end).max(usize::from(end == at + 1)));
+            }
+            (feeds, length) = (feeds + 1, at + 1);
+        }
+        if moves(feeds, most) > limit && length > 0 {
+            return (length, moves(feeds, length));
+        }
+        (most, moves(feeds, most))
     }
 
     /// Applies SGR that the engine reads alike; false, and nothing happened, if the engine must not see it.
@@ -102,7 +129,7 @@ impl Term {
     pub(in crate::term) fn print(&mut self, c: char) {
         let c = match self.charsets.map(c) {
             c if marks::is_mark(c) => return,
-            '\u{FFFD}' | marks::REPLACEMENT_STANDIN => marks::REPLACEMENT_STANDIN,
+            '\u{FFFD}' | marks::REPLACEMENT_STANDIN | marks::ERASED => marks::REPLACEMENT_STANDIN,
             c => c,
         };
         match c.width() {
@@ -114,11 +141,45 @@ impl Term {
 
     fn print_zero_width(&mut self, c: char) {
         let (row, col) = self.engine().pos();
-        // vt100 panics when this widens a character past the last column.
-        if c == '\u{FE0F}' && col >= self.size.cols() {
+        if c == '\u{FE0F}' {
+            self.widen(row, col);
+            return;
+        }
+        let before = self.engine().raw(row, col.saturating_sub(1));
+        if col > 0 && before.is_some_and(|cell| is_blank(cell) && !cell.is_wide_continuation()) {
+            // Nothing to combine with.
             return;
         }
         self.engine_mut().write(c.encode_utf8(&mut [0; 4]).as_bytes());
+        self.settle();
+        self.damage.span(row, row);
+    }
+
+    /// U+FE0F: makes the character before the cursor wide if it has a wide form, and is dropped otherwise; past the
+    /// last column, where vt100 would panic, always.
+    fn widen(&mut self, row: u16, col: u16) {
+        if col >= self.size.cols() || col == 0 {
+            return;
+        }
+        let Some(cell) = self.engine().raw(row, col - 1).filter(|cell| !is_blank(cell) && !cell.is_wide()) else {
+            return;
+        };
+        let mark = marks::index_of(cell.contents());
+        let mut scratch = String::new();
+        let wide = format!("{}\u{FE0F}", marks::clean(cell.contents(), &mut scratch));
+        if wide.width() < 2 || mark != self.mark {
+            return;
+        }
+        match mark {
+            None => self.engine_mut().write("\u{FE0F}".as_bytes()),
+            Some(mark) => {
+                // The marks stand between the character and its variant: written anew in the right order.
+                let mut bytes = wide.into_bytes();
+                marks::push_marks(&mut bytes, mark);
+                self.engine_mut().go(row, col - 1);
+                self.engine_mut().write(&bytes);
+            }
+        }
         self.settle();
         self.damage.span(row, row);
     }
@@ -146,7 +207,11 @@ impl Term {
         if let Some(mark) = self.mark {
             marks::push_marks(&mut bytes, mark);
         }
-        self.write(&bytes);
+        if is_scrolling && self.bottom > 0 {
+            self.write_scrolling(&bytes, 1);
+        } else {
+            self.write(&bytes);
+        }
         if is_scrolling {
             self.fill_behind_cursor();
             self.damage.all();

@@ -2,7 +2,7 @@
 
 use super::Term;
 use crate::fleet::Size;
-use crate::term::engine::{Engine, attrs_of, width_of};
+use crate::term::engine::{Engine, attrs_of, is_blank, style_of, width_of};
 use crate::term::history::{LineBuf, Look};
 use crate::term::marks::{self, Marks};
 use crate::term::params::Params;
@@ -26,6 +26,26 @@ impl Term {
         });
     }
 
+    /// Writes what makes at most `count` of the topmost rows leave, none of which the bytes themselves change.
+    pub(super) fn write_scrolling(&mut self, bytes: &[u8], count: u16) {
+        if self.is_alternate || self.top > 0 {
+            self.write(bytes);
+            return;
+        }
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.resize_with(lines.len().max(count.into()), LineBuf::default);
+        for (row, line) in (0..count).zip(&mut lines) {
+            read_cells(&self.primary, row, &self.marks, line);
+        }
+        let left = self.primary.write_counting(bytes);
+        lines[..left.min(usize::from(count))].iter().for_each(|line| self.history.push(line));
+        self.lines = lines;
+        self.settle();
+        if left > 0 {
+            self.damage.all();
+        }
+    }
+
     /// Changes the size: rows are cut or filled on the right, kept from the cursor's row upwards, and what does not
     /// fit goes from the top into the history.
     pub(in crate::term) fn resize(&mut self, size: Size) {
@@ -38,10 +58,9 @@ impl Term {
         let (primary_row, _) = self.primary.pos();
         let primary_lift = (primary_row + 1).saturating_sub(size.rows());
         if primary_lift > 0 {
-            let (last, lift) = (u32::from(self.size.rows()), u32::from(primary_lift));
-            self.primary.put(format_args!("\x1b[r\x1b[{last}H\x1b[m\x1b[{lift}S"));
             let was_alternate = std::mem::replace(&mut self.is_alternate, false);
-            self.settle();
+            self.top = 0;
+            self.write_scrolling(format!("\x1b[r\x1b[m\x1b[{primary_lift}S").as_bytes(), primary_lift);
             self.is_alternate = was_alternate;
         }
         // The primary's rows have moved up already; the alternate's are cut while copied.
@@ -78,13 +97,16 @@ fn resized(old: &Engine, size: Size, skip: u16, row: u16, keeps_rows: bool) -> E
         skip..skip + rows,
         size.cols(),
         &mut |out, cell| {
-            let wanted = attrs_of(cell);
+            let wanted = cell.map(attrs_of).unwrap_or_default();
             if attrs != Some(wanted) {
                 wanted.write_sgr(out);
                 attrs = Some(wanted);
             }
         },
-        &mut |out, cell| out.extend_from_slice(cell.contents().as_bytes()),
+        &mut |out, cell| {
+            out.extend_from_slice(cell.contents().as_bytes());
+            true
+        },
     );
     new.write(&out);
     let col = old.pos().1.min(size.cols() - 1);
@@ -92,15 +114,15 @@ fn resized(old: &Engine, size: Size, skip: u16, row: u16, keeps_rows: bool) -> E
     new
 }
 
-/// Writes the rows of a grid as sequences for a blank one: `look` switches to a cell's attributes, `text` writes its
-/// characters. Rows that continue on the next are written so that they do there.
+/// Writes the rows of a grid as sequences for a blank one: `look` switches to a cell's attributes or the default, `text` writes its
+/// characters and tells whether the cursor is behind them. Rows that continue on the next are written so that they do there.
 pub(in crate::term) fn paint_grid(
     out: &mut Vec<u8>,
     engine: &Engine,
     rows: std::ops::Range<u16>,
     cols: u16,
-    look: &mut dyn FnMut(&mut Vec<u8>, &vt100::Cell),
-    text: &mut dyn FnMut(&mut Vec<u8>, &vt100::Cell),
+    look: &mut dyn FnMut(&mut Vec<u8>, Option<&vt100::Cell>),
+    text: &mut dyn FnMut(&mut Vec<u8>, &vt100::Cell) -> bool,
 ) {
     let cols = cols.min(engine.size().cols());
     let is_same_width = cols == engine.size().cols();
@@ -110,45 +132,78 @@ pub(in crate::term) fn paint_grid(
         // Where the cursor is, if it is on this row.
         let mut here = None;
         if is_continued {
-            let first = engine.raw(row, 0);
-            if first.is_some_and(|cell| cell.has_contents()) {
+            if engine.raw(row, 0).is_some_and(|cell| !is_blank(cell)) {
                 here = Some(0);
             } else {
                 // Something must go there for the row above to continue.
-                let _ = write!(out, " \x1b[{at_row};1H");
-                if let Some(cell) = first {
-                    look(out, cell);
-                }
-                out.extend_from_slice(b"\x1b[X");
+                out.push(b' ');
+                look(out, None);
+                let _ = write!(out, "\x1b[{at_row};1H\x1b[X");
             }
         }
         let mut col = 0;
         while col < cols {
             let Some(cell) = engine.raw(row, col) else { break };
             let width = u16::from(width_of(cell)).max(1);
-            let attrs = attrs_of(cell);
             let is_cut = width == 2 && col + 1 >= cols;
-            if cell.is_wide_continuation() || (!cell.has_contents() && attrs == Attrs::default()) {
+            if !cell.has_contents() || is_cut {
                 col += 1;
                 continue;
             }
             if here != Some(col) {
                 let _ = write!(out, "\x1b[{at_row};{}H", col + 1);
             }
-            look(out, cell);
-            if cell.has_contents() && !is_cut {
-                text(out, cell);
-                here = Some(col + width);
-            } else if is_cut || attrs == Attrs::background(attrs.bg) {
-                out.extend_from_slice(b"\x1b[X");
-                here = None;
-            } else {
-                out.push(b' ');
-                here = Some(col + 1);
-            }
+            look(out, Some(cell));
+            // What is erased leaves the cursor where it is, or moves it: better not to rely on it.
+            here = if text(out, cell) { Some(col + width) } else { None };
             col += width;
         }
-        is_continued = is_same_width && row + 1 < rows.end && engine.is_wrapped(row) && here == Some(cols);
+        let is_wrapped = is_same_width && row + 1 < rows.end && engine.is_wrapped(row);
+        is_continued = is_wrapped && here == Some(cols);
+        if is_wrapped && !is_continued && engine.raw(row, cols - 1).is_some_and(|cell| cell.has_contents()) {
+            // A wide character did not fit behind an erased last column, and shall not again.
+            look(out, None);
+            let _ = write!(out, "\x1b[{at_row};{cols}H漢\x1b[{};1H\x1b[2X", at_row + 1);
+        }
+    }
+}
+
+/// Reads the cells of a row into a line, up to the last one with contents.
+fn read_cells(engine: &Engine, row: u16, marks: &Marks, line: &mut LineBuf) {
+    line.clear();
+    line.is_wrapped = engine.is_wrapped(row);
+    let mut scratch = String::new();
+    let mut blanks = 0;
+    let mut look = Look::default();
+    let mut attrs = Attrs::default();
+    for col in 0..engine.size().cols() {
+        let Some(cell) = engine.raw(row, col) else { return };
+        if !cell.has_contents() {
+            blanks += usize::from(!cell.is_wide_continuation());
+            continue;
+        }
+        if blanks > 0 {
+            line.text.resize(line.text.len() + blanks, b' ');
+            line.cover(&Look::default(), blanks);
+            blanks = 0;
+        }
+        let text = cell.contents();
+        let wanted = attrs_of(cell);
+        let is_marked = text.len() > 8 || look.link.is_some();
+        if wanted != attrs || is_marked {
+            let (style, mark) = style_of(cell, marks);
+            look.style = style;
+            look.link = mark.and_then(|mark| marks.get(mark)).and_then(|extra| extra.link.clone());
+            // A mark may change the look of the next cell too, so that it is read afresh.
+            attrs = wanted;
+        }
+        let text = if text == marks::ERASED_TEXT { " " } else { marks::clean(text, &mut scratch) };
+        line.text.extend_from_slice(text.as_bytes());
+        line.cover(&look, text.len());
+        if is_marked {
+            look = Look { style: Style::default(), link: None };
+            attrs = Attrs::default();
+        }
     }
 }
 
@@ -166,9 +221,9 @@ fn read_row(text: &str, marks: &Marks, line: &mut LineBuf) {
     }
 }
 
-/// Adds text of one vt100 style, taking out the marks.
+/// Adds text of one vt100 style, taking out the marks; NULs are blank cells.
 fn read_piece(text: &str, style: &Style, marks: &Marks, line: &mut LineBuf) {
-    if !text.bytes().any(|byte| byte >= 0xF3) {
+    if !text.bytes().any(|byte| byte >= 0xF3 || byte == 0) {
         line.text.extend_from_slice(text.as_bytes());
         line.cover(&Look { style: *style, link: None }, text.len());
         return;
@@ -176,11 +231,20 @@ fn read_piece(text: &str, style: &Style, marks: &Marks, line: &mut LineBuf) {
     let mut scratch = String::new();
     for (cluster, _) in crate::term::history::clusters(text) {
         let mut look = Look { style: *style, link: None };
-        if let Some(extra) = marks::index_of(cluster).and_then(|index| marks.get(index)) {
-            extra.apply(&mut look.style);
-            look.link = extra.link.clone();
-        }
-        let cluster = marks::clean(cluster, &mut scratch);
+        let cluster = match cluster {
+            "\0" => {
+                look = Look::default();
+                " "
+            }
+            marks::ERASED_TEXT => " ",
+            cluster => {
+                if let Some(extra) = marks::index_of(cluster).and_then(|index| marks.get(index)) {
+                    extra.apply(&mut look.style);
+                    look.link = extra.link.clone();
+                }
+                marks::clean(cluster, &mut scratch)
+            }
+        };
         line.text.extend_from_slice(cluster.as_bytes());
         line.cover(&look, cluster.len());
     }
