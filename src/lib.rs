@@ -18,4 +18,5 @@ pub mod relay;
 pub mod runtime;
 pub mod stream;
 pub mod term;
+pub mod tui;
 pub mod wire;

@@ -1,9 +1,31 @@
 //! The terminal emulator behind one opaque type, [`Screen`]: the only module that says vt100.
+//!
+//! Bytes go through a small parser (`parser`) into the translator (`translate`), which owns every piece of terminal
+//! state but the cells: pen, margins, modes, charsets, tabs, saved cursors. The cells live in vt100, driven with the
+//! few sequences that it does right (`engine`). Lines that leave the top are kept compactly in `history`.
+//!
+//! What always holds: the state depends on the bytes, never on how they were cut into chunks; no input panics; every
+//! store (history, replies, events, strings) is bounded.
 
+mod charset;
+mod damage;
+mod engine;
+mod history;
+mod keyframe;
 pub mod keys;
+mod marks;
+mod osc;
+mod params;
+mod parser;
+mod pen;
+mod query;
 mod screen;
+mod tabs;
+pub mod text;
+mod translate;
+mod types;
 
-pub use screen::{
-    Cell, Color, Cursor, CursorShape, Event, KeyframeScope, Modes, MouseEncoding, MouseMode, Rows, Screen, Style,
-    Underline,
+pub use screen::Screen;
+pub use types::{
+    Cell, Color, Cursor, CursorShape, Event, KeyframeScope, Modes, MouseEncoding, MouseMode, Rows, Style, Underline,
 };

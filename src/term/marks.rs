@@ -1,0 +1,181 @@
+//! Attributes vt100 has no bit for, carried in the cell as two zero-width marks that index a side table.
+//!
+//! The marks are reserved, default-ignorable code points that no program has a use for; programs' own are dropped
+//! before they reach the engine. A table entry lives as long as some cell may show it: [`Marks::retain`] frees the rest.
+
+use super::pen::Pen;
+use super::types::{Color, Style, Underline};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+const FIRST: u32 = 0xE01F0;
+const COUNT: u32 = 0xE0FFF - FIRST + 1;
+/// vt100 refuses to print U+FFFD; this private character stands for it in cells.
+pub(super) const REPLACEMENT_STANDIN: char = '\u{10FFFD}';
+/// A cell erased with a background holds this, so that a cell without contents is always plain blank.
+pub(super) const ERASED: char = '\u{10FFFC}';
+/// [`ERASED`] as cell contents.
+pub(super) const ERASED_TEXT: &str = "\u{10FFFC}";
+
+/// What a cell has beyond vt100's attributes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Extra {
+    underline: Underline,
+    underline_color: Color,
+    blink: bool,
+    hidden: bool,
+    strike: bool,
+    is_dim_and_bold: bool,
+    pub(super) is_protected: bool,
+    pub(super) link: Option<Arc<str>>,
+}
+
+impl Extra {
+    /// What of a pen does not fit into vt100, if anything.
+    pub(super) fn of(pen: &Pen) -> Option<Extra> {
+        let style = &pen.style;
+        let is_plain = matches!(style.underline, Underline::None | Underline::Single)
+            && style.underline_color == Color::Default
+            && !(style.blink || style.hidden || style.strike || (style.bold && style.dim) || pen.is_protected)
+            && pen.link.is_none();
+        (!is_plain).then(|| Extra {
+            underline: style.underline,
+            underline_color: style.underline_color,
+            blink: style.blink,
+            hidden: style.hidden,
+            strike: style.strike,
+            is_dim_and_bold: style.bold && style.dim,
+            is_protected: pen.is_protected,
+            link: pen.link.clone(),
+        })
+    }
+
+    /// Adds itself to a style read from vt100.
+    pub(super) fn apply(&self, style: &mut Style) {
+        style.underline = self.underline;
+        style.underline_color = self.underline_color;
+        style.blink = self.blink;
+        style.hidden = self.hidden;
+        style.strike = self.strike;
+        style.dim |= self.is_dim_and_bold;
+    }
+}
+
+/// The side table.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    entries: Vec<Option<Extra>>,
+    index: HashMap<Extra, u32>,
+    free: Vec<u32>,
+}
+
+impl Marks {
+    /// The number of an entry, added if new; nothing when the table is full.
+    pub(super) fn intern(&mut self, extra: Extra) -> Option<u32> {
+        if let Some(&index) = self.index.get(&extra) {
+            return Some(index);
+        }
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None if self.entries.len() < (COUNT * COUNT) as usize => {
+                self.entries.push(None);
+                self.entries.len() as u32 - 1
+            }
+            None => return None,
+        };
+        self.entries[index as usize] = Some(extra.clone());
+        self.index.insert(extra, index);
+        Some(index)
+    }
+
+    /// The entry of a number.
+    pub(super) fn get(&self, index: u32) -> Option<&Extra> {
+        self.entries.get(index as usize)?.as_ref()
+    }
+
+    /// Number of living entries.
+    pub(super) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Frees every entry whose number is not in use.
+    pub(super) fn retain(&mut self, is_used: impl Fn(u32) -> bool) {
+        self.index.retain(|_, &mut index| is_used(index));
+        self.free.clear();
+        for (index, entry) in self.entries.iter_mut().enumerate() {
+            if !is_used(index as u32) {
+                *entry = None;
+            }
+            if entry.is_none() {
+                self.free.push(index as u32);
+            }
+        }
+    }
+}
+
+/// Whether a character is one of ours, so that a program's own must not reach a cell.
+pub(super) fn is_mark(c: char) -> bool {
+    (FIRST..FIRST + COUNT).contains(&u32::from(c))
+}
+
+/// Appends the two marks of an entry.
+pub(super) fn push_marks(out: &mut Vec<u8>, index: u32) {
+    for value in [index / COUNT, index % COUNT] {
+        if let Some(c) = char::from_u32(FIRST + value) {
+            out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+    }
+}
+
+/// The table number carried by a cell's contents, if any.
+pub(super) fn index_of(contents: &str) -> Option<u32> {
+    if contents.len() < 9 {
+        return None;
+    }
+    let mut values = contents.chars().filter(|&c| is_mark(c)).map(|c| u32::from(c) - FIRST);
+    Some(values.next()? * COUNT + values.next()?)
+}
+
+/// A cell's contents as the program wrote them; `scratch` is used only where the engine's form differs.
+pub(super) fn clean<'a>(contents: &'a str, scratch: &'a mut String) -> &'a str {
+    if contents.len() < 4 || !contents.bytes().any(|byte| byte >= 0xF3) {
+        return contents;
+    }
+    scratch.clear();
+    scratch.extend(contents.chars().filter(|&c| !is_mark(c) && c != ERASED).map(|c| match c {
+        REPLACEMENT_STANDIN => '\u{FFFD}',
+        c => c,
+    }));
+    scratch
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use unicode_width::UnicodeWidthChar;
+
+    #[test]
+    fn marks_take_no_room_and_lead_back_to_their_entry() {
+        for index in [0, 1, COUNT - 1, COUNT, COUNT * COUNT - 1] {
+            let mut text = b"e".to_vec();
+            push_marks(&mut text, index);
+            text.extend_from_slice("\u{301}".as_bytes());
+            let text = String::from_utf8(text).unwrap();
+            assert!(text.chars().skip(1).all(|c| c.width() == Some(0)));
+            assert_eq!(index_of(&text), Some(index));
+            assert_eq!(clean(&text, &mut String::new()), "e\u{301}");
+        }
+    }
+
+    #[test]
+    fn unused_entries_are_freed_and_their_numbers_used_again() {
+        let mut marks = Marks::default();
+        let extra = |link: &str| Extra { link: Some(link.into()), ..Extra::default() };
+        let first = marks.intern(extra("a"));
+        let second = marks.intern(extra("b"));
+        marks.retain(|index| Some(index) == second);
+        assert_eq!(marks.len(), 1);
+        assert_eq!(marks.intern(extra("c")), first);
+        assert_eq!(marks.intern(extra("b")), second);
+    }
+}

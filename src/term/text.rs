@@ -1,0 +1,1 @@
+//! Text of history and screen together: selection and search.

@@ -1,0 +1,156 @@
+//! Cursor motion, tabs, margins, and saving and restoring the cursor.
+
+use super::{Saved, Term};
+
+impl Term {
+    /// Moves within the screen; a pending wrap is over.
+    pub(in crate::term) fn go(&mut self, row: u16, col: u16) {
+        let (row, col) = (row.min(self.last_row()), col.min(self.last_col()));
+        if self.engine().pos() != (row, col) {
+            self.engine_mut().go(row, col);
+        }
+    }
+
+    /// Moves to a row and column counted from the origin.
+    pub(super) fn to(&mut self, row: u16, col: u16) {
+        if self.modes.origin {
+            self.go(row.saturating_add(self.top).min(self.bottom), col);
+        } else {
+            self.go(row, col);
+        }
+    }
+
+    pub(super) fn to_row(&mut self, row: u16) {
+        self.to(row, self.pos().1);
+    }
+
+    pub(super) fn to_col(&mut self, col: u16) {
+        self.go(self.pos().0, col);
+    }
+
+    pub(super) fn carriage_return(&mut self) {
+        self.go(self.pos().0, 0);
+    }
+
+    /// Up, stopping at the top margin if the cursor is not above it.
+    pub(super) fn up(&mut self, n: u16) {
+        let (row, col) = self.pos();
+        let limit = if row >= self.top { self.top } else { 0 };
+        self.go(row.saturating_sub(n).max(limit), col);
+    }
+
+    /// Down, stopping at the bottom margin if the cursor is not below it.
+    pub(super) fn down(&mut self, n: u16) {
+        let (row, col) = self.pos();
+        let limit = if row <= self.bottom { self.bottom } else { self.last_row() };
+        self.go(row.saturating_add(n).min(limit), col);
+    }
+
+    pub(super) fn right(&mut self, n: u16) {
+        let (row, col) = self.pos();
+        self.go(row, col.saturating_add(n));
+    }
+
+    pub(super) fn left(&mut self, n: u16) {
+        let (row, col) = self.pos();
+        self.go(row, col.saturating_sub(n));
+    }
+
+    /// BS; with reverse wrap it goes on from the row above.
+    pub(super) fn backspace(&mut self) {
+        let (row, col) = self.pos();
+        if col == 0 && self.modes.reverse_wrap && self.modes.autowrap && row > 0 {
+            self.go(row - 1, self.last_col());
+        } else {
+            self.go(row, col.saturating_sub(1));
+        }
+    }
+
+    /// HT and CHT; a pending wrap stays.
+    pub(super) fn tab_forward(&mut self, n: u16) {
+        let (row, mut col) = self.engine().pos();
+        if col > self.last_col() {
+            return;
+        }
+        for _ in 0..n.min(self.size.cols()) {
+            col = self.tabs.next(col);
+        }
+        self.go(row, col);
+    }
+
+    /// CBT.
+    pub(super) fn tab_back(&mut self, n: u16) {
+        let (row, mut col) = self.pos();
+        for _ in 0..n.min(self.size.cols()) {
+            col = self.tabs.previous(col);
+        }
+        self.go(row, col);
+    }
+
+    /// DECSTBM, one-based; `bottom` 0 is the last row. Bad margins are ignored.
+    pub(super) fn margins(&mut self, top: u16, bottom: u16) {
+        let rows = self.size.rows();
+        let bottom = if bottom == 0 { rows } else { bottom.min(rows) };
+        if top >= bottom {
+            return;
+        }
+        (self.top, self.bottom) = (top - 1, bottom - 1);
+        self.set_margins();
+        self.to(0, 0);
+    }
+
+    /// DECSC.
+    pub(super) fn save_cursor(&mut self) {
+        let (row, col) = self.pos();
+        self.saved[usize::from(self.is_alternate)] = Saved {
+            row,
+            col,
+            is_wrap_pending: self.engine().is_wrap_pending(),
+            pen: self.pen.clone(),
+            charsets: self.charsets,
+            is_origin: self.modes.origin,
+        };
+    }
+
+    /// DECRC; without a save, home and defaults.
+    pub(super) fn restore_cursor(&mut self) {
+        let saved = self.saved[usize::from(self.is_alternate)].clone();
+        self.charsets = saved.charsets;
+        self.modes.origin = saved.is_origin;
+        self.change_pen(|pen| *pen = saved.pen);
+        let row = if self.modes.origin { saved.row.clamp(self.top, self.bottom) } else { saved.row };
+        self.go(row, saved.col);
+        if saved.is_wrap_pending && self.pos().1 == self.last_col() {
+            self.force_wrap_pending();
+        }
+    }
+
+    /// Puts the cursor past the last column of its row, leaving the cells as they are.
+    pub(in crate::term) fn force_wrap_pending(&mut self) {
+        if self.engine().is_wrap_pending() {
+            return;
+        }
+        let (row, last) = (self.pos().0, self.last_col());
+        let first = if self.engine().width(row, last) == 0 { last - 1 } else { last };
+        let cells: Vec<_> = (first..=last).filter_map(|col| self.engine().raw(row, col).cloned()).collect();
+        let engine = self.engine_mut();
+        engine.go(row, last);
+        engine.write(b" \x1b7");
+        engine.paint(row, first, &cells);
+        engine.write(b"\x1b8");
+        self.set_pen();
+    }
+
+    /// DECSCUSR.
+    pub(super) fn cursor_style(&mut self, style: u16) {
+        use crate::term::CursorShape;
+        let (shape, blink) = match style {
+            0 => (CursorShape::Default, false),
+            1 | 2 => (CursorShape::Block, style == 1),
+            3 | 4 => (CursorShape::Underline, style == 3),
+            5 | 6 => (CursorShape::Bar, style == 5),
+            _ => return,
+        };
+        (self.modes.cursor_shape, self.modes.cursor_blink) = (shape, blink);
+    }
+}

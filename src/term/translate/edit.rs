@@ -1,0 +1,251 @@
+//! Erasing, inserting, deleting and scrolling. What vt100 leaves blank is filled with the pen's background.
+
+use super::Term;
+use crate::term::marks;
+use crate::term::pen::Attrs;
+use crate::term::types::Color;
+use std::io::Write as _;
+
+impl Term {
+    fn has_background(&self) -> bool {
+        self.pen.style.bg != Color::Default
+    }
+
+    /// Erases columns `from..=to` of a row to the background; cursor and pen stay.
+    fn erase_span(&mut self, row: u16, from: u16, to: u16) {
+        self.erase_spans([(row, from, to)]);
+    }
+
+    fn erase_spans(&mut self, spans: impl IntoIterator<Item = (u16, u16, u16)>) {
+        let mut out = Vec::new();
+        for (row, from, to) in spans {
+            if from > to {
+                continue;
+            }
+            let count = to - from + 1;
+            let _ = write!(out, "\x1b[{};{}H\x1b[{count}X", u32::from(row) + 1, u32::from(from) + 1);
+            if self.has_background() {
+                (0..count).for_each(|_| out.extend_from_slice(marks::ERASED_TEXT.as_bytes()));
+            }
+        }
+        self.erase_with(&out);
+    }
+
+    /// Runs erasing sequences with only the background set; cursor and pen stay.
+    fn erase_with(&mut self, bytes: &[u8]) {
+        let mut out = Vec::with_capacity(bytes.len() + 32);
+        out.extend_from_slice(b"\x1b7");
+        Attrs::background(self.pen.style.bg).write_sgr(&mut out);
+        out.extend_from_slice(bytes);
+        out.extend_from_slice(b"\x1b8");
+        self.write(&out);
+    }
+
+    /// Clamps a pending wrap away.
+    fn end_wrap(&mut self) {
+        let (row, col) = self.pos();
+        self.go(row, col);
+    }
+
+    /// ED.
+    pub(super) fn erase_display(&mut self, mode: u16) {
+        self.end_wrap();
+        let ((row, col), last_row, last_col) = (self.pos(), self.last_row(), self.last_col());
+        match mode {
+            0 => {
+                self.erase_spans(
+                    std::iter::once((row, col, last_col)).chain((row + 1..=last_row).map(|row| (row, 0, last_col))),
+                );
+                self.damage.span(row, last_row);
+            }
+            1 => {
+                self.erase_spans((0..row).map(|row| (row, 0, last_col)).chain([(row, 0, col)]));
+                self.damage.span(0, row);
+            }
+            2 => {
+                self.erase_spans((0..=last_row).map(|row| (row, 0, last_col)));
+                self.damage.all();
+            }
+            3 => self.history.clear(),
+            _ => {}
+        }
+    }
+
+    /// EL.
+    pub(super) fn erase_line(&mut self, mode: u16) {
+        self.end_wrap();
+        let ((row, col), last_col) = (self.pos(), self.last_col());
+        match mode {
+            0 => self.erase_span(row, col, last_col),
+            1 => self.erase_span(row, 0, col),
+            2 => self.erase_span(row, 0, last_col),
+            _ => return,
+        }
+        self.damage.span(row, row);
+    }
+
+    /// DECSED and DECSEL: spares protected cells.
+    pub(super) fn erase_unprotected(&mut self, mode: u16, is_display: bool) {
+        self.end_wrap();
+        let ((row, col), last_row, last_col) = (self.pos(), self.last_row(), self.last_col());
+        let (first, last) = match mode {
+            0 => ((row, col), (if is_display { last_row } else { row }, last_col)),
+            1 => ((if is_display { 0 } else { row }, 0), (row, col)),
+            2 if is_display => ((0, 0), (last_row, last_col)),
+            2 => ((row, 0), (row, last_col)),
+            _ => return,
+        };
+        let mut spans = Vec::new();
+        for row in first.0..=last.0 {
+            let from = if row == first.0 { first.1 } else { 0 };
+            let to = if row == last.0 { last.1 } else { last_col };
+            for col in from..=to {
+                let extra = self.engine().mark(row, col).and_then(|index| self.marks.get(index));
+                let is_half = self.engine().width(row, col) == 0 && col > from;
+                if !is_half && !extra.is_some_and(|extra| extra.is_protected) {
+                    spans.push((row, col, col));
+                }
+            }
+        }
+        self.erase_spans(spans);
+        self.damage.span(first.0, last.0);
+    }
+
+    /// ECH.
+    pub(super) fn erase_cells(&mut self, n: u16) {
+        self.end_wrap();
+        let (row, col) = self.pos();
+        self.erase_span(row, col, col.saturating_add(n - 1).min(self.last_col()));
+        self.damage.span(row, row);
+    }
+
+    /// Erases the wide character whose second half is here, so that an edit does not cut it.
+    fn free_half(&mut self, row: u16, col: u16) {
+        if col > 0 && self.engine().width(row, col) == 0 {
+            self.erase_span(row, col - 1, col);
+        }
+    }
+
+    /// ICH.
+    pub(super) fn insert_cells(&mut self, n: u16) {
+        self.end_wrap();
+        let (row, col) = self.pos();
+        let n = n.min(self.size.cols() - col);
+        self.free_half(row, col);
+        self.free_half(row, self.size.cols() - n);
+        self.engine_mut().put(format_args!("\x1b[{n}@"));
+        if self.has_background() {
+            self.erase_cells(n);
+        }
+        self.damage.span(row, row);
+    }
+
+    /// DCH.
+    pub(super) fn delete_cells(&mut self, n: u16) {
+        self.end_wrap();
+        let (row, col) = self.pos();
+        let n = n.min(self.size.cols() - col);
+        self.engine_mut().put(format_args!("\x1b[{n}P"));
+        if self.has_background() {
+            self.erase_span(row, self.size.cols() - n, self.last_col());
+        }
+        self.damage.span(row, row);
+    }
+
+    /// SL and SR: shifts the columns of every row within the margins.
+    pub(super) fn shift_columns(&mut self, n: u16, is_left: bool) {
+        let (row, col) = self.pos();
+        for line in self.top..=self.bottom {
+            self.go(line, 0);
+            if is_left { self.delete_cells(n) } else { self.insert_cells(n) }
+        }
+        self.go(row, col);
+    }
+
+    fn is_in_margins(&self) -> bool {
+        (self.top..=self.bottom).contains(&self.pos().0)
+    }
+
+    /// Fills rows that were scrolled or inserted in.
+    fn fill_rows(&mut self, first: u16, count: u16) {
+        if !self.has_background() {
+            return;
+        }
+        let (end, last_col) = (first.saturating_add(count).min(self.size.rows()), self.last_col());
+        self.erase_spans((first..end).map(|row| (row, 0, last_col)));
+    }
+
+    /// IL.
+    pub(super) fn insert_lines(&mut self, n: u16) {
+        if !self.is_in_margins() {
+            return;
+        }
+        self.end_wrap();
+        let (row, bottom) = (self.pos().0, self.bottom);
+        let n = n.min(bottom - row + 1);
+        self.engine_mut().put(format_args!("\x1b[{n}L"));
+        self.fill_rows(row, n);
+        self.damage.span(row, bottom);
+    }
+
+    /// DL.
+    pub(super) fn delete_lines(&mut self, n: u16) {
+        if !self.is_in_margins() {
+            return;
+        }
+        self.end_wrap();
+        let (row, bottom) = (self.pos().0, self.bottom);
+        let n = n.min(bottom - row + 1);
+        self.engine_mut().put(format_args!("\x1b[{n}M"));
+        self.fill_rows(bottom + 1 - n, n);
+        self.damage.span(row, bottom);
+    }
+
+    /// SU; rows leaving the top of the primary screen enter the history.
+    pub(super) fn scroll_up(&mut self, n: u16) {
+        let n = n.min(self.bottom - self.top + 1);
+        self.write_scrolling(format!("\x1b[{n}S").as_bytes(), n);
+        self.fill_rows(self.bottom + 1 - n, n);
+        self.damage.all();
+    }
+
+    /// SD.
+    pub(super) fn scroll_down(&mut self, n: u16) {
+        let n = n.min(self.bottom - self.top + 1);
+        self.engine_mut().put(format_args!("\x1b[{n}T"));
+        self.fill_rows(self.top, n);
+        self.damage.all();
+    }
+
+    /// IND: down, scrolling at the bottom margin.
+    pub(super) fn index(&mut self) {
+        let row = self.pos().0;
+        if row == self.bottom {
+            self.write_scrolling(b"\n", 1);
+        } else {
+            self.write(b"\n");
+        }
+        if row == self.bottom {
+            self.fill_rows(row, 1);
+            self.damage.all();
+        }
+    }
+
+    /// RI: up, scrolling at the top margin.
+    pub(super) fn reverse_index(&mut self) {
+        if self.pos().0 == self.top {
+            self.end_wrap();
+            self.scroll_down(1);
+        } else {
+            self.up(1);
+        }
+    }
+
+    /// After a character wrapped into a row that scrolled in: the rest of it takes the background.
+    pub(super) fn fill_behind_cursor(&mut self) {
+        let (row, col) = self.engine().pos();
+        if self.has_background() && col < self.size.cols() {
+            self.erase_span(row, col, self.last_col());
+        }
+    }
+}

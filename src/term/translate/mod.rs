@@ -1,0 +1,328 @@
+//! [`Term`]: every piece of terminal state but the cells, and what each sequence does to it.
+//!
+//! The engine under it knows neither origin mode nor insert mode nor saved cursors: positions given to it are
+//! absolute, and what it cannot do is rewritten into what it can. Margins are the one state set in both.
+
+mod control;
+mod cursor;
+mod edit;
+mod flood;
+mod modes;
+mod print;
+mod reset;
+mod rows;
+
+pub(super) use rows::paint_grid;
+
+use super::charset::Charsets;
+use super::damage::Damage;
+use super::engine::Engine;
+use super::history::{History, LineBuf};
+use super::marks::{Extra, Marks};
+use super::parser::Csi;
+use super::pen::{Attrs, Pen};
+use super::tabs::Tabs;
+use super::types::{CursorShape, Event, MouseEncoding, MouseMode};
+use crate::fleet::Size;
+use std::collections::VecDeque;
+
+/// Events kept until asked for; the oldest are dropped.
+const EVENTS_CAP: usize = 256;
+/// Bytes of replies kept until asked for; later ones are dropped whole.
+const REPLIES_CAP: usize = 16 * 1024;
+/// Bytes given to the engine at once, so that rows leaving the screen are collected before they pile up.
+const PASS_BYTES: usize = 32 * 1024;
+
+/// Modes a program can set that are not the cursor's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ModeSet {
+    pub(super) insert: bool,
+    pub(super) newline: bool,
+    pub(super) autowrap: bool,
+    pub(super) origin: bool,
+    pub(super) reverse_screen: bool,
+    pub(super) app_cursor: bool,
+    pub(super) app_keypad: bool,
+    pub(super) paste: bool,
+    pub(super) focus: bool,
+    pub(super) synchronized: bool,
+    pub(super) alternate_scroll: bool,
+    pub(super) reverse_wrap: bool,
+    pub(super) mouse: MouseMode,
+    pub(super) mouse_encoding: MouseEncoding,
+    pub(super) cursor_visible: bool,
+    pub(super) cursor_shape: CursorShape,
+    pub(super) cursor_blink: bool,
+}
+
+impl Default for ModeSet {
+    fn default() -> ModeSet {
+        ModeSet {
+            insert: false,
+            newline: false,
+            autowrap: true,
+            origin: false,
+            reverse_screen: false,
+            app_cursor: false,
+            app_keypad: false,
+            paste: false,
+            focus: false,
+            synchronized: false,
+            alternate_scroll: false,
+            reverse_wrap: false,
+            mouse: MouseMode::Off,
+            mouse_encoding: MouseEncoding::Default,
+            cursor_visible: true,
+            cursor_shape: CursorShape::Default,
+            cursor_blink: false,
+        }
+    }
+}
+
+/// What DECSC keeps; one per screen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Saved {
+    pub(super) row: u16,
+    pub(super) col: u16,
+    pub(super) is_wrap_pending: bool,
+    pub(super) pen: Pen,
+    pub(super) charsets: Charsets,
+    pub(super) is_origin: bool,
+}
+
+/// The translator.
+pub(super) struct Term {
+    pub(super) size: Size,
+    pub(super) primary: Engine,
+    pub(super) alternate: Option<Engine>,
+    pub(super) is_alternate: bool,
+    pub(super) history: History,
+    pub(super) marks: Marks,
+    pub(super) pen: Pen,
+    /// Number of the mark every printed character needs, while the pen has what vt100 lacks.
+    mark: Option<u32>,
+    /// First and last row of the scrolling region.
+    pub(super) top: u16,
+    pub(super) bottom: u16,
+    pub(super) modes: ModeSet,
+    pub(super) charsets: Charsets,
+    pub(super) tabs: Tabs,
+    /// By screen: primary, alternate.
+    pub(super) saved: [Saved; 2],
+    pub(super) last_char: Option<char>,
+    pub(super) title: String,
+    pub(super) title_stack: Vec<String>,
+    pub(super) cwd: Option<String>,
+    pub(super) palette: super::query::Palette,
+    pub(super) damage: Damage,
+    replies: Vec<u8>,
+    events: VecDeque<Event>,
+    line: LineBuf,
+    /// Rows read before they may leave the top.
+    lines: Vec<LineBuf>,
+}
+
+impl Term {
+    pub(super) fn new(size: Size, history_bytes: usize) -> Term {
+        Term {
+            size,
+            primary: Engine::new(size, true),
+            alternate: None,
+            is_alternate: false,
+            history: History::new(history_bytes),
+            marks: Marks::default(),
+            pen: Pen::default(),
+            mark: None,
+            top: 0,
+            bottom: size.rows() - 1,
+            modes: ModeSet::default(),
+            charsets: Charsets::default(),
+            tabs: Tabs::new(size.cols()),
+            saved: Default::default(),
+            last_char: None,
+            title: String::new(),
+            title_stack: Vec::new(),
+            cwd: None,
+            palette: super::query::Palette::default(),
+            damage: Damage::new(),
+            replies: Vec::new(),
+            events: VecDeque::new(),
+            line: LineBuf::default(),
+            lines: Vec::new(),
+        }
+    }
+
+    /// The grid that is shown.
+    pub(super) fn engine(&self) -> &Engine {
+        match &self.alternate {
+            Some(alternate) if self.is_alternate => alternate,
+            _ => &self.primary,
+        }
+    }
+
+    fn engine_mut(&mut self) -> &mut Engine {
+        match &mut self.alternate {
+            Some(alternate) if self.is_alternate => alternate,
+            _ => &mut self.primary,
+        }
+    }
+
+    fn last_row(&self) -> u16 {
+        self.size.rows() - 1
+    }
+
+    fn last_col(&self) -> u16 {
+        self.size.cols() - 1
+    }
+
+    /// Row and column with a pending wrap clamped away.
+    pub(super) fn pos(&self) -> (u16, u16) {
+        let (row, col) = self.engine().pos();
+        (row, col.min(self.last_col()))
+    }
+
+    /// Gives the engine bytes and takes the rows that left it.
+    fn write(&mut self, bytes: &[u8]) {
+        self.engine_mut().write(bytes);
+        self.settle();
+    }
+
+    /// Whatever the engine did, brings history and guard up to date.
+    fn settle(&mut self) {
+        if self.engine().has_rows() {
+            self.collect_rows();
+        }
+        if self.engine_mut().take_panic() {
+            self.set_pen();
+            self.set_margins();
+            self.damage.all();
+        }
+    }
+
+    /// Tells the engine the margins without moving the cursor.
+    fn set_margins(&mut self) {
+        let (top, bottom) = (u32::from(self.top) + 1, u32::from(self.bottom) + 1);
+        self.engine_mut().put(format_args!("\x1b7\x1b[{top};{bottom}r\x1b8"));
+    }
+
+    /// Tells the engine the whole pen.
+    fn set_pen(&mut self) {
+        let mut bytes = Vec::with_capacity(32);
+        Attrs::of(&self.pen.style).write_sgr(&mut bytes);
+        self.engine_mut().write(&bytes);
+        self.note_mark();
+    }
+
+    /// Looks up the mark that the pen needs.
+    fn note_mark(&mut self) {
+        self.mark = None;
+        let Some(extra) = Extra::of(&self.pen) else { return };
+        let cells = usize::from(self.size.rows()) * usize::from(self.size.cols());
+        if self.marks.len() > 2 * cells + 1024 {
+            self.free_marks();
+        }
+        self.mark = self.marks.intern(extra);
+    }
+
+    /// Frees marks that no cell shows.
+    fn free_marks(&mut self) {
+        let mut used = std::collections::HashSet::new();
+        for engine in [Some(&self.primary), self.alternate.as_ref()].into_iter().flatten() {
+            for row in 0..self.size.rows() {
+                used.extend((0..self.size.cols()).filter_map(|col| engine.mark(row, col)));
+            }
+        }
+        self.marks.retain(|index| used.contains(&index));
+    }
+
+    /// Changes the pen and tells the engine.
+    fn change_pen(&mut self, change: impl FnOnce(&mut Pen)) {
+        let before = Attrs::of(&self.pen.style);
+        change(&mut self.pen);
+        if Attrs::of(&self.pen.style) == before {
+            self.note_mark();
+        } else {
+            self.set_pen();
+        }
+    }
+
+    /// Keeps an event until asked for.
+    pub(super) fn event(&mut self, event: Event) {
+        if self.events.len() == EVENTS_CAP {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+    }
+
+    /// Keeps a reply until asked for.
+    pub(super) fn reply(&mut self, reply: impl AsRef<[u8]>) {
+        let reply = reply.as_ref();
+        if self.replies.len() + reply.len() <= REPLIES_CAP {
+            self.replies.extend_from_slice(reply);
+        }
+    }
+
+    pub(super) fn take_replies(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.replies)
+    }
+
+    pub(super) fn take_events(&mut self) -> Vec<Event> {
+        self.events.drain(..).collect()
+    }
+
+    /// A control sequence.
+    pub(super) fn csi(&mut self, csi: &Csi) {
+        let n = csi.params.get_or(0, 1);
+        match (csi.marker, csi.intermediate, csi.final_byte) {
+            (0, 0, b'm') => self.change_pen(|pen| pen.apply_sgr(&csi.params)),
+            (0, 0, b'@') => self.insert_cells(n),
+            (0, 0, b'A') => self.up(n),
+            (0, 0, b'B' | b'e') => self.down(n),
+            (0, 0, b'C' | b'a') => self.right(n),
+            (0, 0, b'D' | b'j') => self.left(n),
+            (0, 0, b'E') => (self.down(n), self.carriage_return()).1,
+            (0, 0, b'F' | b'k') => (self.up(n), self.carriage_return()).1,
+            (0, 0, b'G' | b'`') => self.to_col(n - 1),
+            (0, 0, b'H' | b'f') => self.to(n - 1, csi.params.get_or(1, 1) - 1),
+            (0, 0, b'I') => self.tab_forward(n),
+            (0, 0, b'J') => self.erase_display(csi.params.get(0)),
+            (0, 0, b'K') => self.erase_line(csi.params.get(0)),
+            (b'?', 0, b'J') => self.erase_unprotected(csi.params.get(0), true),
+            (b'?', 0, b'K') => self.erase_unprotected(csi.params.get(0), false),
+            (0, 0, b'L') => self.insert_lines(n),
+            (0, 0, b'M') => self.delete_lines(n),
+            (0, 0, b'P') => self.delete_cells(n),
+            (0, 0, b'S') => self.scroll_up(n),
+            (0, 0, b'T') if csi.params.len() <= 1 => self.scroll_down(n),
+            (0, 0, b'^') => self.scroll_down(n),
+            (0, b' ', b'@') => self.shift_columns(n, true),
+            (0, b' ', b'A') => self.shift_columns(n, false),
+            (0, 0, b'X') => self.erase_cells(n),
+            (0, 0, b'Z') => self.tab_back(n),
+            (0, 0, b'b') => self.repeat(n),
+            (0, 0, b'd') => self.to_row(n - 1),
+            (0, 0, b'g') => match csi.params.get(0) {
+                0 => self.tabs.set(self.pos().1, false),
+                3 => self.tabs.clear(),
+                _ => {}
+            },
+            (0 | b'?', 0, b'h' | b'l') => {
+                for index in 0..csi.params.len() {
+                    let mode = csi.params.values()[index];
+                    self.set_mode(csi.marker == b'?', mode, csi.final_byte == b'h');
+                }
+            }
+            (0, 0, b'r') => self.margins(csi.params.get_or(0, 1), csi.params.get(1)),
+            (0, 0, b's') if csi.params.len() == 0 => self.save_cursor(),
+            (0, 0, b'u') => self.restore_cursor(),
+            (0, b' ', b'q') => self.cursor_style(csi.params.get(0)),
+            (0, b'"', b'q') => {
+                let is_protected = csi.params.get(0) == 1;
+                self.change_pen(|pen| pen.is_protected = is_protected);
+            }
+            (0, b'!', b'p') => self.soft_reset(),
+            (0, 0, b't') => self.window(&csi.params),
+            _ => self.query(csi),
+        }
+    }
+}

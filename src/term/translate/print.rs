@@ -1,0 +1,241 @@
+//! Printing: whole runs straight to the engine where that is right, character by character where it is not.
+
+use super::Term;
+use crate::term::engine::is_blank;
+use crate::term::marks;
+use crate::term::params::Params;
+use crate::term::types::Color;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+impl Term {
+    /// Whether text may go to the engine as it is.
+    pub(in crate::term) fn may_pass(&self) -> bool {
+        self.modes.autowrap
+            && !self.modes.insert
+            && self.mark.is_none()
+            && self.pen.style.bg == Color::Default
+            && self.charsets.is_plain()
+    }
+
+    /// Whether CR and LF may go with it.
+    pub(in crate::term) fn may_pass_newline(&self) -> bool {
+        !self.modes.newline
+    }
+
+    /// Bytes that the engine handles right by itself: text, CR, LF, plain SGR.
+    pub(in crate::term) fn pass(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (first, col) = self.engine().pos();
+            let below = if first <= self.bottom { self.bottom - first } else { u16::MAX };
+            // Rows above the cursor may leave during one write; more than those must wait for the next.
+            let (length, moves) = self.reach(rest, col, usize::from(self.bottom.max(1)));
+            let (piece, after) = rest.split_at(length);
+            let scrolls = moves.saturating_sub(below.into());
+            if scrolls == 0 || self.bottom == 0 {
+                self.write(piece);
+                let (last, _) = self.engine().pos();
+                self.damage.span(first.min(last), first.max(last));
+                if self.bottom == 0 {
+                    self.damage.all();
+                }
+            } else {
+                self.write_scrolling(piece, scrolls as u16);
+                if self.top > 0 || self.is_alternate || self.engine().pos().0 < first {
+                    self.damage.all();
+                } else {
+                    self.damage.span(first, self.bottom);
+                }
+            }
+            rest = after;
+        }
+    }
+
+    /// How many of the bytes move the cursor down at most `limit` rows, and how many rows that may be.
+    fn reach(&self, bytes: &[u8], col: u16, limit: usize) -> (usize, usize) {
+        let cols = usize::from(self.size.cols());
+        // Of this many bytes alone the wraps stay below the limit.
+        let most = bytes.len().min((limit * cols).saturating_sub(col.into()).max(1)).min(PASS);
+        let moves = |feeds: usize, length: usize| feeds + (usize::from(col) + length) / cols;
+        let (mut feeds, mut length) = (0, 0);
+        for at in memchr::memchr_iter(b'\n', &bytes[..most]) {
+            if moves(feeds + 1, at + 1) > limit {
+                // The line before is the last one in reach, or this line without its end.
+                let end = if length > 0 { length } else { at.max(1) };
+                return (end, moves(feeds, end).max(usize::from(end == at + 1)));
+            }
+            (feeds, length) = (feeds + 1, at + 1);
+        }
+        if moves(feeds, most) > limit && length > 0 {
+            return (length, moves(feeds, length));
+        }
+        (most, moves(feeds, most))
+    }
+
+    /// Applies SGR that the engine reads alike; false, and nothing happened, if the engine must not see it.
+    pub(in crate::term) fn try_pass_sgr(&mut self, params: &Params) -> bool {
+        let mut style = self.pen.style;
+        crate::term::pen::apply_sgr(&mut style, params);
+        let is_alike = style.bg == Color::Default && !(style.bold && style.dim);
+        if is_alike {
+            self.pen.style = style;
+        }
+        is_alike
+    }
+
+    /// Remembers the last character of printed text, for REP.
+    pub(in crate::term) fn note_last(&mut self, bytes: &[u8]) {
+        if let Some(&byte @ 0x20..=0x7e) = bytes.last() {
+            self.last_char = Some(char::from(byte));
+            return;
+        }
+        let text = std::str::from_utf8(bytes).unwrap_or("");
+        if let Some(c) = text.chars().rev().find(|c| c.width().unwrap_or(0) > 0) {
+            self.last_char = Some(c);
+        }
+    }
+
+    /// Prints from the start of a run of ASCII; says how much of it was printed.
+    pub(in crate::term) fn print_ascii(&mut self, text: &str) -> usize {
+        let is_simple = self.modes.autowrap && !self.modes.insert && self.charsets.is_plain();
+        let (row, col) = self.engine().pos();
+        let width = usize::from(self.size.cols());
+        // As much as fits without leaving the row: then nothing can scroll.
+        let fits = text.len().min(width.saturating_sub(col.into()));
+        if !is_simple || fits == 0 {
+            let first = text.chars().next().unwrap_or(' ');
+            self.print(first);
+            return 1;
+        }
+        let text = &text[..fits];
+        match self.mark {
+            None => self.engine_mut().write(text.as_bytes()),
+            Some(mark) => {
+                let mut marked = Vec::with_capacity(fits * 9);
+                for byte in text.bytes() {
+                    marked.push(byte);
+                    marks::push_marks(&mut marked, mark);
+                }
+                self.engine_mut().write(&marked);
+            }
+        }
+        self.note_last(text.as_bytes());
+        self.settle();
+        self.damage.span(row, row);
+        fits
+    }
+
+    /// Prints one character under whatever modes hold.
+    pub(in crate::term) fn print(&mut self, c: char) {
+        let c = match self.charsets.map(c) {
+            c if marks::is_mark(c) => return,
+            '\u{FFFD}' | marks::REPLACEMENT_STANDIN | marks::ERASED => marks::REPLACEMENT_STANDIN,
+            c => c,
+        };
+        match c.width() {
+            None => {}
+            Some(0) => self.print_zero_width(c),
+            Some(width) => self.print_wide(c, width.min(2) as u16),
+        }
+    }
+
+    fn print_zero_width(&mut self, c: char) {
+        let (row, col) = self.engine().pos();
+        if c == '\u{FE0F}' {
+            self.widen(row, col);
+            return;
+        }
+        let before = self.engine().raw(row, col.saturating_sub(1));
+        if col > 0 && before.is_some_and(|cell| is_blank(cell) && !cell.is_wide_continuation()) {
+            // Nothing to combine with.
+            return;
+        }
+        self.engine_mut().write(c.encode_utf8(&mut [0; 4]).as_bytes());
+        self.settle();
+        self.damage.span(row, row);
+    }
+
+    /// U+FE0F: makes the character before the cursor wide if it has a wide form, and is dropped otherwise; past the
+    /// last column, where vt100 would panic, always.
+    fn widen(&mut self, row: u16, col: u16) {
+        if col >= self.size.cols() || col == 0 {
+            return;
+        }
+        let Some(cell) = self.engine().raw(row, col - 1).filter(|cell| !is_blank(cell) && !cell.is_wide()) else {
+            return;
+        };
+        let mark = marks::index_of(cell.contents());
+        let mut scratch = String::new();
+        let wide = format!("{}\u{FE0F}", marks::clean(cell.contents(), &mut scratch));
+        if wide.width() < 2 || mark != self.mark {
+            return;
+        }
+        match mark {
+            None => self.engine_mut().write("\u{FE0F}".as_bytes()),
+            Some(mark) => {
+                // The marks stand between the character and its variant: written anew in the right order.
+                let mut bytes = wide.into_bytes();
+                marks::push_marks(&mut bytes, mark);
+                self.engine_mut().go(row, col - 1);
+                self.engine_mut().write(&bytes);
+            }
+        }
+        self.settle();
+        self.damage.span(row, row);
+    }
+
+    fn print_wide(&mut self, c: char, width: u16) {
+        let (row, col) = self.engine().pos();
+        let cols = self.size.cols();
+        let needs_wrap = col + width > cols;
+        let is_scrolling = needs_wrap && self.modes.autowrap && row == self.bottom;
+        if needs_wrap && !self.modes.autowrap {
+            self.go(row, cols - width);
+        }
+        if self.modes.insert {
+            if !needs_wrap || !self.modes.autowrap {
+                self.insert_cells(width);
+            } else if !is_scrolling && row < self.last_row() {
+                // The character goes to the start of the next row; make room there and come back.
+                self.engine_mut().write(b"\x1b7");
+                self.engine_mut().go(row + 1, 0);
+                self.engine_mut().put(format_args!("\x1b[{width}@\x1b8"));
+            }
+        }
+        let mut bytes = Vec::with_capacity(12);
+        bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        if let Some(mark) = self.mark {
+            marks::push_marks(&mut bytes, mark);
+        }
+        if is_scrolling && self.bottom > 0 {
+            self.write_scrolling(&bytes, 1);
+        } else {
+            self.write(&bytes);
+        }
+        if is_scrolling {
+            self.fill_behind_cursor();
+            self.damage.all();
+        }
+        if !self.modes.autowrap {
+            let (row, col) = self.pos();
+            self.go(row, col);
+        }
+        self.last_char = Some(c);
+        let after = self.pos().0;
+        self.damage.span(row.min(after), row.max(after));
+    }
+
+    /// REP: the last character again; without wrapping no more than the row takes.
+    pub(super) fn repeat(&mut self, n: u16) {
+        let Some(c) = self.last_char else { return };
+        let c = if c == marks::REPLACEMENT_STANDIN { '\u{FFFD}' } else { c };
+        let cells = u32::from(self.size.rows()) * u32::from(self.size.cols());
+        let charsets = std::mem::take(&mut self.charsets);
+        for _ in 0..u32::from(n).min(cells) {
+            self.print(c);
+        }
+        self.charsets = charsets;
+    }
+}
+
+const PASS: usize = super::PASS_BYTES;

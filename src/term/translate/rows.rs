@@ -1,0 +1,251 @@
+//! Rows on their way out of the engine: into the history, or into an engine of another size.
+
+use super::Term;
+use crate::fleet::Size;
+use crate::term::engine::{Engine, attrs_of, is_blank, style_of, width_of};
+use crate::term::history::{LineBuf, Look};
+use crate::term::marks::{self, Marks};
+use crate::term::params::Params;
+use crate::term::pen::{self, Attrs};
+use crate::term::types::Style;
+use std::io::Write as _;
+
+impl Term {
+    /// Takes the rows that left the top into the history.
+    pub(super) fn collect_rows(&mut self) {
+        let (marks, history, line) = (&self.marks, &mut self.history, &mut self.line);
+        let engine = match &mut self.alternate {
+            Some(alternate) if self.is_alternate => alternate,
+            _ => &mut self.primary,
+        };
+        engine.take_rows(|text, is_wrapped| {
+            line.clear();
+            read_row(text, marks, line);
+            line.is_wrapped = is_wrapped;
+            history.push(line);
+        });
+    }
+
+    /// Writes what makes at most `count` of the topmost rows leave, none of which the bytes themselves change.
+    pub(super) fn write_scrolling(&mut self, bytes: &[u8], count: u16) {
+        if self.is_alternate || self.top > 0 {
+            self.write(bytes);
+            return;
+        }
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.resize_with(lines.len().max(count.into()), LineBuf::default);
+        for (row, line) in (0..count).zip(&mut lines) {
+            read_cells(&self.primary, row, &self.marks, line);
+        }
+        let left = self.primary.write_counting(bytes);
+        lines[..left.min(usize::from(count))].iter().for_each(|line| self.history.push(line));
+        self.lines = lines;
+        self.settle();
+        if left > 0 {
+            self.damage.all();
+        }
+    }
+
+    /// Changes the size: rows are cut or filled on the right, kept from the cursor's row upwards, and what does not
+    /// fit goes from the top into the history.
+    pub(in crate::term) fn resize(&mut self, size: Size) {
+        if size == self.size {
+            return;
+        }
+        let (row, col) = self.pos();
+        let lift = (row + 1).saturating_sub(size.rows());
+        // Rows above the new top of the primary screen go to the history first, out of the old engine.
+        let (primary_row, _) = self.primary.pos();
+        let primary_lift = (primary_row + 1).saturating_sub(size.rows());
+        if primary_lift > 0 {
+            let was_alternate = std::mem::replace(&mut self.is_alternate, false);
+            self.top = 0;
+            self.write_scrolling(format!("\x1b[r\x1b[m\x1b[{primary_lift}S").as_bytes(), primary_lift);
+            self.is_alternate = was_alternate;
+        }
+        // The primary's rows have moved up already; the alternate's are cut while copied.
+        self.primary = resized(&self.primary, size, 0, primary_row - primary_lift.min(primary_row), true);
+        if let Some(alternate) = &self.alternate {
+            let alternate_row = alternate.pos().0;
+            let lift = (alternate_row + 1).saturating_sub(size.rows());
+            self.alternate = Some(resized(alternate, size, lift, alternate_row - lift.min(alternate_row), false));
+        }
+        for (index, saved) in self.saved.iter_mut().enumerate() {
+            let lift = if (index == 1) == self.is_alternate { lift } else { primary_lift };
+            saved.row = saved.row.saturating_sub(lift).min(size.rows() - 1);
+            saved.col = saved.col.min(size.cols() - 1);
+            saved.is_wrap_pending = false;
+        }
+        self.size = size;
+        self.tabs.resize(size.cols());
+        (self.top, self.bottom) = (0, size.rows() - 1);
+        self.engine_mut().go(row - lift, col.min(size.cols() - 1));
+        self.set_pen();
+        self.damage.all();
+    }
+}
+
+/// A new engine with the rows of another one from `skip` on.
+fn resized(old: &Engine, size: Size, skip: u16, row: u16, keeps_rows: bool) -> Engine {
+    let mut new = Engine::new(size, keeps_rows);
+    let rows = old.size().rows().saturating_sub(skip).min(size.rows());
+    let mut out = Vec::new();
+    let mut attrs = None;
+    paint_grid(
+        &mut out,
+        old,
+        skip..skip + rows,
+        size.cols(),
+        &mut |out, cell| {
+            let wanted = cell.map(attrs_of).unwrap_or_default();
+            if attrs != Some(wanted) {
+                wanted.write_sgr(out);
+                attrs = Some(wanted);
+            }
+        },
+        &mut |out, cell| {
+            out.extend_from_slice(cell.contents().as_bytes());
+            true
+        },
+    );
+    new.write(&out);
+    let col = old.pos().1.min(size.cols() - 1);
+    new.go(row.min(size.rows() - 1), col);
+    new
+}
+
+/// Writes the rows of a grid as sequences for a blank one: `look` switches to a cell's attributes or the default, `text` writes its
+/// characters and tells whether the cursor is behind them. Rows that continue on the next are written so that they do there.
+pub(in crate::term) fn paint_grid(
+    out: &mut Vec<u8>,
+    engine: &Engine,
+    rows: std::ops::Range<u16>,
+    cols: u16,
+    look: &mut dyn FnMut(&mut Vec<u8>, Option<&vt100::Cell>),
+    text: &mut dyn FnMut(&mut Vec<u8>, &vt100::Cell) -> bool,
+) {
+    let cols = cols.min(engine.size().cols());
+    let is_same_width = cols == engine.size().cols();
+    let mut is_continued = false;
+    for row in rows.clone() {
+        let at_row = u32::from(row - rows.start) + 1;
+        // Where the cursor is, if it is on this row.
+        let mut here = None;
+        if is_continued {
+            if engine.raw(row, 0).is_some_and(|cell| !is_blank(cell)) {
+                here = Some(0);
+            } else {
+                // Something must go there for the row above to continue.
+                out.push(b' ');
+                look(out, None);
+                let _ = write!(out, "\x1b[{at_row};1H\x1b[X");
+            }
+        }
+        let mut col = 0;
+        while col < cols {
+            let Some(cell) = engine.raw(row, col) else { break };
+            let width = u16::from(width_of(cell)).max(1);
+            let is_cut = width == 2 && col + 1 >= cols;
+            if !cell.has_contents() || is_cut {
+                col += 1;
+                continue;
+            }
+            if here != Some(col) {
+                let _ = write!(out, "\x1b[{at_row};{}H", col + 1);
+            }
+            look(out, Some(cell));
+            // What is erased leaves the cursor where it is, or moves it: better not to rely on it.
+            here = if text(out, cell) { Some(col + width) } else { None };
+            col += width;
+        }
+        let is_wrapped = is_same_width && row + 1 < rows.end && engine.is_wrapped(row);
+        is_continued = is_wrapped && here == Some(cols);
+        if is_wrapped && !is_continued && engine.raw(row, cols - 1).is_some_and(|cell| cell.has_contents()) {
+            // A wide character did not fit behind an erased last column, and shall not again.
+            look(out, None);
+            let _ = write!(out, "\x1b[{at_row};{cols}H漢\x1b[{};1H\x1b[2X", at_row + 1);
+        }
+    }
+}
+
+/// Reads the cells of a row into a line, up to the last one with contents.
+fn read_cells(engine: &Engine, row: u16, marks: &Marks, line: &mut LineBuf) {
+    line.clear();
+    line.is_wrapped = engine.is_wrapped(row);
+    let mut scratch = String::new();
+    let mut blanks = 0;
+    let mut look = Look::default();
+    let mut attrs = Attrs::default();
+    for col in 0..engine.size().cols() {
+        let Some(cell) = engine.raw(row, col) else { return };
+        if !cell.has_contents() {
+            blanks += usize::from(!cell.is_wide_continuation());
+            continue;
+        }
+        if blanks > 0 {
+            line.text.resize(line.text.len() + blanks, b' ');
+            line.cover(&Look::default(), blanks);
+            blanks = 0;
+        }
+        let text = cell.contents();
+        let wanted = attrs_of(cell);
+        let is_marked = text.len() > 8 || look.link.is_some();
+        if wanted != attrs || is_marked {
+            let (style, mark) = style_of(cell, marks);
+            look.style = style;
+            look.link = mark.and_then(|mark| marks.get(mark)).and_then(|extra| extra.link.clone());
+            // A mark may change the look of the next cell too, so that it is read afresh.
+            attrs = wanted;
+        }
+        let text = if text == marks::ERASED_TEXT { " " } else { marks::clean(text, &mut scratch) };
+        line.text.extend_from_slice(text.as_bytes());
+        line.cover(&look, text.len());
+        if is_marked {
+            look = Look { style: Style::default(), link: None };
+            attrs = Attrs::default();
+        }
+    }
+}
+
+/// Reads a row as the engine hands it out, text with SGR, into a line.
+fn read_row(text: &str, marks: &Marks, line: &mut LineBuf) {
+    let mut style = Style::default();
+    let mut rest = text;
+    loop {
+        let end = memchr::memchr(0x1b, rest.as_bytes()).unwrap_or(rest.len());
+        read_piece(&rest[..end], &style, marks, line);
+        rest = &rest[end..];
+        let Some(end) = rest.find('m') else { return };
+        pen::apply_sgr(&mut style, &Params::parse(&rest.as_bytes()[2..end]));
+        rest = &rest[end + 1..];
+    }
+}
+
+/// Adds text of one vt100 style, taking out the marks; NULs are blank cells.
+fn read_piece(text: &str, style: &Style, marks: &Marks, line: &mut LineBuf) {
+    if !text.bytes().any(|byte| byte >= 0xF3 || byte == 0) {
+        line.text.extend_from_slice(text.as_bytes());
+        line.cover(&Look { style: *style, link: None }, text.len());
+        return;
+    }
+    let mut scratch = String::new();
+    for (cluster, _) in crate::term::history::clusters(text) {
+        let mut look = Look { style: *style, link: None };
+        let cluster = match cluster {
+            "\0" => {
+                look = Look::default();
+                " "
+            }
+            marks::ERASED_TEXT => " ",
+            cluster => {
+                if let Some(extra) = marks::index_of(cluster).and_then(|index| marks.get(index)) {
+                    extra.apply(&mut look.style);
+                    look.link = extra.link.clone();
+                }
+                marks::clean(cluster, &mut scratch)
+            }
+        };
+        line.text.extend_from_slice(cluster.as_bytes());
+        line.cover(&look, cluster.len());
+    }
+}

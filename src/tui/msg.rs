@@ -1,0 +1,94 @@
+//! Everything that can happen to the wall.
+
+use crate::client::AttachEvent;
+use crate::fleet::{Machine, MachineId, Refusal, Session, SessionId};
+
+use super::input::Input;
+use super::model::PaneId;
+
+/// One thing that happened; `update` is the only one who reads it.
+#[derive(Clone, Debug)]
+pub enum Msg {
+    /// Time went on: milliseconds since the epoch.
+    Time(u64),
+    /// A person did something.
+    Input(Input),
+    /// The outer terminal has this size.
+    Resized {
+        /// Columns.
+        cols: u16,
+        /// Rows.
+        rows: u16,
+    },
+    /// The way to the relay.
+    Connection(Connection),
+    /// The fleet as it is now.
+    Fleet {
+        /// All machines.
+        machines: Vec<Machine>,
+        /// All sessions.
+        sessions: Vec<Session>,
+    },
+    /// A machine appeared or changed.
+    Machine(Machine),
+    /// A machine is gone for good.
+    MachineRemoved(MachineId),
+    /// A session appeared or changed.
+    Session(Session),
+    /// A session is gone.
+    SessionRemoved(SessionId),
+    /// Something happened on a pane's attachment.
+    Attach {
+        /// Which pane.
+        pane: PaneId,
+        /// What.
+        event: AttachEvent,
+    },
+    /// Input was not taken.
+    InputRefused {
+        /// Which pane.
+        pane: PaneId,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// A session that was asked for exists.
+    Created(Session),
+    /// A session could not be made.
+    CreateFailed {
+        /// Which one was asked for.
+        session: SessionId,
+        /// Where.
+        machine: MachineId,
+        /// Why.
+        message: String,
+    },
+    /// A session could not be ended.
+    DestroyFailed {
+        /// Which one.
+        session: SessionId,
+        /// Why.
+        message: String,
+    },
+}
+
+/// The way to the relay, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Connection {
+    /// Not yet, or not now.
+    #[default]
+    Starting,
+    /// Trying again.
+    Connecting {
+        /// How often it was tried.
+        attempt: u32,
+        /// What went wrong last.
+        error: Option<String>,
+    },
+    /// There.
+    Connected {
+        /// The relay's name.
+        server: String,
+        /// Measured round trip, microseconds.
+        latency_us: Option<u32>,
+    },
+}

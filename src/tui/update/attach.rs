@@ -1,0 +1,146 @@
+//! What an attachment says about its pane.
+
+use crate::client::AttachEvent;
+use crate::fleet::{Refusal, Role};
+use crate::term::Event;
+
+use super::super::effect::{Effect, Effects};
+use super::super::model::{LAG_SHOWN_US, Link, Model, Pane, PaneId, Severity};
+use super::{broadcast, keys, say};
+
+/// Takes an event; one for a pane that was closed meanwhile is dropped.
+pub(super) fn event(model: &mut Model, id: PaneId, event: AttachEvent, effects: &mut Effects) {
+    let is_focused = model.focused == Some(id);
+    let (now, history_bytes) = (model.now_ms, model.setup.history_bytes);
+    let Some(pane) = model.panes.get_mut(&id) else { return };
+    match event {
+        AttachEvent::Output { data, .. } => {
+            pane.screen.feed(&data);
+            pane.is_fed = true;
+            fed(pane, now, is_focused, effects);
+        }
+        AttachEvent::Keyframe { skipped, size, data, .. } => {
+            pane.replace_screen(size, history_bytes, &data);
+            note_skipped(pane, skipped, now);
+            pane.is_frame_stale = true;
+            fed(pane, now, is_focused, effects);
+        }
+        AttachEvent::Resized(size) => {
+            pane.screen.resize(size);
+            pane.is_body_stale = true;
+            pane.is_frame_stale = true;
+            pane.settle(now, is_focused);
+        }
+        AttachEvent::Attached { role, skipped, size, number, is_resumed, .. } => {
+            pane.link = Link::Live;
+            pane.role = role;
+            pane.asked = pane.asked.filter(|asked| *asked != role);
+            pane.number = number;
+            if pane.screen.size() != size {
+                pane.screen.resize(size);
+            }
+            if is_resumed {
+                note_skipped(pane, skipped, now);
+            }
+            pane.is_body_stale = true;
+            pane.settle(now, is_focused);
+            granted(model, id, effects);
+        }
+        AttachEvent::RoleChanged(role) => {
+            pane.role = role;
+            pane.asked = pane.asked.filter(|asked| *asked != role);
+            granted(model, id, effects);
+        }
+        AttachEvent::Presence(viewers) => {
+            pane.viewers = viewers;
+            pane.is_frame_stale = true;
+            model.touch_status();
+        }
+        AttachEvent::Latency(us) => {
+            let is_shown = |us: Option<u32>| us.is_some_and(|us| us > LAG_SHOWN_US);
+            pane.is_frame_stale |= is_shown(pane.latency_us) || is_shown(Some(us));
+            pane.latency_us = Some(us);
+        }
+        AttachEvent::Exited(exit) => {
+            pane.exit = Some(exit);
+            pane.is_looking_back = false;
+            ended(model, id);
+        }
+        AttachEvent::Refused(refusal) => refused(model, id, &refusal),
+        AttachEvent::Lost(refusal) => {
+            pane.link = Link::Lost(refusal.message);
+            pane.is_frame_stale = true;
+            model.touch_status();
+        }
+        AttachEvent::Closed(refusal) => {
+            pane.link =
+                Link::Closed(refusal.map_or_else(|| "the session is gone".to_string(), |refusal| refusal.message));
+            ended(model, id);
+        }
+    }
+}
+
+/// A frame of ours was refused: what was asked for will not come.
+pub(super) fn refused(model: &mut Model, id: PaneId, refusal: &Refusal) {
+    let Some(pane) = model.panes.get_mut(&id) else { return };
+    pane.asked = None;
+    pane.typed_ahead.clear();
+    pane.is_frame_stale = true;
+    let name = model.panes.get(&id).map_or("?", |pane| model.fleet.machine_name(pane.machine)).to_string();
+    say(model, Severity::Error, format!("{name}: {}", refusal.message));
+}
+
+/// The role is known: what was typed meanwhile goes out, the keeper learns the size.
+fn granted(model: &mut Model, id: PaneId, effects: &mut Effects) {
+    if let Some(pane) = model.panes.get_mut(&id) {
+        if pane.role == Role::Observer {
+            pane.told = None;
+            if pane.asked.is_none() {
+                pane.typed_ahead.clear();
+            }
+        }
+    }
+    model.tell_sizes(effects);
+    if let Some(pane) = model.panes.get_mut(&id).filter(|pane| pane.is_driven()) {
+        for press in std::mem::take(&mut pane.typed_ahead) {
+            keys::type_into(pane, press, effects);
+        }
+    }
+    broadcast::check(model);
+    model.touch_frames();
+}
+
+fn ended(model: &mut Model, id: PaneId) {
+    if let Some(pane) = model.panes.get_mut(&id) {
+        pane.typed_ahead.clear();
+        pane.asked = None;
+        pane.is_body_stale = true;
+    }
+    broadcast::check(model);
+    model.touch_frames();
+}
+
+fn note_skipped(pane: &mut Pane, skipped: u64, now_ms: u64) {
+    if skipped > 0 {
+        pane.skipped += skipped;
+        pane.skipped_at_ms = Some(now_ms);
+        pane.has_history_gap = true;
+        pane.is_frame_stale = true;
+    }
+}
+
+fn fed(pane: &mut Pane, now_ms: u64, is_focused: bool, effects: &mut Effects) {
+    // The keeper answers queries and keeps titles; a replica only shows.
+    pane.screen.take_replies();
+    for event in pane.screen.take_events() {
+        match event {
+            Event::Bell if is_focused => effects.push(Effect::Bell),
+            Event::Title(_) => pane.is_frame_stale = true,
+            _ => {}
+        }
+    }
+    pane.settle(now_ms, is_focused);
+    if pane.scroll.is_some() {
+        pane.is_frame_stale = true;
+    }
+}

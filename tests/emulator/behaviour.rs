@@ -1,0 +1,203 @@
+//! Single behaviours, one sentence each.
+
+use crate::support::{history, look, rows, screen};
+use fleetmux::fleet::Size;
+use fleetmux::term::{Color, Event, KeyframeScope, Rows, Screen, Underline};
+
+fn replies(bytes: &str) -> String {
+    String::from_utf8(screen(24, 80, bytes).take_replies()).unwrap()
+}
+
+fn cursor(screen: &Screen) -> (u16, u16) {
+    (screen.cursor().row, screen.cursor().col)
+}
+
+#[test]
+fn seeds_that_once_made_the_engine_panic_are_harmless() {
+    for (rows, cols, text) in [
+        (1, 12, "⚠\u{FE0F}"),
+        (12, 1, "⚠\u{FE0F}"),
+        (8, 1, "1\u{FE0F}\u{20E3}"),
+        (5, 2, "กำก็⚠\u{FE0F}❤กำ"),
+        (3, 2, "1\u{FE0F}❤1\u{FE0F}"),
+    ] {
+        let mut screen = screen(rows, cols, text.repeat(5));
+        screen.resize(Size::new(2, 2));
+        screen.feed(text.as_bytes());
+        assert!(screen.cursor().row < screen.size().rows());
+    }
+}
+
+#[test]
+fn an_erase_takes_the_background_and_nothing_else() {
+    let screen = screen(2, 4, "\x1b[4;7;31;44mab\x1b[K");
+    let mut styles = Vec::new();
+    screen.visit_row(0, |_, cell| styles.push(cell.style));
+    assert!(styles[0].inverse && !styles[2].inverse && styles[2].underline == Underline::None);
+    assert_eq!((styles[3].fg, styles[3].bg), (Color::Default, Color::Indexed(4)));
+}
+
+#[test]
+fn a_line_scrolled_in_takes_the_background() {
+    let screen = screen(2, 3, "a\r\n\x1b[42mb\r\n");
+    let mut backgrounds = Vec::new();
+    screen.visit_row(1, |_, cell| backgrounds.push(cell.style.bg));
+    assert_eq!(backgrounds, [Color::Indexed(2); 3]);
+}
+
+#[test]
+fn without_autowrap_the_last_column_is_written_over() {
+    assert_eq!(rows(&screen(2, 4, "\x1b[?7labcdefg")), ["abcg", ""]);
+}
+
+#[test]
+fn insert_mode_shifts_what_is_there() {
+    assert_eq!(rows(&screen(1, 6, "abc\r\x1b[4hxy")), ["xyabc"]);
+}
+
+#[test]
+fn line_drawing_letters_are_drawn_as_lines() {
+    assert_eq!(rows(&screen(1, 10, "\x1b(0lqk\x1b(Bq\x1b)0\x0ex\x0fx")), ["┌─┐q│x"]);
+}
+
+#[test]
+fn a_tab_keeps_a_pending_wrap_and_a_backspace_ends_it() {
+    assert_eq!(rows(&screen(2, 3, "abc\td")), ["abc", "d"]);
+    assert_eq!(rows(&screen(2, 3, "abc\x08d")), ["adc", ""]);
+}
+
+#[test]
+fn the_alternate_screen_leaves_the_primary_and_its_cursor_alone() {
+    let screen = screen(3, 10, "shell$ \x1b[?1049hvim\x1b[3;3Hx\x1b[?1049lls");
+    assert_eq!(rows(&screen), ["shell$ ls", "", ""]);
+    assert!(!screen.modes().alternate);
+}
+
+#[test]
+fn each_screen_has_its_own_saved_cursor() {
+    let screen = screen(5, 10, "\x1b[2;2H\x1b7\x1b[?47h\x1b[4;4H\x1b7\x1b[?47l\x1b8");
+    assert_eq!(cursor(&screen), (1, 1));
+}
+
+#[test]
+fn origin_mode_counts_rows_from_the_top_margin() {
+    assert_eq!(cursor(&screen(10, 10, "\x1b[3;6r\x1b[?6h\x1b[2;2H")), (3, 1));
+    assert_eq!(cursor(&screen(10, 10, "\x1b[3;6r\x1b[?6h\x1b[99d")), (5, 0));
+    assert_eq!(replies("\x1b[3;6r\x1b[?6h\x1b[2;2H\x1b[6n"), "\x1b[2;2R");
+}
+
+#[test]
+fn tab_stops_can_be_set_cleared_and_walked() {
+    assert_eq!(cursor(&screen(1, 40, "\x1b[3g\x1b[5G\x1bH\x1b[9G\x1bH\r\x1b[2I")), (0, 8));
+    assert_eq!(cursor(&screen(1, 40, "\x1b[20G\x1b[2Z")), (0, 8));
+}
+
+#[test]
+fn every_query_gets_its_reply() {
+    assert_eq!(replies("\x1b[c"), "\x1b[?62;22c");
+    assert_eq!(replies("\x1b[5n\x1b[3;4H\x1b[6n\x1b[?6n"), "\x1b[0n\x1b[3;4R\x1b[?3;4;1R");
+    assert_eq!(replies("\x1b[?7$p\x1b[?9999$p\x1b[4$p"), "\x1b[?7;1$y\x1b[?9999;0$y\x1b[4;2$y");
+    assert_eq!(replies("\x1b[1;31m\x1bP$qm\x1b\\"), "\x1bP1$r0;1;31m\x1b\\");
+    assert_eq!(replies("\x1b[2;5r\x1bP$qr\x1b\\"), "\x1bP1$r2;5r\x1b\\");
+    assert!(replies("\x1b[>q").starts_with("\x1bP>|fleetmux "));
+    assert_eq!(replies("\x1b]4;1;?\x07"), "\x1b]4;1;rgb:cdcd/0000/0000\x1b\\");
+    assert_eq!(replies("\x1b]11;#102030\x07\x1b]11;?\x07"), "\x1b]11;rgb:1010/2020/3030\x1b\\");
+    assert_eq!(replies("\x1b[18t"), "\x1b[8;24;80t");
+    assert_eq!(replies("\x1bP+q544e\x1b\\"), "\x1bP0+r\x1b\\");
+}
+
+#[test]
+fn a_program_that_only_asks_cannot_fill_the_memory_with_replies() {
+    assert!(screen(24, 80, "\x1b[c".repeat(100_000)).take_replies().len() <= 16 * 1024);
+}
+
+#[test]
+fn events_come_out_sanitised() {
+    let mut screen = screen(
+        2,
+        10,
+        "\x07\x1b]2;a\u{202E}b\x07\x1b]7;file://h/tmp\x1b\\\x1b]133;A\x07\x1b]133;C\x07\x1b]133;D;3\x07\x1b]52;c;aGk=\x07\x1b]9;ping\x07\x1b]777;notify;a;b\x07",
+    );
+    let expected = [
+        Event::Bell,
+        Event::Title("ab".into()),
+        Event::Cwd("/tmp".into()),
+        Event::PromptStart,
+        Event::CommandStart,
+        Event::CommandEnd(Some(3)),
+        Event::Clipboard(b"hi".to_vec()),
+        Event::Notification("ping".into()),
+        Event::Notification("a: b".into()),
+    ];
+    assert_eq!(screen.take_events(), expected);
+    assert_eq!((screen.title(), screen.cwd()), ("ab", Some("/tmp")));
+}
+
+#[test]
+fn attributes_beyond_the_engines_are_read_back() {
+    let screen = screen(1, 10, "\x1b[4:3;58:2::1:2:3;5;8;9m\x1b]8;;http://x\x07a\x1b[0m\x1b]8;;\x07b");
+    let mut cells = Vec::new();
+    screen.visit_row(0, |_, cell| cells.push((cell.text.to_owned(), cell.style, cell.link.map(str::to_owned))));
+    let (text, style, link) = &cells[0];
+    assert_eq!((text.as_str(), style.underline, style.underline_color), ("a", Underline::Curly, Color::Rgb(1, 2, 3)));
+    assert!(style.blink && style.hidden && style.strike);
+    assert_eq!(link.as_deref(), Some("http://x"));
+    assert_eq!((cells[1].1, &cells[1].2), (Default::default(), &None));
+}
+
+#[test]
+fn typing_on_one_row_dirties_only_that_row() {
+    let mut screen = screen(5, 20, "\x1b[5;1H$ ");
+    assert_eq!(screen.take_dirty(), Rows::All);
+    assert_eq!(screen.take_dirty(), Rows::Clean);
+    screen.feed(b"ls");
+    assert_eq!(screen.take_dirty(), Rows::Span(4, 4));
+    screen.feed(b"\x1b[2;1Hx\x1b[4;1Hy");
+    assert_eq!(screen.take_dirty(), Rows::Span(1, 3));
+    screen.feed(b"\x1b[5;1H\n");
+    assert_eq!(screen.take_dirty(), Rows::All);
+}
+
+#[test]
+fn a_wrapped_line_stays_marked_in_the_history() {
+    let screen = screen(2, 4, "abcdef\r\nx\r\ny\r\n");
+    assert_eq!(history(&screen), ["abcd", "ef", "x"]);
+    assert!(screen.is_history_wrapped(0) && !screen.is_history_wrapped(1));
+}
+
+#[test]
+fn shrinking_keeps_the_cursor_row_and_growing_adds_blank_rows_below() {
+    let mut screen = screen(4, 10, "a\r\nb\r\nc\r\nd");
+    screen.resize(Size::new(2, 10));
+    assert_eq!((rows(&screen), history(&screen)), (vec!["c".into(), "d".into()], vec!["a".into(), "b".into()]));
+    screen.resize(Size::new(3, 10));
+    assert_eq!(rows(&screen), ["c", "d", ""]);
+    assert_eq!(cursor(&screen), (1, 1));
+}
+
+#[test]
+fn a_keyframe_for_a_terminal_clears_no_scrollback_and_resets_nothing_at_large() {
+    let original = screen(3, 20, "one\r\n\x1b[1;32mtwo\x1b[?1002h\x1b[?1006h\x1b[?2004h\x1b[4 q");
+    let bytes = original.keyframe(KeyframeScope::Terminal);
+    let text = String::from_utf8(bytes.clone()).unwrap();
+    assert!(!text.contains("\x1bc") && !text.contains("\x1b[3J") && !text.contains("\x1b[2J"), "{text:?}");
+    let mut terminal = screen(3, 20, "junk\r\njunk\x1b[2;3r\x1b[?6h\x1b[4h\x1b[?7l\x1b[?1h\x1b(0");
+    terminal.feed(&bytes);
+    assert_eq!(look(&terminal), look(&original));
+}
+
+#[test]
+fn a_string_without_end_is_swallowed_and_bounded() {
+    let mut screen = screen(1, 10, "\x1b]2;");
+    for _ in 0..300 {
+        screen.feed(&[b'x'; 10_000]);
+    }
+    screen.feed(b"\x07ok");
+    assert_eq!((rows(&screen), screen.title()), (vec!["ok".to_owned()], ""));
+}
+
+#[test]
+fn invalid_bytes_become_replacement_characters() {
+    let screen = screen(1, 10, b"a\xffb\xe2\x82c");
+    assert_eq!(rows(&screen), ["a\u{FFFD}b\u{FFFD}c"]);
+}

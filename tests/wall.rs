@@ -1,0 +1,267 @@
+//! The wall by its keys: what a person types, what is drawn, what is sent. No runtime, no terminal.
+#![allow(missing_docs)]
+
+#[path = "tui/support.rs"]
+mod support;
+
+use fleetmux::client::AttachEvent;
+use fleetmux::fleet::{Code, Exit, Refusal, Role, Size};
+use fleetmux::tui::effect::Effect;
+use fleetmux::tui::input::ACTIONS;
+use fleetmux::tui::model::{Link, Overlay};
+use support::Wall;
+
+#[test]
+fn a_wall_of_two_machines_looks_like_this() {
+    let mut wall = Wall::open(100, 16, &[("web-1", &["shell", "logs"]), ("db-1", &["top"])]);
+    wall.output(0, "db-1:~# uptime\r\n 10:00 up 3 days\r\n");
+    wall.output(1, "web-1:~# ");
+    wall.keys("s");
+    insta::with_settings!({ snapshot_path => "tui", prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!("two_machines", wall.screen());
+    });
+}
+
+#[test]
+fn observed_panes_get_nothing_of_what_is_typed() {
+    let mut wall = Wall::open(120, 30, &[("web-1", &["shell"])]);
+    wall.keys("x-y-z");
+    assert_eq!(wall.sent(), "");
+    let mut wall = Wall::open(120, 30, &[("web-1", &["shell"])]);
+    wall.paste("rm -rf /");
+    assert_eq!(wall.sent(), "");
+    assert!(wall.screen().contains("take the wheel"), "{}", wall.screen());
+}
+
+#[test]
+fn keys_typed_while_the_wheel_is_being_granted_are_not_lost() {
+    let mut wall = Wall::open(120, 30, &[("web-1", &["shell"])]);
+    wall.keys("i l s Enter");
+    assert_eq!(wall.sent(), "", "nothing may go out before the keeper granted the role");
+    wall.grant();
+    assert_eq!(wall.sent(), "1:ls\r");
+    assert!(wall.screen().contains("DRIVER"));
+}
+
+#[test]
+fn a_driven_pane_gets_every_key_but_the_leader_and_that_one_when_pressed_twice() {
+    let mut wall = Wall::open(120, 30, &[("web-1", &["shell"])]).driving();
+    wall.keys("q ? Tab Ctrl+c Up Ctrl+g Ctrl+g");
+    assert_eq!(wall.sent(), "1:q?\t\u{3}\u{1b}[A\u{7}");
+    wall.keys("Ctrl+g o");
+    assert!(wall.effects().contains(&Effect::SetRole { pane: wall.pane(0), role: Role::Observer }));
+}
+
+#[test]
+fn a_driver_tells_the_size_of_its_pane_and_an_observer_does_not() {
+    let mut wall = Wall::open(120, 30, &[("web-1", &["shell"])]);
+    wall.resize(100, 25);
+    assert!(!wall.effects().iter().any(|effect| matches!(effect, Effect::Resize { .. })));
+    let mut wall = wall.driving();
+    wall.effects();
+    wall.resize(90, 20);
+    assert!(wall.effects().contains(&Effect::Resize { pane: wall.pane(0), size: Size::new(17, 88) }));
+}
+
+#[test]
+fn a_broadcast_asks_once_takes_the_wheels_and_reaches_every_marked_pane() {
+    let mut wall = Wall::open(160, 40, &[("web-1", &["a", "b"]), ("web-2", &["c"])]);
+    wall.keys("M b");
+    assert!(wall.screen().contains("You take the wheel of 3"), "{}", wall.screen());
+    wall.keys("y");
+    wall.grant();
+    assert!(wall.screen().contains("BROADCAST → 3 panes"));
+    wall.keys("l s Enter");
+    wall.paste("pwd");
+    assert_eq!(wall.sent(), "1:ls\rpwd 2:ls\rpwd 3:ls\rpwd");
+    wall.keys("Ctrl+g b");
+    assert!(!wall.screen().contains("BROADCAST"));
+}
+
+#[test]
+fn keys_of_a_broadcast_are_encoded_for_each_panes_own_modes() {
+    let mut wall = Wall::open(160, 40, &[("web-1", &["a", "b"])]);
+    wall.output(1, "\x1b[?1h");
+    wall.keys("M b y");
+    wall.grant();
+    wall.keys("Up");
+    assert_eq!(wall.sent(), "1:\x1b[A 2:\x1bOA");
+}
+
+#[test]
+fn a_broadcast_ends_by_itself_when_its_last_program_ends() {
+    let mut wall = Wall::open(120, 30, &[("web-1", &["a"])]);
+    wall.keys("m b y");
+    wall.grant();
+    wall.event(0, AttachEvent::Exited(Exit { code: 1, signal: None, offset: 0 }));
+    assert!(wall.screen().contains("exited 1"));
+    assert!(!wall.screen().contains("BROADCAST →"));
+}
+
+#[test]
+fn looking_back_stays_where_it_is_while_output_goes_on() {
+    let mut wall = Wall::open(120, 12, &[("web-1", &["log"])]);
+    let lines = |from: u32, to: u32| (from..to).map(|n| format!("line {n}\r\n")).collect::<String>();
+    wall.output(0, &lines(0, 100));
+    wall.keys("k k k");
+    let before = wall.screen();
+    assert!(before.contains("↑ 3/"), "{before}");
+    wall.output(0, &lines(100, 120));
+    let text = |screen: &str| screen.lines().filter(|l| l.contains("line ")).map(str::to_string).collect::<Vec<_>>();
+    assert_eq!(text(&before), text(&wall.screen()));
+    wall.keys("q");
+    assert!(wall.screen().contains("line 119"));
+    wall.keys("g");
+    assert!(wall.screen().contains("line 0 "), "{}", wall.screen());
+}
+
+#[test]
+fn whoever_looks_back_over_skipped_output_gets_it_from_the_keeper() {
+    let mut wall = Wall::open(120, 30, &[("web-1", &["log"])]);
+    wall.event(0, AttachEvent::Keyframe { offset: 9, skipped: 1_200_000, size: Size::DEFAULT, data: "now".into() });
+    assert!(wall.screen().contains("skipped 1.2 MB"));
+    wall.effects();
+    wall.keys("u u");
+    let refreshes = wall.effects().iter().filter(|effect| matches!(effect, Effect::Refresh { .. })).count();
+    assert_eq!(refreshes, 1);
+}
+
+#[test]
+fn an_ended_program_is_kept_until_closed_and_enter_runs_it_again() {
+    let mut wall = Wall::open(120, 30, &[("web-1", &["build"])]);
+    wall.output(0, "linker failed");
+    wall.event(0, AttachEvent::Exited(Exit { code: 2, signal: None, offset: 13 }));
+    let screen = wall.screen();
+    assert!(
+        screen.contains("linker failed") && screen.contains("exited 2") && screen.contains("runs it again"),
+        "{screen}"
+    );
+    wall.effects();
+    wall.keys("Enter");
+    let effects = wall.effects();
+    let [Effect::Create { spec, .. }] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!(spec.command, ["build"]);
+}
+
+#[test]
+fn killing_asks_and_closing_does_not() {
+    let mut wall = Wall::open(120, 30, &[("web-1", &["a", "b"])]);
+    wall.effects();
+    wall.keys("X n");
+    assert!(wall.effects().is_empty());
+    wall.keys("X y");
+    assert!(wall.effects().iter().any(|effect| matches!(effect, Effect::Destroy { .. })));
+    wall.keys("x");
+    assert!(matches!(wall.effects().as_slice(), [Effect::Detach { .. }]));
+    assert!(wall.screen().contains("No pane is open"));
+}
+
+#[test]
+fn a_refusal_is_shown_with_the_machine_it_came_from() {
+    let mut wall = Wall::open(120, 30, &[("web-1", &["a"])]);
+    wall.keys("i");
+    wall.event(0, AttachEvent::Refused(Refusal::new(Code::PermissionDenied, "only ops may drive here")));
+    assert!(wall.screen().contains("web-1: only ops may drive here"));
+    wall.keys("j");
+    assert_eq!(wall.sent(), "", "after a refusal keys navigate again");
+}
+
+#[test]
+fn a_lost_session_says_so_and_comes_back() {
+    let mut wall = Wall::open(120, 30, &[("web-1", &["a"])]);
+    wall.event(0, AttachEvent::Lost(Refusal::new(Code::Unavailable, "web-1 is offline")));
+    assert!(wall.screen().contains("LOST") && wall.screen().contains("reconnecting: web-1 is offline"));
+    wall.attached(0, Role::Observer);
+    assert_eq!(wall.model.panes[&wall.pane(0)].link, Link::Live);
+    assert!(!wall.screen().contains("LOST"));
+}
+
+#[test]
+fn more_panes_than_fit_make_pages() {
+    let names: Vec<String> = (0..12).map(|n| format!("s{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut wall = Wall::open(80, 24, &[("web-1", &names)]);
+    assert!(wall.screen().contains("page 1/2"), "{}", wall.screen());
+    wall.keys(">");
+    assert!(wall.screen().contains("page 2/2") && wall.screen().contains("12 web-1 · s11"), "{}", wall.screen());
+    wall.keys("Tab Tab Tab Tab Tab Tab");
+    assert!(wall.screen().contains("page 1/2"), "the page follows the focus");
+}
+
+#[test]
+fn help_names_every_action() {
+    let mut wall = Wall::open(80, 24, &[("web-1", &["a"])]);
+    wall.keys("?");
+    let mut seen = wall.screen();
+    for _ in 0..30 {
+        wall.keys("j j j");
+        seen.push_str(&wall.screen());
+    }
+    for info in ACTIONS.iter().filter(|info| !info.hint.is_empty()) {
+        assert!(seen.contains(info.doc), "{} is missing or clipped", info.name);
+    }
+}
+
+#[test]
+fn a_new_session_needs_a_machine_and_maybe_a_command() {
+    let mut wall = Wall::open(100, 30, &[("web-1", &["a"]), ("db-1", &[])]);
+    wall.effects();
+    wall.keys("c d b Enter h t o p Enter");
+    let effects = wall.effects();
+    let [Effect::Create { machine, spec }] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!(wall.machine_name(*machine), "db-1");
+    assert_eq!(spec.command, ["htop"]);
+    assert!(wall.model.overlays.is_empty());
+}
+
+#[test]
+fn the_sidebar_filters_and_opens() {
+    let mut wall = Wall::open(140, 30, &[("web-1", &["shell"]), ("db-1", &["psql"])]);
+    wall.keys("x x s / p s q Enter j");
+    let screen = wall.screen();
+    assert!(screen.contains("psql") && !screen.contains("web-1"), "{screen}");
+    wall.effects();
+    wall.keys("Enter");
+    assert!(wall.effects().iter().any(|effect| matches!(effect, Effect::Attach { .. })));
+}
+
+#[test]
+fn a_fleet_without_sessions_gets_a_shell_at_once() {
+    let mut wall = Wall::open(120, 30, &[("here", &[])]);
+    assert!(matches!(wall.effects().as_slice(), [Effect::Create { .. }]));
+}
+
+#[test]
+fn a_tiny_terminal_gets_a_sentence() {
+    let mut wall = Wall::open(30, 8, &[("web-1", &["a"])]);
+    assert!(wall.screen().contains("fleetmux needs 40x10"), "{}", wall.screen());
+    wall.resize(80, 24);
+    assert!(wall.screen().contains("web-1 · a"));
+}
+
+#[test]
+fn every_size_and_state_draws_without_a_panic() {
+    for (cols, rows) in [(2, 1), (40, 10), (41, 11), (80, 24), (109, 30), (400, 100)] {
+        let mut wall = Wall::open(cols, rows, &[("web-1", &["a", "b", "c"]), ("db-1", &["漢字漢字漢字"])]);
+        wall.output(0, "\x1b[1;80H漢字\r\n\x1b[31mred");
+        for keys in
+            ["?", "Esc", "s", "/", "Esc", "Esc", "c", "Esc", "p", "Esc", "M b", "y", "Ctrl+g z", "Ctrl+g S", "Ctrl+g t"]
+        {
+            wall.keys(keys);
+            wall.grant();
+            wall.screen();
+        }
+        for (cols, rows) in [(1, 1), (120, 40), (39, 9), (60, 12)] {
+            wall.resize(cols, rows);
+            wall.screen();
+        }
+    }
+}
+
+#[test]
+fn a_hostile_name_cannot_draw_outside_of_its_place() {
+    let mut wall = Wall::open(120, 30, &[("web\u{1b}[2J\u{7}", &["a\nb\u{202e}"])]);
+    assert!(!wall.screen().contains('\u{1b}'));
+    wall.keys("?");
+    assert!(matches!(wall.model.overlays.last(), Some(Overlay::Help { .. })));
+}
