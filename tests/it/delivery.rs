@@ -38,22 +38,22 @@ async fn a_client_process_that_is_stopped_and_continued_catches_up() {
     let client = fleet.client();
     let session = fleet.session(&client, "web-1", sh("read x; seq 1 3000000; echo the-end; cat")).await;
     let relay = fleet.endpoint().to_string();
-    let mut watcher = std::process::Command::new("script")
-        .args(["-qfc"])
-        .arg(format!(
-            "{} --relay {relay} connect web-1 --observe --session {}",
-            env!("CARGO_BIN_EXE_fleetmux"),
-            session.id()
-        ))
-        .arg(fleet.dir.path().join("watched"))
+    // On a terminal of its own, whose output goes to a file.
+    let watched = std::fs::File::create(fleet.dir.path().join("watched")).unwrap();
+    let mut watcher = std::process::Command::new("python3")
+        .args(["-c", "import pty, sys; pty.spawn(sys.argv[1:])", env!("CARGO_BIN_EXE_fleetmux")])
+        .args(["--relay", &relay, "connect", "web-1", "--observe", "--session", &session.id().to_string()])
         .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::null())
+        .stdout(watched)
         .spawn()
         .unwrap();
     let mut pane = Pane::attach(&client, &session, driver(Size::DEFAULT));
     pane.until("the watcher is there", |pane| pane.observers == 1).await;
     let marker = format!("--observe\0--session\0{}", session.id());
-    let stopped: Vec<u32> = crate::support::processes_naming(&marker);
+    // The python around it is not stopped: a terminal goes on reading.
+    let naming = crate::support::processes_naming(&marker);
+    let python = watcher.id();
+    let stopped: Vec<u32> = naming.into_iter().filter(|pid| *pid != python).collect();
     assert!(!stopped.is_empty(), "the watcher runs");
     stopped.iter().for_each(|pid| crate::support::signal(*pid, "STOP"));
     pane.type_text("go\n");
