@@ -268,3 +268,85 @@ impl AttachmentState {
         Outcome { events: vec![AttachEvent::Closed(refusal)], is_over: true, ..Outcome::default() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attached(state: &mut AttachmentState, offset: u64, input_next: u64, skipped: u64) -> Outcome {
+        state.attach();
+        state.down(Down::Attached { role: Role::Driver, offset, input_next, size: Size::DEFAULT, skipped, number: 1 })
+    }
+
+    fn fresh() -> AttachmentState {
+        AttachmentState::new(SessionId::random(), AttachOptions::new(Role::Driver, Size::DEFAULT))
+    }
+
+    fn keyframe(offset: u64, skipped: u64) -> Down {
+        let kind = crate::stream::KeyframeKind::Replica;
+        Down::Keyframe { offset, skipped, size: Size::DEFAULT, kind, data: Bytes::new() }
+    }
+
+    fn output(offset: u64, data: &'static [u8]) -> Down {
+        Down::Output { offset, data: Bytes::from_static(data) }
+    }
+
+    #[test]
+    fn after_a_cut_it_asks_for_the_next_byte_and_sends_unacknowledged_input_again() {
+        let mut state = fresh();
+        attached(&mut state, 10, 0, 0);
+        state.down(keyframe(10, 0));
+        state.down(output(10, b"abc"));
+        state.input(Bytes::from_static(b"hello")).unwrap();
+        state.down(Down::InputAck { next: 2, is_resend: false });
+        assert!(matches!(state.disconnected().events[..], [AttachEvent::Lost(_)]));
+        assert_eq!(state.input(Bytes::from_static(b"!")), Ok(None), "kept while the way is cut");
+        assert_eq!(state.attach().from_offset, Some(13));
+        let outcome = attached(&mut state, 13, 3, 0);
+        assert!(matches!(outcome.events[..], [AttachEvent::Attached { is_resumed: true, .. }]));
+        let resent: Vec<Up> = outcome.up;
+        assert_eq!(
+            resent,
+            [
+                Up::Input { offset: 3, data: Bytes::from_static(b"lo") },
+                Up::Input { offset: 5, data: Bytes::from_static(b"!") }
+            ]
+        );
+    }
+
+    #[test]
+    fn output_is_trimmed_to_what_is_new_and_a_gap_asks_for_a_keyframe() {
+        let mut state = fresh();
+        attached(&mut state, 0, 0, 0);
+        state.down(keyframe(0, 0));
+        let events = |outcome: Outcome| outcome.events;
+        assert!(matches!(&events(state.down(output(0, b"abcd")))[..], [AttachEvent::Output { offset: 0, .. }]));
+        let trimmed = events(state.down(output(2, b"cdef")));
+        assert_eq!(trimmed, [AttachEvent::Output { offset: 4, data: Bytes::from_static(b"ef") }]);
+        let outcome = state.down(output(100, b"far"));
+        assert!(outcome.events.is_empty());
+        assert!(matches!(outcome.up[..], [Up::Refresh { from_offset: 6, .. }]));
+        assert!(events(state.down(output(103, b"more"))).is_empty(), "nothing before the keyframe");
+        assert!(matches!(events(state.down(keyframe(200, 194)))[..], [AttachEvent::Keyframe { skipped: 194, .. }]));
+    }
+
+    #[test]
+    fn another_programs_input_is_continued_where_the_keeper_is() {
+        let mut state = fresh();
+        attached(&mut state, 0, 700, 0);
+        assert_eq!(state.input_offset(), 700);
+        let up = state.input(Bytes::from_static(b"x")).unwrap();
+        assert_eq!(up, Some(Up::Input { offset: 700, data: Bytes::from_static(b"x") }));
+    }
+
+    #[test]
+    fn an_offline_machine_is_waited_for_and_a_session_that_is_gone_is_not() {
+        let mut state = fresh();
+        state.attach();
+        assert!(!state.lost(Refusal::new(Code::Unavailable, "offline")).is_over);
+        assert!(state.ready().needs_open);
+        let outcome = state.lost(Refusal::new(Code::NotFound, "gone"));
+        assert!(outcome.is_over && matches!(outcome.events[..], [AttachEvent::Closed(Some(_))]));
+        assert!(!state.ready().needs_open);
+    }
+}

@@ -376,3 +376,6 @@ impl Core {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

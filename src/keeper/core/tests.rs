@@ -1,0 +1,196 @@
+//! The session as a specification: frames in, effects out, no runtime.
+
+use bytes::Bytes;
+
+use super::*;
+use crate::stream::{Attach, Delivery, KeyframeKind};
+
+const LINK: LinkId = 1;
+
+struct Bench {
+    core: Core,
+    now: u64,
+}
+
+fn attach(role: Role) -> Attach {
+    Attach {
+        role,
+        delivery: Delivery::Latest,
+        from_offset: None,
+        keyframe: KeyframeKind::Replica,
+        size: Size::DEFAULT,
+        principal: String::new(),
+        label: "ada@laptop".into(),
+        window: None,
+        history_bytes: 0,
+        pace_ms: None,
+    }
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let mut core = Core::new(&SessionSpec::shell(), 0);
+        core.link_opened(LINK);
+        Bench { core, now: 1_000_000 }
+    }
+
+    fn up(&mut self, client: ClientId, up: Up) -> Vec<Down> {
+        self.core.frame(LINK, Some(client), up, self.now);
+        self.downs(client)
+    }
+
+    /// Frames for one client or for all, in order.
+    fn downs(&mut self, client: ClientId) -> Vec<Down> {
+        let mine = |effect| match effect {
+            Effect::Send { client: to, down, .. } if to.is_none() || to == Some(client) => Some(down),
+            _ => None,
+        };
+        self.core.take_effects().into_iter().filter_map(mine).filter(|down| !matches!(down, Down::Summary(_))).collect()
+    }
+
+    fn output(&mut self, client: ClientId, data: &[u8]) -> Vec<Down> {
+        self.core.output(Bytes::copy_from_slice(data), self.now);
+        self.downs(client)
+    }
+}
+
+#[test]
+fn attaching_gives_keyframe_and_subscription_in_one_turn() {
+    let (mut bench, id) = (Bench::new(), ClientId::random());
+    bench.core.output(Bytes::from_static(b"before"), 0);
+    let downs = bench.up(id, Up::Attach(attach(Role::Observer)));
+    assert!(matches!(downs[0], Down::Attached { offset: 6, skipped: 0, .. }), "{downs:?}");
+    assert!(matches!(&downs[1], Down::Keyframe { offset: 6, .. }), "{downs:?}");
+    let downs = bench.output(id, b"after");
+    assert_eq!(downs, [Down::Output { offset: 6, data: Bytes::from_static(b"after") }]);
+}
+
+#[test]
+fn a_client_that_returns_gets_exactly_the_bytes_from_its_offset() {
+    let (mut bench, id) = (Bench::new(), ClientId::random());
+    bench.up(id, Up::Attach(attach(Role::Observer)));
+    bench.output(id, b"0123");
+    bench.core.link_closed(LINK, 0);
+    bench.core.output(Bytes::from_static(b"456789"), 0);
+    bench.core.take_effects();
+    let downs = bench.up(id, Up::Attach(Attach { from_offset: Some(2), ..attach(Role::Observer) }));
+    assert!(matches!(downs[0], Down::Attached { offset: 2, skipped: 0, .. }), "{downs:?}");
+    assert_eq!(downs[1], Down::Output { offset: 2, data: Bytes::from_static(b"23456789") });
+}
+
+#[test]
+fn an_observer_may_neither_type_nor_resize_nor_signal_nor_close() {
+    let (mut bench, id) = (Bench::new(), ClientId::random());
+    bench.up(id, Up::Attach(attach(Role::Observer)));
+    let frames =
+        [Up::Input { offset: 0, data: Bytes::from_static(b"x") }, Up::Resize(Size::MIN), Up::Signal(9), Up::Close];
+    for up in frames {
+        let kind = up.kind();
+        let downs = bench.up(id, up);
+        assert!(
+            matches!(&downs[..], [Down::Refused { refusal, frame }] if refusal.code == Code::PermissionDenied && frame == kind),
+            "{downs:?}"
+        );
+    }
+    assert!(bench.core.pending_input().is_none());
+}
+
+#[test]
+fn a_client_nobody_attached_is_refused() {
+    let (mut bench, id) = (Bench::new(), ClientId::random());
+    let downs = bench.up(id, Up::Input { offset: 0, data: Bytes::from_static(b"x") });
+    assert!(matches!(&downs[..], [Down::Refused { refusal, .. }] if refusal.code == Code::NotFound), "{downs:?}");
+}
+
+#[test]
+fn input_is_taken_once_and_acknowledged() {
+    let (mut bench, id) = (Bench::new(), ClientId::random());
+    bench.up(id, Up::Attach(attach(Role::Driver)));
+    let input = |offset, data: &'static [u8]| Up::Input { offset, data: Bytes::from_static(data) };
+    assert_eq!(bench.up(id, input(0, b"abc")), [Down::InputAck { next: 3, is_resend: false }]);
+    assert_eq!(bench.up(id, input(0, b"abcde")), [Down::InputAck { next: 5, is_resend: false }]);
+    assert_eq!(bench.up(id, input(9, b"gap")), [Down::InputAck { next: 5, is_resend: false }]);
+    let mut taken = Vec::new();
+    while let Some(piece) = bench.core.pending_input().cloned() {
+        taken.extend_from_slice(&piece);
+        bench.core.input_written(piece.len());
+    }
+    assert_eq!(taken, b"abcde");
+}
+
+#[test]
+fn input_without_room_is_asked_for_again_when_there_is() {
+    let (mut bench, id) = (Bench::new(), ClientId::random());
+    bench.up(id, Up::Attach(attach(Role::Driver)));
+    let data = Bytes::from(vec![b'x'; INPUT_CAP + 10]);
+    assert_eq!(
+        bench.up(id, Up::Input { offset: 0, data }),
+        [Down::InputAck { next: INPUT_CAP as u64, is_resend: false }]
+    );
+    bench.core.input_written(INPUT_CAP);
+    assert_eq!(bench.downs(id), [Down::InputAck { next: INPUT_CAP as u64, is_resend: true }]);
+}
+
+#[test]
+fn a_viewer_that_falls_behind_gets_a_keyframe_and_the_count_once_it_has_read() {
+    let (mut bench, id) = (Bench::new(), ClientId::random());
+    bench.up(id, Up::Attach(Attach { window: Some(1000), ..attach(Role::Observer) }));
+    assert_eq!(bench.output(id, &[b'a'; 900]).len(), 1);
+    assert_eq!(bench.output(id, &[b'b'; 900]), [Down::Behind]);
+    assert_eq!(bench.output(id, &[b'c'; 100_000]), [], "nothing more while it reads");
+    bench.now += 1000;
+    let downs = bench.up(id, Up::Consumed(900));
+    assert!(matches!(downs[..], [Down::Keyframe { offset: 101_800, skipped: 100_900, .. }]), "{downs:?}");
+    assert_eq!(bench.output(id, b"d").len(), 1, "on the stream again");
+}
+
+#[test]
+fn a_lossless_client_is_served_from_the_log_as_far_as_its_window() {
+    let (mut bench, id) = (Bench::new(), ClientId::random());
+    let wish =
+        Attach { window: Some(10), delivery: Delivery::Lossless, from_offset: Some(0), ..attach(Role::Observer) };
+    bench.up(id, Up::Attach(wish));
+    assert_eq!(
+        bench.output(id, b"0123456789abcdef"),
+        [Down::Output { offset: 0, data: Bytes::from_static(b"0123456789") }]
+    );
+    assert_eq!(bench.up(id, Up::Consumed(4)), [Down::Output { offset: 10, data: Bytes::from_static(b"abcd") }]);
+}
+
+#[test]
+fn the_smallest_driver_sizes_the_session() {
+    let mut bench = Bench::new();
+    let (large, small) = (ClientId::random(), ClientId::random());
+    bench.up(large, Up::Attach(Attach { size: Size::new(50, 200), ..attach(Role::Driver) }));
+    assert_eq!(bench.core.summary().size, Size::new(50, 200));
+    bench.up(ClientId::random(), Up::Attach(Attach { size: Size::new(2, 9), ..attach(Role::Observer) }));
+    assert_eq!(bench.core.summary().size, Size::new(50, 200), "observers do not count");
+    bench.up(small, Up::Attach(Attach { size: Size::new(60, 80), ..attach(Role::Driver) }));
+    assert_eq!(bench.core.summary().size, Size::new(50, 80));
+    bench.up(small, Up::SetRole(Role::Observer));
+    assert_eq!(bench.core.summary().size, Size::new(50, 200));
+}
+
+#[test]
+fn the_exit_is_kept_until_seen_and_everybody_left() {
+    let (mut bench, id) = (Bench::new(), ClientId::random());
+    bench.core.output(Bytes::from_static(b"bye"), 0);
+    bench.core.exited(3, None, 0);
+    assert!(!bench.core.is_over(), "nobody has seen it");
+    let downs = bench.up(id, Up::Attach(attach(Role::Observer)));
+    assert!(downs.contains(&Down::Exited(Exit { code: 3, signal: None, offset: 3 })), "{downs:?}");
+    bench.up(id, Up::Consumed(3));
+    assert!(!bench.core.is_over(), "somebody looks at it");
+    bench.up(id, Up::Detach);
+    assert!(bench.core.is_over());
+}
+
+#[test]
+fn queries_are_answered_to_the_program_and_to_nobody_else() {
+    let (mut bench, id) = (Bench::new(), ClientId::random());
+    bench.up(id, Up::Attach(attach(Role::Driver)));
+    bench.output(id, b"\x1b[6n");
+    bench.core.settle(0);
+    assert_eq!(bench.core.pending_input().map(|data| &data[..]), Some(&b"\x1b[1;1R"[..]));
+    assert_eq!(bench.downs(id), []);
+}

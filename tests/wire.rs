@@ -1,0 +1,251 @@
+//! The bytes of every message on the wire: a change of this file is a change of the format, and tags are append-only.
+//! `FLEETMUX_REGENERATE=1 cargo test --test wire` writes it anew.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use bytes::Bytes;
+use fleetmux::wire::{Message, v1};
+
+fn hex(message: &impl Message) -> String {
+    message.encode_to_vec().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn id(fill: u8) -> Bytes {
+    Bytes::from(vec![fill; 16])
+}
+
+fn size() -> v1::Size {
+    v1::Size { rows: 24, cols: 80 }
+}
+
+fn pair() -> HashMap<String, String> {
+    HashMap::from([("role".to_string(), "web".to_string())])
+}
+
+fn spec() -> v1::SessionSpec {
+    v1::SessionSpec {
+        id: id(1),
+        name: "shell".into(),
+        command: vec!["bash".into(), "-l".into()],
+        cwd: "/srv".into(),
+        env: pair(),
+        size: Some(size()),
+        term: "xterm-256color".into(),
+        log_bytes: 4096,
+        history_bytes: 8192,
+        until_pid: 77,
+        workspace: "default".into(),
+    }
+}
+
+fn exited() -> v1::Exited {
+    v1::Exited { code: 137, signal: 9, offset: 1000 }
+}
+
+fn summary() -> v1::Summary {
+    v1::Summary {
+        offset: 1000,
+        title: "vim".into(),
+        cwd: "/srv".into(),
+        size: Some(size()),
+        drivers: 1,
+        observers: 2,
+        last_output_ms: 1_700_000_000_000,
+        exited: Some(exited()),
+    }
+}
+
+fn info() -> v1::SessionInfo {
+    v1::SessionInfo { spec: Some(spec()), pid: 4242, created_ms: 1_700_000_000_000, summary: Some(summary()) }
+}
+
+fn facts() -> v1::MachineFacts {
+    v1::MachineFacts {
+        id: id(2),
+        name: "web-1".into(),
+        hostname: "web-1.example".into(),
+        os: "Debian".into(),
+        kernel: "6.1".into(),
+        arch: "x86_64".into(),
+        cpus: 2,
+        memory_bytes: 1 << 30,
+        labels: pair(),
+        version: "0.1.0".into(),
+        boot_time_s: 1_700_000_000,
+        workspace: "default".into(),
+    }
+}
+
+fn load() -> v1::Load {
+    v1::Load { one: 0.5, five: 0.25, fifteen: 0.125, memory_available_bytes: 1 << 20, uptime_s: 60 }
+}
+
+fn machine() -> v1::Machine {
+    v1::Machine {
+        facts: Some(facts()),
+        online: true,
+        last_seen_ms: 1_700_000_000_000,
+        load: Some(load()),
+        latency_us: 300,
+        connected_ms: 1_700_000_000_000,
+    }
+}
+
+fn attach() -> v1::Attach {
+    v1::Attach {
+        role: 2,
+        delivery: 1,
+        from_offset: Some(0),
+        keyframe: 1,
+        size: Some(size()),
+        principal: "uid:1000".into(),
+        label: "ada@laptop".into(),
+        window: 65536,
+        history_bytes: 4096,
+        pace_ms: 16,
+    }
+}
+
+fn refused() -> v1::Refused {
+    v1::Refused { code: 2, message: "no".into(), frame: "input".into() }
+}
+
+fn hello() -> v1::Hello {
+    v1::Hello { version: 1, software: "fleetmux 0.1.0".into() }
+}
+
+fn all() -> Vec<(String, String)> {
+    let mut rows: Vec<(String, String)> = Vec::new();
+    let mut row = |name: &str, bytes: String| rows.push((name.into(), bytes));
+    use v1::session_up::Frame as U;
+    let ups = [
+        ("up.hello", U::Hello(hello())),
+        ("up.attach", U::Attach(attach())),
+        ("up.input", U::Input(v1::Input { offset: 9, data: Bytes::from_static(b"ls\n") })),
+        ("up.resize", U::Resize(v1::Resize { size: Some(size()) })),
+        ("up.signal", U::Signal(v1::Signal { number: 2 })),
+        ("up.set_role", U::SetRole(v1::SetRole { role: 1 })),
+        ("up.consumed", U::Consumed(v1::Consumed { offset: 500 })),
+        ("up.refresh", U::Refresh(v1::Refresh { from_offset: 5, keyframe: 2, history_bytes: 100 })),
+        ("up.ping", U::Ping(v1::Ping { token: 7 })),
+        ("up.detach", U::Detach(v1::Detach {})),
+        ("up.close", U::Close(v1::Close {})),
+    ];
+    for (name, frame) in ups {
+        row(name, hex(&v1::SessionUp { client: id(3), frame: Some(frame) }));
+    }
+    use v1::session_down::Frame as D;
+    let viewer = v1::Viewer { number: 1, role: 2, label: "ada@laptop".into(), size: Some(size()), owns_size: true };
+    let attached = v1::Attached { role: 2, offset: 10, input_next: 20, size: Some(size()), skipped: 30, number: 1 };
+    let keyframe =
+        v1::Keyframe { offset: 10, skipped: 3, size: Some(size()), kind: 1, data: Bytes::from_static(b"\x1b[H") };
+    let downs = [
+        ("down.hello", D::Hello(hello())),
+        ("down.attached", D::Attached(attached)),
+        ("down.output", D::Output(v1::Output { offset: 10, data: Bytes::from_static(b"hi") })),
+        ("down.keyframe", D::Keyframe(keyframe)),
+        ("down.resized", D::Resized(v1::Resized { offset: 10, size: Some(size()) })),
+        ("down.presence", D::Presence(v1::Presence { viewers: vec![viewer] })),
+        ("down.input_ack", D::InputAck(v1::InputAck { next: 20, resend: true })),
+        ("down.exited", D::Exited(exited())),
+        ("down.refused", D::Refused(refused())),
+        ("down.pong", D::Pong(v1::Pong { token: 7 })),
+        ("down.summary", D::Summary(summary())),
+        ("down.detached", D::Detached(v1::Detached { reason: "over".into() })),
+        ("down.role_set", D::RoleSet(v1::RoleSet { role: 2 })),
+        ("down.behind", D::Behind(v1::Behind {})),
+    ];
+    for (name, frame) in downs {
+        row(name, hex(&v1::SessionDown { client: id(3), frame: Some(frame) }));
+    }
+    use v1::keeper_down::Frame as K;
+    row("keeper.hello", hex(&v1::KeeperDown { frame: Some(K::Hello(hello())) }));
+    row("keeper.info", hex(&v1::KeeperDown { frame: Some(K::Info(info())) }));
+    let pong = || v1::SessionDown { client: id(3), frame: Some(D::Pong(v1::Pong { token: 7 })) };
+    row("keeper.down", hex(&v1::KeeperDown { frame: Some(K::Down(pong())) }));
+    use v1::agent_up::Frame as A;
+    let agent_ups = [
+        ("agent_up.hello", A::Hello(hello())),
+        ("agent_up.facts", A::Facts(facts())),
+        ("agent_up.sessions", A::Sessions(v1::SessionList { sessions: vec![info()] })),
+        ("agent_up.session_added", A::SessionAdded(info())),
+        ("agent_up.session_removed", A::SessionRemoved(id(1))),
+        ("agent_up.down", A::Down(v1::RoutedDown { session: id(1), down: Some(pong()) })),
+        ("agent_up.heartbeat", A::Heartbeat(load())),
+        ("agent_up.created", A::Reply(v1::Reply { number: 5, reply: Some(v1::reply::Reply::Created(info())) })),
+        ("agent_up.destroyed", A::Reply(v1::Reply { number: 5, reply: Some(v1::reply::Reply::Destroyed(id(1))) })),
+        ("agent_up.refused", A::Reply(v1::Reply { number: 5, reply: Some(v1::reply::Reply::Refused(refused())) })),
+        ("agent_up.pong", A::Pong(v1::Pong { token: 7 })),
+    ];
+    for (name, frame) in agent_ups {
+        row(name, hex(&v1::AgentUp { frame: Some(frame) }));
+    }
+    let ping = || v1::SessionUp { client: id(3), frame: Some(U::Ping(v1::Ping { token: 7 })) };
+    let request = |request| v1::Request { number: 5, principal: "uid:1000".into(), request: Some(request) };
+    use v1::agent_down::Frame as G;
+    let agent_downs = [
+        ("agent_down.hello", G::Hello(hello())),
+        ("agent_down.up", G::Up(v1::RoutedUp { session: id(1), up: Some(ping()) })),
+        ("agent_down.create", G::Request(request(v1::request::Request::Create(spec())))),
+        ("agent_down.destroy", G::Request(request(v1::request::Request::Destroy(id(1))))),
+        ("agent_down.ping", G::Ping(v1::Ping { token: 7 })),
+    ];
+    for (name, frame) in agent_downs {
+        row(name, hex(&v1::AgentDown { frame: Some(frame) }));
+    }
+    use v1::client_up::Frame as C;
+    let open = v1::OpenChannel { session: id(1), client: id(3), attach: Some(attach()) };
+    let client_ups = [
+        ("client_up.hello", C::Hello(hello())),
+        ("client_up.open", C::Open(open)),
+        ("client_up.up", C::Up(ping())),
+        ("client_up.ping", C::Ping(v1::Ping { token: 7 })),
+    ];
+    for (name, frame) in client_ups {
+        row(name, hex(&v1::ClientUp { channel: 4, frame: Some(frame) }));
+    }
+    use v1::client_down::Frame as L;
+    let client_downs = [
+        ("client_down.hello", L::Hello(hello())),
+        ("client_down.down", L::Down(pong())),
+        ("client_down.lost", L::Lost(v1::Lost { code: 4, message: "offline".into() })),
+        ("client_down.ready", L::Ready(v1::Ready {})),
+        ("client_down.pong", L::Pong(v1::Pong { token: 7 })),
+    ];
+    for (name, frame) in client_downs {
+        row(name, hex(&v1::ClientDown { channel: 4, frame: Some(frame) }));
+    }
+    let session = || v1::Session { machine: id(2), info: Some(info()) };
+    use v1::fleet_event::Event as E;
+    let snapshot = v1::FleetSnapshot { machines: vec![machine()], sessions: vec![session()] };
+    let events = [
+        ("event.snapshot", E::Snapshot(snapshot)),
+        ("event.machine", E::Machine(machine())),
+        ("event.machine_removed", E::MachineRemoved(id(2))),
+        ("event.session", E::Session(session())),
+        ("event.session_removed", E::SessionRemoved(v1::SessionRef { machine: id(2), session: id(1) })),
+    ];
+    for (name, event) in events {
+        row(name, hex(&v1::FleetEvent { event: Some(event) }));
+    }
+    row("watch", hex(&v1::WatchRequest {}));
+    row("create", hex(&v1::CreateSessionRequest { machine: id(2), spec: Some(spec()) }));
+    row("destroy", hex(&v1::DestroySessionRequest { session: id(1) }));
+    row("destroy_reply", hex(&v1::DestroySessionReply {}));
+    rows
+}
+
+#[test]
+fn every_message_has_its_golden_bytes() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wire.txt");
+    let fresh: String = all().into_iter().map(|(name, bytes)| format!("{name} {bytes}\n")).collect();
+    if std::env::var_os("FLEETMUX_REGENERATE").is_some() {
+        std::fs::write(&path, &fresh).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap();
+    for (fresh, kept) in fresh.lines().zip(kept.lines()) {
+        assert_eq!(fresh, kept, "the format of a message changed");
+    }
+    assert_eq!(fresh.lines().count(), kept.lines().count());
+}
