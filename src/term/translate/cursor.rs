@@ -7,7 +7,7 @@ impl Term {
     pub(in crate::term) fn go(&mut self, row: u16, col: u16) {
         let (row, col) = (row.min(self.last_row()), col.min(self.last_col()));
         if self.engine().pos() != (row, col) {
-            self.engine_mut().go(row, col);
+            self.pen_engine().go(row, col);
         }
     }
 

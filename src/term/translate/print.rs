@@ -33,13 +33,16 @@ impl Term {
             let (piece, after) = rest.split_at(length);
             let scrolls = moves.saturating_sub(below.into());
             if scrolls == 0 || self.bottom == 0 {
-                self.write(piece);
+                self.known.truncate(first.into());
+                self.pen_engine().write(piece);
+                self.settle();
                 let (last, _) = self.engine().pos();
                 self.damage.span(first.min(last), first.max(last));
                 if self.bottom == 0 {
                     self.damage.all();
                 }
             } else {
+                self.known.truncate(first.into());
                 self.write_scrolling(piece, scrolls as u16);
                 if self.top > 0 || self.is_alternate || self.engine().pos().0 < first {
                     self.damage.all();

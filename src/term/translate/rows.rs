@@ -34,13 +34,31 @@ impl Term {
         }
         let mut lines = std::mem::take(&mut self.lines);
         lines.resize_with(lines.len().max(count.into()), LineBuf::default);
-        for ((row, text), line) in (0..count).zip(self.primary.formatted_rows()).zip(&mut lines) {
-            line.clear();
-            read_row(&text, &self.marks, line);
-            line.is_wrapped = self.primary.is_wrapped(row);
+        let is_known = |known: &Option<LineBuf>| known.is_some();
+        if self.known.len() >= count.into() && self.known.iter().take(count.into()).all(is_known) {
+            for (line, known) in lines.iter_mut().zip(self.known.iter_mut().take(count.into())) {
+                std::mem::swap(line, known.get_or_insert_default());
+            }
+        } else {
+            for ((row, text), line) in (0..count).zip(self.primary.formatted_rows()).zip(&mut lines) {
+                line.clear();
+                read_row(&text, &self.marks, line);
+                line.is_wrapped = self.primary.is_wrapped(row);
+            }
         }
-        let left = self.primary.write_counting(bytes);
-        lines[..left.min(usize::from(count))].iter().for_each(|line| self.history.push(line));
+        let left = self.primary.write_counting(bytes).min(count.into());
+        lines[..left].iter().for_each(|line| self.history.push(line));
+        // What was read and stayed need not be read again.
+        self.known.drain(..left.min(self.known.len()));
+        let stayed = usize::from(count) - left;
+        self.known.resize_with(self.known.len().max(stayed), || None);
+        for (known, line) in self.known.iter_mut().zip(&mut lines[left..usize::from(count)]) {
+            std::mem::swap(known.get_or_insert_default(), line);
+        }
+        if self.bottom < self.last_row() {
+            self.known.clear();
+        }
+        self.known.truncate(self.bottom.into());
         self.lines = lines;
         self.settle();
         if left > 0 {
@@ -62,6 +80,7 @@ impl Term {
         if primary_lift > 0 {
             let was_alternate = std::mem::replace(&mut self.is_alternate, false);
             self.top = 0;
+            self.known.clear();
             self.write_scrolling(format!("\x1b[r\x1b[m\x1b[{primary_lift}S").as_bytes(), primary_lift);
             self.is_alternate = was_alternate;
         }
@@ -78,6 +97,7 @@ impl Term {
             saved.col = saved.col.min(size.cols() - 1);
             saved.is_wrap_pending = false;
         }
+        self.known.clear();
         self.size = size;
         self.tabs.resize(size.cols());
         (self.top, self.bottom) = (0, size.rows() - 1);
