@@ -20,11 +20,11 @@ impl Term {
         }
     }
 
-    pub(super) fn to_row(&mut self, row: u16) {
+    pub(super) fn row_to(&mut self, row: u16) {
         self.to(row, self.pos().1);
     }
 
-    pub(super) fn to_col(&mut self, col: u16) {
+    pub(super) fn col_to(&mut self, col: u16) {
         self.go(self.pos().0, col);
     }
 

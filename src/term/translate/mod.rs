@@ -296,7 +296,7 @@ impl Term {
             (0, 0, b'D' | b'j') => self.left(n),
             (0, 0, b'E') => (self.down(n), self.carriage_return()).1,
             (0, 0, b'F' | b'k') => (self.up(n), self.carriage_return()).1,
-            (0, 0, b'G' | b'`') => self.to_col(n - 1),
+            (0, 0, b'G' | b'`') => self.col_to(n - 1),
             (0, 0, b'H' | b'f') => self.to(n - 1, csi.params.get_or(1, 1) - 1),
             (0, 0, b'I') => self.tab_forward(n),
             (0, 0, b'J') => self.erase_display(csi.params.get(0)),
@@ -314,7 +314,7 @@ impl Term {
             (0, 0, b'X') => self.erase_cells(n),
             (0, 0, b'Z') => self.tab_back(n),
             (0, 0, b'b') => self.repeat(n),
-            (0, 0, b'd') => self.to_row(n - 1),
+            (0, 0, b'd') => self.row_to(n - 1),
             (0, 0, b'g') => match csi.params.get(0) {
                 0 => self.tabs.set(self.pos().1, false),
                 3 => self.tabs.clear(),
