@@ -2,7 +2,7 @@
 
 use super::Term;
 use crate::fleet::Size;
-use crate::term::engine::{Engine, attrs_of, is_blank, width_of};
+use crate::term::engine::{Engine, attrs_of, is_blank, style_of, width_of};
 use crate::term::history::{LineBuf, Look};
 use crate::term::marks::{self, Marks};
 use crate::term::params::Params;
@@ -34,10 +34,14 @@ impl Term {
         }
         let mut lines = std::mem::take(&mut self.lines);
         lines.resize_with(lines.len().max(count.into()), LineBuf::default);
-        let is_known = |known: &Option<LineBuf>| known.is_some();
-        if self.known.len() >= count.into() && self.known.iter().take(count.into()).all(is_known) {
-            for (line, known) in lines.iter_mut().zip(self.known.iter_mut().take(count.into())) {
-                std::mem::swap(line, known.get_or_insert_default());
+        self.known.resize_with(self.known.len().max(count.into()), || None);
+        let unknown = self.known.iter().take(count.into()).filter(|known| known.is_none()).count();
+        if unknown * 4 <= usize::from(count) {
+            for ((row, line), known) in (0..count).zip(&mut lines).zip(&mut self.known) {
+                match known.take() {
+                    Some(known) => *line = known,
+                    None => read_cells(&self.primary, row, &self.marks, line),
+                }
             }
         } else {
             for ((row, text), line) in (0..count).zip(self.primary.formatted_rows()).zip(&mut lines) {
@@ -187,6 +191,31 @@ pub(in crate::term) fn paint_grid(
             look(out, None);
             let _ = write!(out, "\x1b[{at_row};{cols}H漢\x1b[{};1H\x1b[2X", at_row + 1);
         }
+    }
+}
+
+/// Reads one row cell by cell; slower than [`read_row`], which cannot begin in the middle.
+fn read_cells(engine: &Engine, row: u16, marks: &Marks, line: &mut LineBuf) {
+    line.clear();
+    line.is_wrapped = engine.is_wrapped(row);
+    let mut scratch = String::new();
+    let mut blanks = 0;
+    for col in 0..engine.size().cols() {
+        let Some(cell) = engine.raw(row, col) else { return };
+        if !cell.has_contents() {
+            blanks += usize::from(!cell.is_wide_continuation());
+            continue;
+        }
+        if blanks > 0 {
+            line.text.resize(line.text.len() + blanks, b' ');
+            line.cover(&Look::default(), blanks);
+            blanks = 0;
+        }
+        let (style, mark) = style_of(cell, marks);
+        let link = mark.and_then(|mark| marks.get(mark)).and_then(|extra| extra.link.clone());
+        let text = if is_blank(cell) { " " } else { marks::clean(cell.contents(), &mut scratch) };
+        line.text.extend_from_slice(text.as_bytes());
+        line.cover(&Look { style, link }, text.len());
     }
 }
 
