@@ -58,7 +58,11 @@ impl Term {
     fn reach(&self, bytes: &[u8], col: u16, limit: usize) -> (usize, usize) {
         let cols = usize::from(self.size.cols());
         // Of this many bytes alone the wraps stay below the limit.
-        let most = bytes.len().min((limit * cols).saturating_sub(col.into()).max(1)).min(PASS);
+        let mut most = bytes.len().min((limit * cols).saturating_sub(col.into()).max(1)).min(PASS);
+        // Never within a character: vte loses the next one when it puts the halves together.
+        while bytes.get(most).is_some_and(|byte| matches!(byte, 0x80..=0xBF)) {
+            most += 1;
+        }
         let moves = |feeds: usize, length: usize| feeds + (usize::from(col) + length) / cols;
         let (mut feeds, mut length) = (0, 0);
         for at in memchr::memchr_iter(b'\n', &bytes[..most]) {
