@@ -144,7 +144,7 @@ impl Stage {
     /// Draws if it is time.
     pub fn draw(&mut self) -> io::Result<()> {
         let now = Instant::now();
-        if !self.next_frame().is_some_and(|at| at <= now) {
+        if self.next_frame().is_none_or(|at| at > now) {
             return self.terminal.write_now();
         }
         let is_due = self.last_frame + self.interval <= now;
