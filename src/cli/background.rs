@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use color_eyre::eyre::{Context, Result, bail};
 
-use crate::client::{Client, Options};
+use crate::client::{Client, FleetEvent, Options};
 use crate::config::paths;
 use crate::fleet::Endpoint;
 
@@ -18,13 +18,32 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection to the named relay, or to this machine's own one, which is started if need be.
 pub(super) async fn client(relay: Option<Endpoint>) -> Result<Client> {
+    let is_local = relay.is_none();
     let endpoint = match relay {
         Some(endpoint) => endpoint,
         None => local_relay().await?,
     };
     let client = Client::connect(endpoint, Options::default());
     client.connected(CONNECT_TIMEOUT).await?;
+    if is_local {
+        // A server that was just started: its agent links a moment after its relay listens.
+        let _ = tokio::time::timeout(CONNECT_TIMEOUT, any_machine(&client)).await;
+    }
     Ok(client)
+}
+
+async fn any_machine(client: &Client) {
+    let mut watch = client.watch_fleet();
+    while let Some(event) = watch.recv().await {
+        let is_there = match event {
+            FleetEvent::Snapshot { machines, .. } => machines.iter().any(|machine| machine.is_online),
+            FleetEvent::Machine(machine) => machine.is_online,
+            _ => false,
+        };
+        if is_there {
+            return;
+        }
+    }
 }
 
 /// This machine's own relay; starts it, and an agent beside it, if it does not run.

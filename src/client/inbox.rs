@@ -56,12 +56,14 @@ impl Inbox {
         let Waiting { tag, event, reader } = queue.pop_front()?;
         let is_drained = !queue.iter().any(|waiting| waiting.tag == tag);
         drop(queue);
-        match &event {
-            AttachEvent::Output { offset, data } => reader(offset + data.len() as u64, is_drained),
-            AttachEvent::Keyframe { offset, .. } => reader(*offset, is_drained),
-            AttachEvent::Exited(exit) => reader(exit.offset, is_drained),
-            _ => {}
-        }
+        let offset = match &event {
+            AttachEvent::Output { offset, data } => offset + data.len() as u64,
+            AttachEvent::Keyframe { offset, .. } => *offset,
+            AttachEvent::Exited(exit) => exit.offset,
+            // Nothing of the stream; but it may have been the last thing that waited.
+            _ => 0,
+        };
+        reader(offset, is_drained);
         Some((tag, event))
     }
 

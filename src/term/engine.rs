@@ -188,6 +188,12 @@ impl Engine {
         self.parser.screen().cell(row, col)
     }
 
+    /// Rows from the top as text with SGR and steps over blank cells.
+    pub(super) fn formatted_rows(&self) -> impl Iterator<Item = String> {
+        // Asked for more columns than there are, vt100 draws each row by itself, wrapped or not.
+        self.parser.screen().rows_formatted(0, u16::MAX)
+    }
+
     /// The mark of a cell, if it has one.
     pub(super) fn mark(&self, row: u16, col: u16) -> Option<u32> {
         self.raw(row, col).and_then(|cell| marks::index_of(cell.contents()))

@@ -1,12 +1,35 @@
 //! `fleetmux`: the wall.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use color_eyre::eyre::{Result, bail};
 
 use crate::cli::args::WallArgs;
-use crate::fleet::Endpoint;
+use crate::cli::{background, lookup};
+use crate::config::paths;
+use crate::fleet::{Endpoint, SessionId};
+use crate::tui;
 
-pub(in crate::cli) async fn run(_relay: Option<Endpoint>, _args: &WallArgs) -> Result<ExitCode> {
-    bail!("the wall is not built in")
+pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: &WallArgs) -> Result<ExitCode> {
+    if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
+        bail!("the wall needs a terminal on standard input and output; for scripts see `fleetmux --help`");
+    }
+    let client = background::client(relay).await?;
+    let open = if args.sessions.is_empty() {
+        tui::Open::AllSessions
+    } else {
+        let (_, sessions) = client.fleet().await?;
+        let find = |wanted: &String| lookup::session(&sessions, wanted).map(|session| session.id());
+        tui::Open::Sessions(args.sessions.iter().map(find).collect::<Result<Vec<SessionId>>>()?)
+    };
+    let options = tui::Options {
+        theme: args.theme.clone(),
+        theme_dir: paths::config_dir().map(|dir| dir.join("themes")),
+        open,
+        label: super::connect::label(),
+        ..tui::Options::default()
+    };
+    tui::run(client, options).await?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -2,11 +2,11 @@
 
 use super::Term;
 use crate::fleet::Size;
-use crate::term::engine::{Engine, attrs_of, is_blank, style_of, width_of};
+use crate::term::engine::{Engine, attrs_of, is_blank, width_of};
 use crate::term::history::{LineBuf, Look};
 use crate::term::marks::{self, Marks};
 use crate::term::params::Params;
-use crate::term::pen::{self, Attrs};
+use crate::term::pen;
 use crate::term::types::Style;
 use std::io::Write as _;
 
@@ -34,8 +34,10 @@ impl Term {
         }
         let mut lines = std::mem::take(&mut self.lines);
         lines.resize_with(lines.len().max(count.into()), LineBuf::default);
-        for (row, line) in (0..count).zip(&mut lines) {
-            read_cells(&self.primary, row, &self.marks, line);
+        for ((row, text), line) in (0..count).zip(self.primary.formatted_rows()).zip(&mut lines) {
+            line.clear();
+            read_row(&text, &self.marks, line);
+            line.is_wrapped = self.primary.is_wrapped(row);
         }
         let left = self.primary.write_counting(bytes);
         lines[..left.min(usize::from(count))].iter().for_each(|line| self.history.push(line));
@@ -168,56 +170,29 @@ pub(in crate::term) fn paint_grid(
     }
 }
 
-/// Reads the cells of a row into a line, up to the last one with contents.
-fn read_cells(engine: &Engine, row: u16, marks: &Marks, line: &mut LineBuf) {
-    line.clear();
-    line.is_wrapped = engine.is_wrapped(row);
-    let mut scratch = String::new();
+/// Reads a row as the engine hands it out, text with SGR and steps over blank cells, into a line.
+fn read_row(text: &str, marks: &Marks, line: &mut LineBuf) {
+    let mut style = Style::default();
     let mut blanks = 0;
-    let mut look = Look::default();
-    let mut attrs = Attrs::default();
-    for col in 0..engine.size().cols() {
-        let Some(cell) = engine.raw(row, col) else { return };
-        if !cell.has_contents() {
-            blanks += usize::from(!cell.is_wide_continuation());
-            continue;
-        }
-        if blanks > 0 {
+    let mut rest = text;
+    loop {
+        let end = memchr::memchr(0x1b, rest.as_bytes()).unwrap_or(rest.len());
+        if end > 0 && blanks > 0 {
             line.text.resize(line.text.len() + blanks, b' ');
             line.cover(&Look::default(), blanks);
             blanks = 0;
         }
-        let text = cell.contents();
-        let wanted = attrs_of(cell);
-        let is_marked = text.len() > 8 || look.link.is_some();
-        if wanted != attrs || is_marked {
-            let (style, mark) = style_of(cell, marks);
-            look.style = style;
-            look.link = mark.and_then(|mark| marks.get(mark)).and_then(|extra| extra.link.clone());
-            // A mark may change the look of the next cell too, so that it is read afresh.
-            attrs = wanted;
-        }
-        let text = if text == marks::ERASED_TEXT { " " } else { marks::clean(text, &mut scratch) };
-        line.text.extend_from_slice(text.as_bytes());
-        line.cover(&look, text.len());
-        if is_marked {
-            look = Look { style: Style::default(), link: None };
-            attrs = Attrs::default();
-        }
-    }
-}
-
-/// Reads a row as the engine hands it out, text with SGR, into a line.
-fn read_row(text: &str, marks: &Marks, line: &mut LineBuf) {
-    let mut style = Style::default();
-    let mut rest = text;
-    loop {
-        let end = memchr::memchr(0x1b, rest.as_bytes()).unwrap_or(rest.len());
         read_piece(&rest[..end], &style, marks, line);
-        rest = &rest[end..];
-        let Some(end) = rest.find('m') else { return };
-        pen::apply_sgr(&mut style, &Params::parse(&rest.as_bytes()[2..end]));
-        rest = &rest[end + 1..];
+        let Some(sequence) = rest[end..].strip_prefix("\x1b[") else { return };
+        let Some(length) = sequence.bytes().position(|byte| byte.is_ascii_alphabetic()) else { return };
+        let params = Params::parse(&sequence.as_bytes()[..length]);
+        match sequence.as_bytes()[length] {
+            b'm' => pen::apply_sgr(&mut style, &params),
+            b'C' => blanks += usize::from(params.get_or(0, 1)),
+            // What is erased in passing is blank, and what is erased at the end is left out.
+            _ => {}
+        }
+        rest = &sequence[length + 1..];
     }
 }
 

@@ -1,0 +1,11 @@
+//! The whole fleet, with real processes: relay, agents and keepers of the built binary, the SDK as client.
+
+#![allow(unreachable_pub, reason = "a test binary exports nothing")]
+
+mod broadcast;
+mod delivery;
+mod hostile;
+mod programs;
+mod roles;
+mod support;
+mod survival;

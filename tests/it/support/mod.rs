@@ -1,0 +1,242 @@
+//! A fleet of real processes in a directory of its own, gone with the test.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fleetmux::client::{AttachEvent, AttachOptions, Attachment, Client, FleetEvent, Options};
+use fleetmux::fleet::{Endpoint, Exit, Machine, Refusal, Role, Session, SessionSpec, Size};
+use fleetmux::term::Screen;
+use tempfile::TempDir;
+
+/// A step of a test that takes longer has failed; no test depends on it being reached.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
+pub struct Fleet {
+    pub dir: TempDir,
+    relay: Option<Child>,
+    agents: Vec<(String, Option<Child>)>,
+}
+
+impl Fleet {
+    /// A relay and agents of these names.
+    pub fn start(names: &[&str]) -> Fleet {
+        let dir = tempfile::Builder::new().prefix("fm").tempdir().unwrap();
+        let mut fleet = Fleet { dir, relay: None, agents: Vec::new() };
+        fleet.start_relay();
+        for name in names {
+            fleet.agents.push((name.to_string(), None));
+            fleet.start_agent(name);
+        }
+        fleet
+    }
+
+    pub fn endpoint(&self) -> Endpoint {
+        Endpoint::Unix(self.dir.path().join("relay.sock"))
+    }
+
+    pub fn start_relay(&mut self) {
+        let listen = self.endpoint().to_string();
+        let store = self.dir.path().join("relay.redb");
+        self.relay = Some(self.spawn(&["relay", "--listen", &listen, "--store", store.to_str().unwrap()], "relay"));
+    }
+
+    pub fn kill_relay(&mut self) {
+        kill(self.relay.take());
+    }
+
+    pub fn start_agent(&mut self, name: &str) {
+        let dir = self.dir.path().join(name);
+        let relay = self.endpoint().to_string();
+        let args =
+            ["agent", "start", "--foreground", "--name", name, "--relay", &relay, "--dir", dir.to_str().unwrap()];
+        let child = self.spawn(&args, name);
+        self.agents.iter_mut().find(|agent| agent.0 == name).unwrap().1 = Some(child);
+    }
+
+    pub fn kill_agent(&mut self, name: &str) {
+        kill(self.agents.iter_mut().find(|agent| agent.0 == name).unwrap().1.take());
+    }
+
+    pub fn client(&self) -> Client {
+        Client::connect(self.endpoint(), Options::default())
+    }
+
+    /// Waits until the machine is online.
+    pub async fn machine(&self, client: &Client, name: &str) -> Machine {
+        let mut watch = client.watch_fleet();
+        let wait = async {
+            loop {
+                let machines = match watch.recv().await.expect("the watch goes on") {
+                    FleetEvent::Snapshot { machines, .. } => machines,
+                    FleetEvent::Machine(machine) => vec![machine],
+                    _ => continue,
+                };
+                if let Some(found) = machines.into_iter().find(|m| m.is_online && m.facts.name == name) {
+                    return found;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("{name} never came online"))
+    }
+
+    pub async fn session(&self, client: &Client, name: &str, spec: SessionSpec) -> Session {
+        let machine = self.machine(client, name).await;
+        let spec = SessionSpec { until_pid: Some(std::process::id()), ..spec };
+        client.create_session(machine.facts.id, spec).await.unwrap()
+    }
+
+    fn spawn(&self, args: &[&str], log: &str) -> Child {
+        let log =
+            fs::File::options().create(true).append(true).open(self.dir.path().join(format!("{log}.log"))).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fleetmux"));
+        command.args(args).arg("--die-with-parent").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        command.env("FLEETMUX_RUNTIME_DIR", self.dir.path()).env("FLEETMUX_STATE_DIR", self.dir.path().join("state"));
+        command.spawn().unwrap()
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        kill(self.relay.take());
+        self.agents.iter_mut().for_each(|agent| kill(agent.1.take()));
+        // Keepers outlive their agents by design: find them by the directory of their sockets.
+        let marker = self.dir.path().to_string_lossy().into_owned();
+        for pid in processes_naming(&marker) {
+            signal(pid, "KILL");
+        }
+    }
+}
+
+/// Process ids whose arguments contain a text.
+pub fn processes_naming(marker: &str) -> Vec<u32> {
+    let pids = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let names = |pid: &u32| {
+        fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|args| String::from_utf8_lossy(&args).contains(marker))
+    };
+    pids.filter(names).filter(|pid| *pid != std::process::id()).collect()
+}
+
+pub fn signal(pid: u32, name: &str) {
+    let _ = Command::new("kill").args([format!("-{name}"), pid.to_string()]).stderr(Stdio::null()).status();
+}
+
+pub fn kill(child: Option<Child>) {
+    if let Some(mut child) = child {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+/// `sh -c script`.
+pub fn sh(script: &str) -> SessionSpec {
+    SessionSpec::command(["/bin/sh", "-c", script])
+}
+
+pub fn driver(size: Size) -> AttachOptions {
+    AttachOptions::new(Role::Driver, size)
+}
+
+pub fn observer() -> AttachOptions {
+    AttachOptions::new(Role::Observer, Size::DEFAULT)
+}
+
+/// An attachment with the replica a pane would have.
+pub struct Pane {
+    pub attachment: Attachment,
+    pub screen: Screen,
+    pub skipped: u64,
+    pub keyframes: usize,
+    pub refusals: Vec<Refusal>,
+    pub lost: usize,
+    pub exit: Option<Exit>,
+    pub observers: usize,
+    pub role: Option<Role>,
+    pub closed: Option<Option<Refusal>>,
+}
+
+impl Pane {
+    pub fn new(attachment: Attachment) -> Pane {
+        Pane {
+            attachment,
+            screen: Screen::new(Size::DEFAULT, 1 << 20),
+            skipped: 0,
+            keyframes: 0,
+            refusals: Vec::new(),
+            lost: 0,
+            exit: None,
+            observers: 0,
+            role: None,
+            closed: None,
+        }
+    }
+
+    pub fn attach(client: &Client, session: &Session, options: AttachOptions) -> Pane {
+        Pane::new(client.attach(session.id(), options))
+    }
+
+    pub fn type_text(&self, text: &str) {
+        self.attachment.handle().input(Bytes::copy_from_slice(text.as_bytes())).unwrap();
+    }
+
+    pub fn text(&self) -> String {
+        (0..self.screen.size().rows()).map(|row| self.screen.row_text(row) + "\n").collect()
+    }
+
+    /// Takes events until a condition holds.
+    pub async fn until(&mut self, what: &str, mut holds: impl FnMut(&Pane) -> bool) {
+        let wait = async {
+            while !holds(self) {
+                let event = self.attachment.recv().await;
+                self.take(event);
+            }
+        };
+        if tokio::time::timeout(PATIENCE, wait).await.is_err() {
+            panic!("never: {what}; the screen shows\n{}", self.text());
+        }
+    }
+
+    pub async fn until_text(&mut self, text: &str) {
+        self.until(text, |pane| pane.text().contains(text)).await;
+    }
+
+    fn take(&mut self, event: AttachEvent) {
+        match event {
+            AttachEvent::Attached { role, size, .. } => {
+                self.role = Some(role);
+                if self.screen.size() != size {
+                    self.screen.resize(size);
+                }
+            }
+            AttachEvent::Output { data, .. } => self.screen.feed(&data),
+            AttachEvent::Keyframe { skipped, size, data, .. } => {
+                self.screen = Screen::new(size, 1 << 20);
+                self.screen.feed(&data);
+                self.skipped += skipped;
+                self.keyframes += 1;
+            }
+            AttachEvent::Resized(size) => self.screen.resize(size),
+            AttachEvent::Presence(viewers) => {
+                self.observers = viewers.iter().filter(|viewer| viewer.role == Role::Observer).count();
+            }
+            AttachEvent::RoleChanged(role) => self.role = Some(role),
+            AttachEvent::Exited(exit) => self.exit = Some(exit),
+            AttachEvent::Refused(refusal) => self.refusals.push(refusal),
+            AttachEvent::Lost(_) => self.lost += 1,
+            AttachEvent::Closed(refusal) => self.closed = Some(refusal),
+            AttachEvent::Latency(_) => {}
+        }
+    }
+}
+
+/// Waits for a file to have a length.
+pub async fn file_of(path: PathBuf, len: u64) {
+    let wait = async {
+        while fs::metadata(&path).map_or(0, |meta| meta.len()) < len {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("{} never had {len} bytes", path.display()));
+}

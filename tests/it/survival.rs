@@ -1,0 +1,217 @@
+//! N1: sessions survive SIGKILL of agent, relay and client; nothing is lost, nothing is twice.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use bytes::Bytes;
+use fleetmux::client::{AttachEvent, AttachOptions, Client, Options};
+use fleetmux::fleet::{ClientId, Role, SessionId, SessionSpec, Size};
+use fleetmux::stream::Delivery;
+
+use crate::support::{Fleet, Pane, file_of, sh};
+
+/// Lines of each of the three streams: ten million in all.
+const LINES: u64 = 3_340_000;
+/// Lines of numbered input.
+const INPUT_LINES: u64 = 100_000;
+
+#[derive(Clone, Copy)]
+enum Victim {
+    Agent,
+    Relay,
+    Client,
+}
+
+/// The client of these tests is a process of its own: this test binary again, playing one role.
+#[test]
+fn client_process() {
+    let var = |name| std::env::var(name).ok();
+    let (Some(role), Some(relay), Some(session), Some(file)) =
+        (var("FM_ROLE"), var("FM_RELAY"), var("FM_SESSION"), var("FM_FILE"))
+    else {
+        return;
+    };
+    let client_id = ClientId::from_bytes(b"survival-client!").unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = Client::connect(relay.parse().unwrap(), Options::default());
+        let session: SessionId = session.parse().unwrap();
+        let options = AttachOptions {
+            client: Some(client_id),
+            delivery: Delivery::Lossless,
+            ..AttachOptions::new(Role::Driver, Size::DEFAULT)
+        };
+        match role.as_str() {
+            "read" => read_stream(&client, session, options, Path::new(&file)).await,
+            _ => write_numbers(&client, session, options).await,
+        }
+    });
+}
+
+/// Appends what comes to a file, from where the file ends; the kernel keeps what a killed process has written.
+async fn read_stream(client: &Client, session: SessionId, options: AttachOptions, file: &Path) {
+    let mut out = File::options().create(true).append(true).open(file).unwrap();
+    let mut have = out.metadata().unwrap().len();
+    let mut attachment = client.attach(session, AttachOptions { from_offset: Some(have), ..options });
+    loop {
+        match attachment.recv().await {
+            AttachEvent::Output { offset, data } => {
+                assert_eq!(offset, have, "contiguous");
+                out.write_all(&data).unwrap();
+                have += data.len() as u64;
+            }
+            AttachEvent::Keyframe { .. } => panic!("the log holds everything"),
+            AttachEvent::Exited(exit) => {
+                assert_eq!((exit.code, exit.offset), (0, have));
+                return;
+            }
+            AttachEvent::Closed(refusal) => panic!("closed: {refusal:?}"),
+            _ => {}
+        }
+    }
+}
+
+/// Types numbered lines, from where the keeper says this client is.
+async fn write_numbers(client: &Client, session: SessionId, options: AttachOptions) {
+    let text = numbered(INPUT_LINES);
+    let mut attachment = client.attach(session, options);
+    loop {
+        if let AttachEvent::Attached { .. } = attachment.recv().await {
+            break;
+        }
+    }
+    let start = attachment.handle().input_offset() as usize;
+    let mut rest = Bytes::copy_from_slice(&text.as_bytes()[start..]);
+    while !rest.is_empty() || !attachment.handle().is_input_acked() {
+        let piece = rest.slice(..rest.len().min(700));
+        if attachment.handle().input(piece.clone()).is_ok() {
+            rest = rest.slice(piece.len()..);
+        }
+        // Lets the connection work, and keeps the kill in the middle.
+        tokio::time::sleep(std::time::Duration::from_micros(200)).await;
+        while attachment.try_recv().is_some() {}
+    }
+}
+
+fn numbered(lines: u64) -> String {
+    (1..=lines).map(|line| format!("{line}\n")).collect()
+}
+
+fn start_client(fleet: &Fleet, role: &str, session: SessionId, file: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "survival::client_process", "--nocapture"])
+        .env("FM_ROLE", role)
+        .env("FM_RELAY", fleet.endpoint().to_string())
+        .env("FM_SESSION", session.to_string())
+        .env("FM_FILE", file)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+async fn strike(fleet: &mut Fleet, victim: Victim, client: &mut Child, restart: impl Fn(&Fleet) -> Child) {
+    match victim {
+        Victim::Agent => {
+            fleet.kill_agent("web-1");
+            fleet.start_agent("web-1");
+        }
+        Victim::Relay => {
+            fleet.kill_relay();
+            fleet.start_relay();
+        }
+        Victim::Client => {
+            // The successor starts when nobody else writes the file any more.
+            client.kill().unwrap();
+            client.wait().unwrap();
+            *client = restart(fleet);
+        }
+    }
+}
+
+async fn stream_survives(victim: Victim) {
+    let mut fleet = Fleet::start(&["web-1"]);
+    let control = fleet.client();
+    let spec = SessionSpec {
+        log_bytes: Some(1 << 30),
+        history_bytes: Some(1),
+        ..sh(&format!("read x; stty -onlcr; seq 1 {LINES}"))
+    };
+    let session = fleet.session(&control, "web-1", spec).await;
+    let starter = Pane::attach(&control, &session, crate::support::driver(Size::DEFAULT));
+    let file = fleet.dir.path().join("received");
+    let mut client = start_client(&fleet, "read", session.id(), &file);
+    file_of(file.clone(), 0).await;
+    starter.type_text("\n");
+    drop(starter);
+    for megabytes in [3, 9, 15] {
+        file_of(file.clone(), megabytes * 1_000_000).await;
+        let restart = |fleet: &Fleet| start_client(fleet, "read", session.id(), &file);
+        strike(&mut fleet, victim, &mut client, restart).await;
+    }
+    let status = wait(client).await;
+    assert!(status, "the client met the end of the stream");
+    let text = fs::read_to_string(&file).unwrap();
+    let numbers = text.split_once("1\n").map(|(_, rest)| format!("1\n{rest}")).unwrap();
+    assert!(numbers == numbered(LINES), "every line of {LINES} once and in order");
+}
+
+async fn input_survives(victim: Victim) {
+    let mut fleet = Fleet::start(&["web-1"]);
+    let control = fleet.client();
+    let received: PathBuf = fleet.dir.path().join("typed");
+    let expected = numbered(INPUT_LINES);
+    let script = format!(
+        "stty raw -echo; echo ready; head -c {} > {}; echo all-received; sleep 1000",
+        expected.len(),
+        received.display()
+    );
+    let session = fleet.session(&control, "web-1", sh(&script)).await;
+    let mut watch = Pane::attach(&control, &session, crate::support::observer());
+    watch.until_text("ready").await;
+    let mut client = start_client(&fleet, "write", session.id(), Path::new("-"));
+    for part in 1..=3 {
+        file_of(received.clone(), expected.len() as u64 * part / 5).await;
+        let restart = |fleet: &Fleet| start_client(fleet, "write", session.id(), Path::new("-"));
+        strike(&mut fleet, victim, &mut client, restart).await;
+    }
+    let status = wait(client).await;
+    assert!(status, "the client had all its input acknowledged");
+    watch.until_text("all-received").await;
+    assert!(fs::read_to_string(&received).unwrap() == expected, "every line once and in order");
+}
+
+async fn wait(mut client: Child) -> bool {
+    tokio::task::spawn_blocking(move || client.wait().unwrap().success()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_stream_survives_the_killed_agent() {
+    stream_survives(Victim::Agent).await;
+}
+
+#[tokio::test]
+async fn a_stream_survives_the_killed_relay() {
+    stream_survives(Victim::Relay).await;
+}
+
+#[tokio::test]
+async fn a_stream_survives_the_killed_client() {
+    stream_survives(Victim::Client).await;
+}
+
+#[tokio::test]
+async fn input_survives_the_killed_agent() {
+    input_survives(Victim::Agent).await;
+}
+
+#[tokio::test]
+async fn input_survives_the_killed_relay() {
+    input_survives(Victim::Relay).await;
+}
+
+#[tokio::test]
+async fn input_survives_the_killed_client() {
+    input_survives(Victim::Client).await;
+}
