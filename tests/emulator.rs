@@ -1,5 +1,6 @@
 //! The emulator judged from outside: behaviour, properties over random streams, recordings of real programs.
 
+#![allow(clippy::unwrap_used, reason = "a failed expectation is what a test is for")]
 #[path = "emulator/behaviour.rs"]
 mod behaviour;
 #[path = "emulator/properties.rs"]

@@ -42,9 +42,7 @@ struct RowWriter<'a> {
 
 impl fmt::Write for RowWriter<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        match (self.is_sgr || text.starts_with('\x1b'), text.ends_with('m')) {
-            (is_sgr, is_end) => self.is_sgr = is_sgr && !is_end,
-        }
+        self.is_sgr = (self.is_sgr || text.starts_with('\x1b')) && !text.ends_with('m');
         self.text.push_str(text);
         Ok(())
     }

@@ -7,6 +7,8 @@
 //! What always holds: the state depends on the bytes, never on how they were cut into chunks; no input panics; every
 //! store (history, replies, events, strings) is bounded.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed expectation is what a test is for"))]
+
 mod charset;
 mod damage;
 mod engine;

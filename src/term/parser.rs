@@ -14,7 +14,7 @@ const STRING_CAP: usize = 1 << 20;
 const SEQUENCE_CAP: usize = 256;
 
 /// Bytes that must follow for a flood to be looked for, and between two looks.
-const FLOOD_BYTES: usize = 2048;
+const FLOOD_BYTES: usize = 1024;
 
 /// One complete escape sequence as the translator gets it.
 pub(super) struct Csi {

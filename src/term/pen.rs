@@ -238,7 +238,7 @@ pub(super) fn is_native_sgr(bytes: &[u8], params: &Params) -> bool {
                     _ => return false,
                 };
                 for _ in 0..count {
-                    if !values.next().is_some_and(|&value| value < 256) {
+                    if values.next().is_none_or(|&value| value >= 256) {
                         return false;
                     }
                 }

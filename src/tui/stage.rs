@@ -19,10 +19,10 @@ use super::{update, view};
 const FRAME: Duration = Duration::from_millis(16);
 /// Longest, for floods that change most of the screen each time: 25 a second.
 const FRAME_MAX: Duration = Duration::from_millis(40);
-/// A frame of this many bytes is a large one.
-const LARGE_FRAME_BYTES: usize = 12_000;
-/// A frame that takes this long to build is a large one.
-const LARGE_FRAME_COST: Duration = Duration::from_millis(4);
+/// A flood is drawn so seldom that building frames takes at most one part in so many of the time.
+const COST_SHARE: u32 = 12;
+/// And its frames bring the outer terminal at most so many bytes a millisecond.
+const BYTES_PER_MS: u64 = 400;
 /// How long an answer to a key is awaited by drawing at once.
 const ANSWER_WITHIN: Duration = Duration::from_millis(400);
 /// How many frames a key may draw at once; a flood behind a key falls back to the common pace.
@@ -144,7 +144,7 @@ impl Stage {
     /// Draws if it is time.
     pub fn draw(&mut self) -> io::Result<()> {
         let now = Instant::now();
-        if !self.next_frame().is_some_and(|at| at <= now) {
+        if self.next_frame().is_none_or(|at| at > now) {
             return self.terminal.write_now();
         }
         let is_due = self.last_frame + self.interval <= now;
@@ -169,9 +169,8 @@ impl Stage {
         let bytes = out.len();
         if is_due {
             let cost = started.elapsed();
-            let is_large = bytes > LARGE_FRAME_BYTES || cost > LARGE_FRAME_COST;
-            // Slower by steps under a flood, at full pace again with the first small frame.
-            self.interval = if is_large { (self.interval * 3 / 2).min(FRAME_MAX) } else { FRAME };
+            let by_bytes = Duration::from_millis(bytes as u64 / BYTES_PER_MS);
+            self.interval = (cost * COST_SHARE).max(by_bytes).clamp(FRAME, FRAME_MAX);
             self.last_frame = started;
         }
         self.terminal.write_now()

@@ -201,3 +201,10 @@ fn invalid_bytes_become_replacement_characters() {
     let screen = screen(1, 10, b"a\xffb\xe2\x82c");
     assert_eq!(rows(&screen), ["a\u{FFFD}b\u{FFFD}c"]);
 }
+
+/// A small screen takes text in small pieces; one ended within a character, and vte then lost the letter behind it.
+#[test]
+fn text_longer_than_a_small_screen_loses_no_letter() {
+    let screen = screen(1, 8, "\u{E33}\u{E33}e\u{301}e\u{301}");
+    assert_eq!(rows(&screen), ["\u{E33}\u{E33}e\u{301}e\u{301}"]);
+}

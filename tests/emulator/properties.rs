@@ -226,6 +226,11 @@ proptest! {
         for byte in &bytes {
             slow.feed(&[*byte]);
         }
-        prop_assert_eq!(look(&fast), look(&slow));
+        let (fast, slow) = (look(&fast), look(&slow));
+        let differing = fast.history.iter().zip(&slow.history).position(|(fast, slow)| fast != slow);
+        if let Some(line) = differing {
+            prop_assert_eq!(&fast.history[line], &slow.history[line], "line {} of {}", line, fast.history.len());
+        }
+        prop_assert_eq!(fast, slow);
     }
 }

@@ -7,7 +7,7 @@ impl Term {
     pub(in crate::term) fn go(&mut self, row: u16, col: u16) {
         let (row, col) = (row.min(self.last_row()), col.min(self.last_col()));
         if self.engine().pos() != (row, col) {
-            self.engine_mut().go(row, col);
+            self.pen_engine().go(row, col);
         }
     }
 
@@ -20,11 +20,11 @@ impl Term {
         }
     }
 
-    pub(super) fn to_row(&mut self, row: u16) {
+    pub(super) fn row_to(&mut self, row: u16) {
         self.to(row, self.pos().1);
     }
 
-    pub(super) fn to_col(&mut self, col: u16) {
+    pub(super) fn col_to(&mut self, col: u16) {
         self.go(self.pos().0, col);
     }
 

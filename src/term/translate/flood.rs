@@ -9,12 +9,10 @@ use crate::term::history::{LineBuf, Look};
 use crate::term::marks::Extra;
 use crate::term::params::Params;
 use crate::term::parser::{ascii_run, plain_text};
-use crate::term::pen::{self, Pen};
+use crate::term::pen::{self, Attrs, Pen};
 use crate::term::types::Color;
 use unicode_width::UnicodeWidthChar;
 
-/// Bytes per row of the screen below which nothing can be gained.
-const BYTES_PER_ROW: usize = 40;
 /// Bytes looked at in one go: bounds what is staged.
 const STAGE_BYTES: usize = 1 << 20;
 
@@ -46,34 +44,58 @@ struct Line {
 impl Term {
     /// Consumes a flood at the start of the bytes, if there is one; says how much.
     pub(in crate::term) fn flood(&mut self, bytes: &[u8]) -> usize {
-        let rows = usize::from(self.size.rows());
-        if bytes.len() < (rows + 2) * BYTES_PER_ROW || !self.may_flood() {
+        if !self.may_flood() {
             return 0;
         }
+        let above = usize::from(self.last_row());
         let mut stage = Stage::default();
         self.stage(&bytes[..bytes.len().min(STAGE_BYTES)], &mut stage);
-        // So many lines must follow that the screen is full of them.
-        let Some(last) = stage.lines.len().checked_sub(rows + 1) else { return 0 };
-        let line = &stage.lines[last];
-        // What is on the screen goes first.
-        self.write_scrolling(&b"\n".repeat(rows - 1), self.last_row());
-        let mut buf = LineBuf::default();
-        let (mut text, mut run) = (0, 0);
-        for row in &stage.rows[..line.rows] {
-            buf.text.clear();
-            buf.text.extend_from_slice(&stage.text[text..row.text]);
-            buf.runs.clear();
-            buf.runs.extend_from_slice(&stage.runs[run..row.runs]);
-            buf.is_wrapped = row.is_wrapped;
-            self.history.push(&buf);
-            (text, run) = (row.text, row.runs);
+        // A line that was begun but is not plain to its end does not count, nor do its rows.
+        let Some((end, total)) = stage.lines.last().map(|line| (line.bytes, line.rows)) else { return 0 };
+        // The line behind which just enough rows follow to fill the screen, if there is one.
+        let skipped = stage.lines.iter().rev().find(|line| total - line.rows >= above);
+        let (skipped_bytes, skipped_rows) = match skipped {
+            Some(line) => (line.bytes, line.rows),
+            None if total <= above => (0, 0),
+            None => return 0,
+        };
+        let mut at = (0, 0);
+        if skipped_rows > 0 {
+            // What is on the screen goes first; then the rest is printed from the top of a blank screen.
+            self.write_scrolling(&b"\n".repeat(above), self.last_row());
+            for row in &stage.rows[..skipped_rows] {
+                stage.copy(&mut at, row, &mut self.line);
+                self.history.push(&self.line);
+            }
+            self.known.clear();
+            if let Some(line) = skipped {
+                Attrs::of(&line.pen.style).write_sgr(&mut self.sgr);
+            }
+            self.primary.write(&self.sgr);
+            self.sgr.clear();
+            self.primary.go(0, 0);
+            let leaving = total - skipped_rows - above;
+            for row in &stage.rows[skipped_rows..skipped_rows + leaving] {
+                stage.copy(&mut at, row, &mut self.line);
+                self.history.push(&self.line);
+            }
+            self.primary.write_counting(&bytes[skipped_bytes..end]);
+        } else {
+            self.write_scrolling(&bytes[..end], total as u16);
         }
-        self.last_char = line.last_char;
-        self.pen = line.pen.clone();
-        self.set_pen();
-        self.engine_mut().go(0, 0);
+        self.known.resize_with(above - (total - skipped_rows).min(above), || None);
+        for row in &stage.rows[total - (total - skipped_rows).min(above)..total] {
+            let mut line = LineBuf::default();
+            stage.copy(&mut at, row, &mut line);
+            self.known.push_back(Some(line));
+        }
+        if let Some(line) = stage.lines.pop() {
+            self.last_char = line.last_char;
+            self.pen = line.pen;
+        }
+        self.settle();
         self.damage.all();
-        line.bytes
+        end
     }
 
     /// Whether the cursor is at the start of a blank last row, and nothing is set that a flood would have to heed.
@@ -161,6 +183,15 @@ impl Term {
 }
 
 impl Stage {
+    /// Copies a row that begins at these ends of text and runs, and moves them behind it.
+    fn copy(&self, at: &mut (usize, usize), row: &Row, line: &mut LineBuf) {
+        line.clear();
+        line.text.extend_from_slice(&self.text[at.0..row.text]);
+        line.runs.extend_from_slice(&self.runs[at.1..row.runs]);
+        line.is_wrapped = row.is_wrapped;
+        *at = (row.text, row.runs);
+    }
+
     fn end_row(&mut self, is_wrapped: bool) {
         self.rows.push(Row { text: self.text.len(), runs: self.runs.len(), is_wrapped });
     }

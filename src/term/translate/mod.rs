@@ -118,8 +118,12 @@ pub(super) struct Term {
     replies: Vec<u8>,
     events: VecDeque<Event>,
     line: LineBuf,
+    sgr: Vec<u8>,
     /// Rows read before they may leave the top.
     lines: Vec<LineBuf>,
+    /// What the topmost rows of the primary screen are known to hold, so that they need not be read when they leave;
+    /// forgotten as soon as anything but a scroll may touch a row.
+    known: VecDeque<Option<LineBuf>>,
 }
 
 impl Term {
@@ -148,7 +152,9 @@ impl Term {
             replies: Vec::new(),
             events: VecDeque::new(),
             line: LineBuf::default(),
+            sgr: Vec::new(),
             lines: Vec::new(),
+            known: VecDeque::new(),
         }
     }
 
@@ -160,7 +166,14 @@ impl Term {
         }
     }
 
+    /// The grid that is shown, to change its cells.
     fn engine_mut(&mut self) -> &mut Engine {
+        self.known.clear();
+        self.pen_engine()
+    }
+
+    /// The grid that is shown, to change what is not its cells.
+    fn pen_engine(&mut self) -> &mut Engine {
         match &mut self.alternate {
             Some(alternate) if self.is_alternate => alternate,
             _ => &mut self.primary,
@@ -192,7 +205,8 @@ impl Term {
         if self.engine().has_rows() {
             self.collect_rows();
         }
-        if self.engine_mut().take_panic() {
+        if self.pen_engine().take_panic() {
+            self.known.clear();
             self.set_pen();
             self.set_margins();
             self.damage.all();
@@ -202,14 +216,14 @@ impl Term {
     /// Tells the engine the margins without moving the cursor.
     fn set_margins(&mut self) {
         let (top, bottom) = (u32::from(self.top) + 1, u32::from(self.bottom) + 1);
-        self.engine_mut().put(format_args!("\x1b7\x1b[{top};{bottom}r\x1b8"));
+        self.pen_engine().put(format_args!("\x1b7\x1b[{top};{bottom}r\x1b8"));
     }
 
     /// Tells the engine the whole pen.
     fn set_pen(&mut self) {
         let mut bytes = Vec::with_capacity(32);
         Attrs::of(&self.pen.style).write_sgr(&mut bytes);
-        self.engine_mut().write(&bytes);
+        self.pen_engine().write(&bytes);
         self.note_mark();
     }
 
@@ -282,7 +296,7 @@ impl Term {
             (0, 0, b'D' | b'j') => self.left(n),
             (0, 0, b'E') => (self.down(n), self.carriage_return()).1,
             (0, 0, b'F' | b'k') => (self.up(n), self.carriage_return()).1,
-            (0, 0, b'G' | b'`') => self.to_col(n - 1),
+            (0, 0, b'G' | b'`') => self.col_to(n - 1),
             (0, 0, b'H' | b'f') => self.to(n - 1, csi.params.get_or(1, 1) - 1),
             (0, 0, b'I') => self.tab_forward(n),
             (0, 0, b'J') => self.erase_display(csi.params.get(0)),
@@ -300,7 +314,7 @@ impl Term {
             (0, 0, b'X') => self.erase_cells(n),
             (0, 0, b'Z') => self.tab_back(n),
             (0, 0, b'b') => self.repeat(n),
-            (0, 0, b'd') => self.to_row(n - 1),
+            (0, 0, b'd') => self.row_to(n - 1),
             (0, 0, b'g') => match csi.params.get(0) {
                 0 => self.tabs.set(self.pos().1, false),
                 3 => self.tabs.clear(),

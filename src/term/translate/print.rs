@@ -33,13 +33,16 @@ impl Term {
             let (piece, after) = rest.split_at(length);
             let scrolls = moves.saturating_sub(below.into());
             if scrolls == 0 || self.bottom == 0 {
-                self.write(piece);
+                self.known.truncate(first.into());
+                self.pen_engine().write(piece);
+                self.settle();
                 let (last, _) = self.engine().pos();
                 self.damage.span(first.min(last), first.max(last));
                 if self.bottom == 0 {
                     self.damage.all();
                 }
             } else {
+                self.known.truncate(first.into());
                 self.write_scrolling(piece, scrolls as u16);
                 if self.top > 0 || self.is_alternate || self.engine().pos().0 < first {
                     self.damage.all();
@@ -55,7 +58,11 @@ impl Term {
     fn reach(&self, bytes: &[u8], col: u16, limit: usize) -> (usize, usize) {
         let cols = usize::from(self.size.cols());
         // Of this many bytes alone the wraps stay below the limit.
-        let most = bytes.len().min((limit * cols).saturating_sub(col.into()).max(1)).min(PASS);
+        let mut most = bytes.len().min((limit * cols).saturating_sub(col.into()).max(1)).min(PASS);
+        // Never within a character: vte loses the next one when it puts the halves together.
+        while bytes.get(most).is_some_and(|byte| matches!(byte, 0x80..=0xBF)) {
+            most += 1;
+        }
         let moves = |feeds: usize, length: usize| feeds + (usize::from(col) + length) / cols;
         let (mut feeds, mut length) = (0, 0);
         for at in memchr::memchr_iter(b'\n', &bytes[..most]) {

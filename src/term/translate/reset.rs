@@ -12,6 +12,7 @@ impl Term {
         self.primary = Engine::new(self.size, true);
         self.alternate = None;
         self.is_alternate = false;
+        self.known.clear();
         self.history.clear();
         self.marks = Default::default();
         self.reset_state();

@@ -83,7 +83,7 @@ fn best_rows(area: Rect, count: usize) -> usize {
         let shape = (width / height.max(0.1) / IDEAL_SHAPE).ln().abs();
         // A pane below the useful minimum costs more than any odd shape; uneven rows cost a little.
         let cramped = if width < PANE_MIN_COLS.into() || height < PANE_MIN_ROWS.into() { 10.0 } else { 0.0 };
-        let uneven = if count % rows == 0 { 0.0 } else { 0.15 };
+        let uneven = if count.is_multiple_of(rows) { 0.0 } else { 0.15 };
         // Programs are written for 80 columns: fewer fold their lines.
         let narrow = 0.4 * (80.0 - width).max(0.0) / 80.0;
         shape + cramped + uneven + narrow

@@ -73,8 +73,19 @@ pub struct Damage {
     pub has_sidebar: bool,
     /// The status line.
     pub has_status: bool,
-    /// Panes: border and title, rows of the screen.
-    pub panes: Vec<(PaneId, bool, Option<(u16, u16)>)>,
+    /// Panes.
+    pub panes: Vec<PaneDamage>,
+}
+
+/// What is to be drawn of a pane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PaneDamage {
+    /// The pane.
+    pub pane: PaneId,
+    /// Border and title.
+    pub has_frame: bool,
+    /// First and last row of its screen; all of the pane's inside up to `u16::MAX`.
+    pub rows: Option<(u16, u16)>,
 }
 
 /// The wall.
@@ -342,15 +353,13 @@ impl Model {
             if pane.rect.is_none() || !is_wanted || (pane.is_held(now) && !is_all) || !(pane.is_stale() || is_all) {
                 continue;
             }
-            let rows = pane.screen.size().rows();
-            let (frame, dirty) = pane.take_damage();
-            let span = match dirty {
-                _ if is_all => Some((0, rows - 1)),
-                Rows::Clean => None,
-                Rows::Span(first, last) => Some((first, last)),
-                Rows::All => Some((0, u16::MAX)),
+            let (has_frame, dirty) = pane.take_damage();
+            let rows = match dirty {
+                Rows::Clean if !is_all => None,
+                Rows::Span(first, last) if !is_all => Some((first, last)),
+                _ => Some((0, u16::MAX)),
             };
-            damage.panes.push((pane.id, frame || is_all, if is_all { Some((0, u16::MAX)) } else { span }));
+            damage.panes.push(PaneDamage { pane: pane.id, has_frame: has_frame || is_all, rows });
         }
         damage
     }

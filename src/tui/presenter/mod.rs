@@ -141,7 +141,13 @@ impl Presenter {
 
 /// Two cells look the same.
 fn same(a: &Cell, b: &Cell) -> bool {
-    a.fg == b.fg && a.bg == b.bg && a.modifier == b.modifier && a.symbol() == b.symbol()
+    let (left, right) = (a.symbol().as_bytes(), b.symbol().as_bytes());
+    // Most cells hold one byte: comparing it is cheaper than calling memcmp.
+    let is_text_same = match (left, right) {
+        ([x], [y]) => x == y,
+        _ => left == right,
+    };
+    is_text_same && a.fg == b.fg && a.bg == b.bg && a.modifier == b.modifier
 }
 
 /// Columns a cell's symbol takes: 0 marks the second half of a wide one.

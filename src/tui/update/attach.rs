@@ -92,12 +92,10 @@ pub(super) fn refused(model: &mut Model, id: PaneId, refusal: &Refusal) {
 
 /// The role is known: what was typed meanwhile goes out, the keeper learns the size.
 fn granted(model: &mut Model, id: PaneId, effects: &mut Effects) {
-    if let Some(pane) = model.panes.get_mut(&id) {
-        if pane.role == Role::Observer {
-            pane.told = None;
-            if pane.asked.is_none() {
-                pane.typed_ahead.clear();
-            }
+    if let Some(pane) = model.panes.get_mut(&id).filter(|pane| pane.role == Role::Observer) {
+        pane.told = None;
+        if pane.asked.is_none() {
+            pane.typed_ahead.clear();
         }
     }
     model.tell_sizes(effects);

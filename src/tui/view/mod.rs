@@ -40,12 +40,12 @@ pub fn draw(model: &Model, damage: &Damage, presenter: &mut Presenter) -> Option
             overlay::empty_wall(model, &mut canvas);
         }
     }
-    for (id, has_frame, rows) in &damage.panes {
-        let Some(pane) = model.panes.get(id) else { continue };
-        if *has_frame {
+    for part in &damage.panes {
+        let Some(pane) = model.panes.get(&part.pane) else { continue };
+        if part.has_frame {
             pane::frame(model, pane, &mut canvas);
         }
-        if let Some((first, last)) = *rows {
+        if let Some((first, last)) = part.rows {
             pane::body(pane, first, last, &mut canvas);
         }
     }

@@ -1,5 +1,6 @@
 //! A pane: border and title tell who types, who watches and how the way is; inside is the program's screen.
 
+use ratatui::buffer::Cell;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 
@@ -195,7 +196,7 @@ pub(super) fn body(pane: &Pane, first: u16, last: u16, canvas: &mut Canvas<'_>) 
 
 /// Paints one row of a pane.
 struct Painter<'c> {
-    row: &'c mut [ratatui::buffer::Cell],
+    row: &'c mut [Cell],
     from: u16,
     base: Style,
     filler: Style,
@@ -210,11 +211,9 @@ impl<'c> Painter<'c> {
         let row = &mut buffer.content[start..start + usize::from(inside.width)];
         let (base, filler) = (theme.style(Ink::PaneText), theme.style(Ink::PaneFiller));
         let mut painter = Painter { row, from: pane.origin.1, base, filler, theme, is_odd: y % 2 == 1 };
-        for cell in painter.row.iter_mut() {
-            cell.reset();
-            cell.fg = base.fg.unwrap_or(Color::Reset);
-            cell.bg = base.bg.unwrap_or(Color::Reset);
-        }
+        let mut blank = Cell::EMPTY;
+        (blank.fg, blank.bg) = (base.fg.unwrap_or(Color::Reset), base.bg.unwrap_or(Color::Reset));
+        painter.row.fill(blank);
         painter.filler(pane.screen.size().cols().saturating_sub(pane.origin.1));
         painter
     }
@@ -234,6 +233,13 @@ impl<'c> Painter<'c> {
         let is_cut = (cell.width == 2 && col + 1 == self.row.len()) || (cell.width == 0 && col == 0);
         let slot = &mut self.row[col];
         let style = cell.style;
+        if style == term::Style::default() && cell.width == 1 {
+            // The row was made blank in the pane's own colours already.
+            if !cell.text.is_empty() {
+                slot.set_symbol(cell.text);
+            }
+            return;
+        }
         slot.fg = tint(style.fg, self.base.fg, self.theme);
         slot.bg = tint(style.bg, self.base.bg, self.theme);
         slot.modifier = modifier(style);
