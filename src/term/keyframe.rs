@@ -54,9 +54,9 @@ impl Term {
         self.write_modes(&mut out);
         self.write_cursor(&mut out);
         self.write_charsets(&mut out, &self.charsets);
-        if let Some(c) = self.last_char {
-            let _ = write!(out, "\x1bP+fc{:x}\x1b\\", u32::from(c));
-        }
+        // Painting left the last character painted there, so that none must be told as well.
+        let last = self.last_char.map_or_else(String::new, |c| format!("{:x}", u32::from(c)));
+        let _ = write!(out, "\x1bP+fc{last}\x1b\\");
         out
     }
 

@@ -208,3 +208,12 @@ fn text_longer_than_a_small_screen_loses_no_letter() {
     let screen = screen(1, 8, "\u{E33}\u{E33}e\u{301}e\u{301}");
     assert_eq!(rows(&screen), ["\u{E33}\u{E33}e\u{301}e\u{301}"]);
 }
+
+/// vt100 tells the change from bold to dim by the new attribute alone.
+#[test]
+fn dim_behind_bold_is_only_dim_in_the_history() {
+    let screen = screen(2, 8, "\x1b[1ma\x1b[22;2mb\x1b[m\r\n\r\n");
+    let mut styles = Vec::new();
+    screen.visit_history(0, |_, cell| styles.push((cell.style.bold, cell.style.dim)));
+    assert_eq!(styles, [(true, false), (false, true)]);
+}

@@ -31,7 +31,8 @@ impl Term {
             // Rows above the cursor may leave during one write; more than those must wait for the next.
             let (length, moves) = self.reach(rest, col, usize::from(self.bottom.max(1)));
             let (piece, after) = rest.split_at(length);
-            let scrolls = moves.saturating_sub(below.into());
+            // A single character may count for more rows than it takes; it leaves those above its own alone.
+            let scrolls = moves.saturating_sub(below.into()).min(first.max(u16::from(self.bottom == 0)).into());
             if scrolls == 0 || self.bottom == 0 {
                 self.known.truncate(first.into());
                 self.pen_engine().write(piece);
@@ -60,9 +61,9 @@ impl Term {
         // Of this many bytes alone the wraps stay below the limit.
         let mut most = bytes.len().min((limit * cols).saturating_sub(col.into()).max(1)).min(PASS);
         // Never within a character: vte loses the next one when it puts the halves together.
-        while bytes.get(most).is_some_and(|byte| matches!(byte, 0x80..=0xBF)) {
-            most += 1;
-        }
+        let is_within = |at: usize| bytes.get(at).is_some_and(|byte| matches!(byte, 0x80..=0xBF));
+        let whole = (1..=most).rev().find(|&at| !is_within(at));
+        most = whole.unwrap_or_else(|| (most..).find(|&at| !is_within(at)).unwrap_or(most));
         let moves = |feeds: usize, length: usize| feeds + (usize::from(col) + length) / cols;
         let (mut feeds, mut length) = (0, 0);
         for at in memchr::memchr_iter(b'\n', &bytes[..most]) {

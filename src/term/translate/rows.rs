@@ -236,7 +236,14 @@ fn read_row(text: &str, marks: &Marks, line: &mut LineBuf) {
         let Some(length) = sequence.bytes().position(|byte| byte.is_ascii_alphabetic()) else { return };
         let params = Params::parse(&sequence.as_bytes()[..length]);
         match sequence.as_bytes()[length] {
-            b'm' => pen::apply_sgr(&mut style, &params),
+            b'm' => {
+                // Bold and dim exclude each other in vt100, which then does not say that the other one ends.
+                let mut set = Style::default();
+                pen::apply_sgr(&mut set, &params);
+                style.bold &= !set.dim;
+                style.dim &= !set.bold;
+                pen::apply_sgr(&mut style, &params);
+            }
             b'C' => blanks += usize::from(params.get_or(0, 1)),
             // What is erased in passing is blank, and what is erased at the end is left out.
             _ => {}
