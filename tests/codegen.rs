@@ -1,6 +1,8 @@
 //! The generated code under `src/wire/generated` is what `proto/` says.
 //! `FLEETMUX_REGENERATE=1 cargo test --test codegen` writes it anew.
 
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test with a line number")]
+
 use std::fs;
 use std::path::Path;
 

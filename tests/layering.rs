@@ -1,5 +1,7 @@
 //! Who may import whom, and which third-party names are fenced: the table of the house, read from the `use` paths.
 
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test with a line number")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,8 @@
 //! The bytes of every message on the wire: a change of this file is a change of the format, and tags are append-only.
 //! `FLEETMUX_REGENERATE=1 cargo test --test wire` writes it anew.
 
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test with a line number")]
+
 use std::collections::HashMap;
 use std::path::Path;
 

@@ -67,7 +67,7 @@ async fn dial(
         if started.elapsed() > STEADY {
             backoff.reset();
         }
-        tokio::time::sleep(backoff.next()).await;
+        tokio::time::sleep(backoff.next_delay()).await;
     }
 }
 

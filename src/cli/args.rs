@@ -31,6 +31,9 @@ pub(super) struct WallArgs {
     /// Show only these sessions, by id or the end of it
     #[arg(long = "session", value_name = "ID")]
     pub(super) sessions: Vec<String>,
+    /// Take the wheel of the sessions shown; on this machine's own relay that is the default
+    #[arg(long)]
+    pub(super) drive: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -300,7 +300,7 @@ async fn run(shared: Weak<Shared>) {
         let outcome = attempt(&shared, &mut backoff).await;
         shared.channel_tx.send_replace(None);
         shared.core().disconnected();
-        let delay = backoff.next();
+        let delay = backoff.next_delay();
         let state = ConnectionState::Connecting { attempt: backoff.attempt(), error: outcome.err() };
         shared.state_tx.send_replace(state);
         tokio::select! {

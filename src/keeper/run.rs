@@ -70,6 +70,7 @@ pub fn run(spec: &SessionSpec, socket: &Path, ready: impl FnOnce(v1::SessionInfo
         next_link: 0,
         gate: Gate::new(),
         kill_at: None,
+        is_flooded: false,
     };
     ready(keeper.info());
     keeper.run()
@@ -92,6 +93,7 @@ struct Keeper {
     guardian: Option<OwnedFd>,
     is_guarded: bool,
     kill_at: Option<Instant>,
+    is_flooded: bool,
 }
 
 /// What poll found, by owner.
@@ -131,6 +133,8 @@ impl Keeper {
         self.perform();
         if ready.pty_in && self.gate.is_open() {
             self.read_pty(now);
+        } else {
+            self.is_flooded = false;
         }
         if ready.program_ended {
             self.program_ended(now);
@@ -153,7 +157,9 @@ impl Keeper {
             }
         }
         self.flush();
-        self.core.settle(now);
+        if !self.is_flooded {
+            self.core.settle(now);
+        }
         if self.core.pending_input().is_some() {
             self.write_pty();
         }
@@ -229,9 +235,12 @@ impl Keeper {
     }
 
     fn read_pty(&mut self, now: u64) {
+        self.is_flooded = false;
         let Some(pty) = &mut self.pty else { return };
         match pty.read() {
-            Read::Output(data, _) => {
+            Read::Output(data, is_more) => {
+                // While more is waiting the screen model can wait too: `Core::output` bounds for how long.
+                self.is_flooded = is_more && data.len() >= FLOOD_BYTES;
                 self.gate.spend(data.len());
                 self.core.output(data, now);
             }

@@ -176,7 +176,7 @@ impl Hub {
             Some(Frame::Open(open)) => self.core.open(conn, frame.channel, open),
             Some(Frame::Ping(ping)) => {
                 let frame = Some(v1::client_down::Frame::Pong(v1::Pong { token: ping.token }));
-                self.to_client(conn, v1::ClientDown { channel: 0, frame });
+                self.send_client(conn, v1::ClientDown { channel: 0, frame });
             }
             Some(Frame::Hello(_)) | None => {}
         }
@@ -185,8 +185,8 @@ impl Hub {
     fn perform(&mut self) {
         for effect in self.core.take_effects() {
             match effect {
-                Effect::ToClient(conn, frame) => self.to_client(conn, frame),
-                Effect::ToAgent(conn, frame) => self.to_agent(conn, frame),
+                Effect::ToClient(conn, frame) => self.send_client(conn, frame),
+                Effect::ToAgent(conn, frame) => self.send_agent(conn, frame),
                 Effect::ToWatchers(event) => {
                     self.watchers.retain(|events_tx| events_tx.try_send(Ok(event.clone())).is_ok())
                 }
@@ -213,7 +213,7 @@ impl Hub {
         }
     }
 
-    fn to_client(&mut self, conn: ConnId, frame: v1::ClientDown) {
+    fn send_client(&mut self, conn: ConnId, frame: v1::ClientDown) {
         let Some(outgoing) = self.clients.get(&conn) else { return };
         let channel = frame.channel;
         match outgoing.push(frame) {
@@ -224,7 +224,7 @@ impl Hub {
                 let effects = self.core.take_effects();
                 for effect in effects {
                     if let Effect::ToAgent(conn, frame) = effect {
-                        self.to_agent(conn, frame);
+                        self.send_agent(conn, frame);
                     }
                 }
             }
@@ -236,7 +236,7 @@ impl Hub {
         }
     }
 
-    fn to_agent(&mut self, conn: ConnId, frame: v1::AgentDown) {
+    fn send_agent(&mut self, conn: ConnId, frame: v1::AgentDown) {
         let Some(frames_tx) = self.agents.get(&conn) else { return };
         if let Err(err) = frames_tx.try_send(Ok(frame)) {
             tracing::warn!(conn, %err, "an agent takes no frames; its connection is given up");
@@ -248,7 +248,7 @@ impl Hub {
     fn ping(&mut self) {
         let token = self.started.elapsed().as_micros() as u64;
         for conn in self.agents.keys().copied().collect::<Vec<_>>() {
-            self.to_agent(conn, v1::AgentDown { frame: Some(v1::agent_down::Frame::Ping(v1::Ping { token })) });
+            self.send_agent(conn, v1::AgentDown { frame: Some(v1::agent_down::Frame::Ping(v1::Ping { token })) });
         }
         let late: Vec<u64> = self
             .answers

@@ -19,7 +19,7 @@ impl Backoff {
     }
 
     /// The delay before the next attempt.
-    pub fn next(&mut self) -> Duration {
+    pub fn next_delay(&mut self) -> Duration {
         let full = self.first.saturating_mul(1 << self.attempt.min(20)).min(self.cap);
         self.attempt += 1;
         // xorshift64: jitter needs no better randomness.
@@ -50,10 +50,10 @@ mod tests {
         let mut backoff = Backoff::new(first, cap, 42);
         for attempt in 0..40 {
             let full = first.saturating_mul(1 << attempt.min(20)).min(cap);
-            let delay = backoff.next();
+            let delay = backoff.next_delay();
             assert!(delay >= full / 2 && delay <= full, "{attempt}: {delay:?} of {full:?}");
         }
         backoff.reset();
-        assert!(backoff.next() <= first);
+        assert!(backoff.next_delay() <= first);
     }
 }

@@ -36,6 +36,8 @@ pub struct Options {
     pub theme_dir: Option<PathBuf>,
     /// What is opened at the start.
     pub open: Open,
+    /// Take the wheel of what is opened, instead of observing.
+    pub drives: bool,
     /// A fleet without any session gets a shell on this very machine.
     pub shell_if_empty: bool,
     /// The leader key, spelled like `Ctrl+g`; empty for that.
@@ -52,6 +54,7 @@ impl Default for Options {
             theme: String::new(),
             theme_dir: None,
             open: Open::AllSessions,
+            drives: false,
             shell_if_empty: true,
             leader: String::new(),
             label: String::new(),
@@ -104,6 +107,7 @@ pub async fn run(client: Client, options: Options) -> Result<(), Error> {
         themes,
         theme,
         open: options.open,
+        drives: options.drives,
         shell_on: options.shell_if_empty.then_some(hostname),
         history_bytes: options.history_bytes as usize,
     };

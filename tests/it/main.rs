@@ -1,6 +1,7 @@
 //! The whole fleet, with real processes: relay, agents and keepers of the built binary, the SDK as client.
 
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test with a line number")]
 
 mod broadcast;
 mod delivery;

@@ -27,6 +27,7 @@ impl Wall {
             themes: theme::load(None).unwrap(),
             theme: 0,
             open: Open::AllSessions,
+            drives: false,
             shell_on: Some("here".into()),
             history_bytes: 1 << 20,
         };

@@ -237,10 +237,7 @@ impl Core {
             let (sent, now) = (client.sent, client.keyframe_ms);
             let skipped = self.log.end() - sent;
             // What has left the log cannot be had: said with a count, never silently.
-            while let Some(data) = self.undigested.pop_front() {
-                self.undigested_bytes -= data.len();
-                self.screen.feed(&data);
-            }
+            self.digest();
             return self.send_keyframe(id, skipped, 0, now);
         }
         let limit = client.consumed + client.window;

@@ -22,8 +22,8 @@ pub(super) const LOG_BYTES: u64 = 4 * 1024 * 1024;
 pub(super) const HISTORY_BYTES: u64 = 4 * 1024 * 1024;
 /// Largest log or history a session may ask for.
 pub(super) const KEPT_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
-/// Output may wait this long for the screen model while a flood is read, bytes.
-const UNDIGESTED_CAP: usize = 256 * 1024;
+/// Output that may wait for the screen model while a flood is read, bytes: the model digests large pieces fastest.
+const UNDIGESTED_CAP: usize = 1024 * 1024;
 /// Title changes and the like are told at most this often, milliseconds.
 const SUMMARY_MS: u64 = 1000;
 
@@ -137,10 +137,7 @@ impl Core {
 
     /// Feeds the screen what the log has; answers the program's queries.
     pub(super) fn settle(&mut self, now: u64) {
-        while let Some(data) = self.undigested.pop_front() {
-            self.undigested_bytes -= data.len();
-            self.screen.feed(&data);
-        }
+        self.digest();
         let replies = self.screen.take_replies();
         if !replies.is_empty() && self.exit.is_none() {
             self.push_input(replies.into());
@@ -153,6 +150,19 @@ impl Core {
             }
             self.summary_changed(now);
         }
+    }
+
+    /// Brings the screen up to the log.
+    fn digest(&mut self) {
+        self.undigested_bytes = 0;
+        if self.undigested.len() <= 1 {
+            return self.undigested.drain(..).for_each(|data| self.screen.feed(&data));
+        }
+        let joined: Vec<u8> = {
+            let pieces: Vec<Bytes> = self.undigested.drain(..).collect();
+            pieces.concat()
+        };
+        self.screen.feed(&joined);
     }
 
     /// A frame from a client behind a link.

@@ -58,6 +58,8 @@ pub struct Setup {
     pub theme: usize,
     /// What to open.
     pub open: Open,
+    /// Take the wheel of what is opened at the start.
+    pub drives: bool,
     /// A fleet without sessions gets a shell on the machine of this host name.
     pub shell_on: Option<String>,
     /// Bytes of history kept for each pane.

@@ -124,7 +124,7 @@ fn open_all(model: &mut Model, wanted: Vec<(MachineId, SessionId)>, effects: &mu
     model.focused = model.focused.or(opened.first().copied());
     model.arrange(effects);
     for id in opened {
-        let is_mine = model.panes.get(&id).is_some_and(|pane| model.mine.contains(&pane.session));
+        let is_mine = model.setup.drives || model.panes.get(&id).is_some_and(|pane| model.mine.contains(&pane.session));
         panes::attach(model, id, if is_mine { Role::Driver } else { Role::Observer }, effects);
     }
 }
