@@ -1,5 +1,6 @@
 //! The wall by its keys: what a person types, what is drawn, what is sent. No runtime, no terminal.
 #![allow(missing_docs)]
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test with a line number")]
 
 #[path = "tui/support.rs"]
 mod support;

@@ -1,6 +1,6 @@
 //! The task that owns the table of sessions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -50,6 +50,10 @@ struct Hub {
     /// Sessions being started: a repeated request waits for the first.
     starting: HashMap<SessionId, Vec<u64>>,
     relay_tx: Option<mpsc::Sender<v1::AgentUp>>,
+    /// The relay has our facts and the complete list; before that it hears nothing.
+    is_announced: bool,
+    /// Keepers being linked; the list is complete when there are none.
+    linking: HashSet<SessionId>,
     epoch: u64,
 }
 
@@ -69,6 +73,8 @@ pub(super) async fn run(facts: MachineFacts, relay: Endpoint, dir: PathBuf) {
         destroying: HashMap::new(),
         starting: HashMap::new(),
         relay_tx: None,
+        is_announced: false,
+        linking: HashSet::new(),
         epoch: 0,
     };
     hub.adopt(adopted_tx);
@@ -98,6 +104,7 @@ impl Hub {
 
     fn link(&mut self, id: SessionId, number: Option<u64>, done_tx: mpsc::Sender<Event>) {
         self.epoch += 1;
+        self.linking.insert(id);
         let (epoch, dir) = (self.epoch, self.dir.clone());
         let (data, events_tx) = (self.data.clone(), self.events_tx.clone());
         tokio::spawn(async move {
@@ -112,15 +119,12 @@ impl Hub {
     fn handle(&mut self, event: Event) {
         match event {
             Event::RelayUp { control_tx } => {
-                tracing::info!(sessions = self.sessions.len(), "linked to the relay");
                 self.relay_tx = Some(control_tx);
-                self.tell(Up::Facts((&self.facts).into()));
-                let sessions = self.sessions.values().map(|(_, link)| link.info.clone()).collect();
-                self.tell(Up::Sessions(v1::SessionList { sessions }));
-                self.tell(Up::Heartbeat((&facts::load()).into()));
+                self.announce();
             }
             Event::RelayGone => {
                 self.relay_tx = None;
+                self.is_announced = false;
                 // Clients behind the old relay are no longer attached: a keeper learns that from a new link.
                 let ids: Vec<SessionId> = self.sessions.drain().map(|(id, _)| id).collect();
                 for id in ids {
@@ -128,14 +132,20 @@ impl Hub {
                 }
             }
             Event::RelayFrame { frame } => self.relay_frame(frame),
-            Event::Linked { id, epoch, link, number } => self.linked(id, epoch, *link, number),
+            Event::Linked { id, epoch, link, number } => {
+                self.linking.remove(&id);
+                self.linked(id, epoch, *link, number);
+                self.announce();
+            }
             Event::NotLinked { id, refusal, number } => {
+                self.linking.remove(&id);
                 let waiting = self.starting.remove(&id).unwrap_or_default();
                 for number in waiting.into_iter().chain(number) {
                     self.refuse(number, &refusal, "create");
                 }
                 self.tell(Up::SessionRemoved(bytes_of(id)));
                 self.destroyed(id);
+                self.announce();
             }
             Event::KeeperGone { id, epoch } => {
                 if self.sessions.get(&id).is_some_and(|(current, _)| *current == epoch) {
@@ -150,6 +160,20 @@ impl Hub {
                 }
             }
         }
+    }
+
+    /// Tells a new relay who we are and what lives here, once all of it is known: a session missing from the list counts
+    /// as ended.
+    fn announce(&mut self) {
+        if self.is_announced || self.relay_tx.is_none() || !self.linking.is_empty() {
+            return;
+        }
+        self.is_announced = true;
+        tracing::info!(sessions = self.sessions.len(), "linked to the relay");
+        self.tell(Up::Facts((&self.facts).into()));
+        let sessions = self.sessions.values().map(|(_, link)| link.info.clone()).collect();
+        self.tell(Up::Sessions(v1::SessionList { sessions }));
+        self.tell(Up::Heartbeat((&facts::load()).into()));
     }
 
     fn linked(&mut self, id: SessionId, epoch: u64, link: KeeperLink, number: Option<u64>) {
@@ -256,7 +280,7 @@ impl Hub {
 
     /// To the relay; a link that takes no control frames is given up, and the next one starts with everything.
     fn tell(&mut self, frame: Up) {
-        let Some(relay_tx) = &self.relay_tx else { return };
+        let Some(relay_tx) = self.relay_tx.as_ref().filter(|_| self.is_announced) else { return };
         if relay_tx.try_send(v1::AgentUp { frame: Some(frame) }).is_err() {
             tracing::warn!("the relay takes no frames; giving the link up");
             self.relay_tx = None;

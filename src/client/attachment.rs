@@ -48,6 +48,8 @@ pub(super) struct AttachmentState {
     consumed_told: u64,
     is_behind: bool,
     exit_offset: Option<u64>,
+    /// The keeper knows that this client saw the exit.
+    is_exit_told: bool,
 }
 
 impl AttachmentState {
@@ -63,6 +65,7 @@ impl AttachmentState {
             input: InputSender::default(),
             is_behind: false,
             exit_offset: None,
+            is_exit_told: false,
         }
     }
 
@@ -192,10 +195,12 @@ impl AttachmentState {
     pub(super) fn processed(&mut self, offset: u64, is_drained: bool) -> Option<Up> {
         self.consumed = self.consumed.max(offset);
         let is_step = self.consumed >= self.consumed_told + CONSUMED_STEP;
-        let is_end = is_drained && (self.is_behind || self.exit_offset.is_some_and(|exit| self.consumed >= exit));
-        if self.phase != Phase::Live || !(is_step || is_end) {
+        let is_end = is_drained && self.is_behind;
+        let is_exit_seen = !self.is_exit_told && self.exit_offset.is_some_and(|exit| self.consumed >= exit);
+        if self.phase != Phase::Live || !(is_step || is_end || is_exit_seen) {
             return None;
         }
+        self.is_exit_told |= is_exit_seen;
         self.consumed_told = self.consumed;
         Some(Up::Consumed(self.consumed))
     }

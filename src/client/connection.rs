@@ -154,7 +154,7 @@ impl Client {
             })
         };
         let channel = self.shared.core().attach(state, inbox.clone(), tag, reader);
-        AttachHandle { shared: self.shared.clone(), channel, session, client }
+        AttachHandle { owner: self.clone(), channel, session, client }
     }
 
     async fn channel(&self) -> Result<Channel, Error> {
@@ -213,7 +213,8 @@ impl Attachment {
 
 /// The sending end of an attachment; the session lives on when it is dropped or detached.
 pub struct AttachHandle {
-    shared: Arc<Shared>,
+    /// An attachment keeps its connection alive.
+    owner: Client,
     channel: u32,
     session: SessionId,
     client: ClientId,
@@ -235,7 +236,7 @@ impl AttachHandle {
         if data.is_empty() {
             return Ok(());
         }
-        let mut core = self.shared.core();
+        let mut core = self.owner.shared.core();
         let Some(state) = core.state(self.channel) else {
             return Err(Refusal::new(crate::fleet::Code::NotFound, "the session has ended"));
         };
@@ -247,42 +248,42 @@ impl AttachHandle {
 
     /// Number of the next input byte, counted since the client's birth.
     pub fn input_offset(&self) -> u64 {
-        self.shared.core().state(self.channel).map_or(0, |state| state.input_offset())
+        self.owner.shared.core().state(self.channel).map_or(0, |state| state.input_offset())
     }
 
     /// Whether the keeper has acknowledged all input.
     pub fn is_input_acked(&self) -> bool {
-        self.shared.core().state(self.channel).is_none_or(|state| state.is_input_acked())
+        self.owner.shared.core().state(self.channel).is_none_or(|state| state.is_input_acked())
     }
 
     /// This client's screen has another size.
     pub fn resize(&self, size: Size) {
-        self.shared.core().act(self.channel, |state| state.resize(size));
+        self.owner.shared.core().act(self.channel, |state| state.resize(size));
     }
 
     /// Signals the foreground programs.
     pub fn signal(&self, number: u32) {
-        self.shared.core().act(self.channel, |state| state.is_live().then_some(Up::Signal(number)));
+        self.owner.shared.core().act(self.channel, |state| state.is_live().then_some(Up::Signal(number)));
     }
 
     /// Asks for another role, in place.
     pub fn set_role(&self, role: Role) {
-        self.shared.core().act(self.channel, |state| state.set_role(role));
+        self.owner.shared.core().act(self.channel, |state| state.set_role(role));
     }
 
     /// Asks for a keyframe with so much history.
     pub fn refresh(&self, history_bytes: u32) {
-        self.shared.core().act(self.channel, |state| state.refresh(history_bytes));
+        self.owner.shared.core().act(self.channel, |state| state.refresh(history_bytes));
     }
 
     /// Sends a frame as it is, whatever this client's role; the keeper judges. For tests of that judgement.
     pub fn send_unchecked(&self, up: Up) {
-        self.shared.core().act(self.channel, |_| Some(up));
+        self.owner.shared.core().act(self.channel, |_| Some(up));
     }
 
     /// Lets the session go; it lives on.
     pub fn detach(&self) {
-        self.shared.core().detach(self.channel);
+        self.owner.shared.core().detach(self.channel);
     }
 }
 

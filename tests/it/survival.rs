@@ -144,7 +144,6 @@ async fn stream_survives(victim: Victim) {
     let mut client = start_client(&fleet, "read", session.id(), &file);
     file_of(file.clone(), 0).await;
     starter.type_text("\n");
-    drop(starter);
     for megabytes in [3, 9, 15] {
         file_of(file.clone(), megabytes * 1_000_000).await;
         let restart = |fleet: &Fleet| start_client(fleet, "read", session.id(), &file);
