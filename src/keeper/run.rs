@@ -23,8 +23,10 @@ use crate::wire::{self, v1};
 const PACE: Duration = Duration::from_micros(16_667);
 /// Reads that go at once before the pace applies; refilled by time and by input.
 const BURST: u32 = 4;
-/// A read of so many bytes is a flood, and waiting would only slow the program.
+/// So many bytes within one pace are a flood, and waiting for the next one would only slow the program.
 const FLOOD_BYTES: usize = 16 * 1024;
+/// In a flood the terminal is read this often when there is little: the kernel's buffer, 64 KiB, must not fill.
+const FLOOD_NAP: Duration = Duration::from_micros(250);
 /// A terminal that every program has let go of is looked at again after this long.
 const REOPEN: Duration = Duration::from_secs(1);
 /// How long hung-up programs may take before they are killed.
@@ -391,17 +393,21 @@ struct Gate {
     tokens: u32,
     /// The last tick of the system's clock that refilled the bucket.
     tick: u128,
+    /// Bytes read since that tick, and since the one before it.
+    bytes: [usize; 2],
+    /// In a flood: not before this.
+    nap_until: Option<Instant>,
     /// The terminal has no other side; looked at again at each [`REOPEN`].
     closed_at: Option<Instant>,
 }
 
 impl Gate {
     fn new() -> Gate {
-        Gate { tokens: BURST, tick: 0, closed_at: None }
+        Gate { tokens: BURST, tick: 0, bytes: [0; 2], nap_until: None, closed_at: None }
     }
 
     fn is_open(&self) -> bool {
-        self.tokens > 0 && self.closed_at.is_none()
+        self.tokens > 0 && self.closed_at.is_none() && self.nap_until.is_none()
     }
 
     /// How long to wait before reading; `None` for not at all.
@@ -420,19 +426,31 @@ impl Gate {
             let periods = tick.abs_diff(self.tick).min(BURST.into()) as u32;
             self.tokens = (self.tokens + periods).min(BURST);
             self.tick = tick;
+            self.bytes = [0, if periods == 1 { self.bytes[0] } else { 0 }];
+        }
+        if let Some(until) = self.nap_until {
+            let wait = until.saturating_duration_since(Instant::now());
+            if !wait.is_zero() {
+                return Some(wait);
+            }
+            self.nap_until = None;
         }
         let into = (since % PACE.as_nanos()) as u64;
         (self.tokens == 0).then(|| PACE - Duration::from_nanos(into))
     }
 
     fn spend(&mut self, bytes: usize) {
-        if bytes < FLOOD_BYTES {
+        self.bytes[0] += bytes;
+        if self.bytes.iter().all(|bytes| *bytes < FLOOD_BYTES) {
             self.tokens = self.tokens.saturating_sub(1);
+        } else if bytes < FLOOD_BYTES {
+            self.nap_until = Some(Instant::now() + FLOOD_NAP);
         }
     }
 
     fn refill(&mut self) {
         self.tokens = BURST;
+        self.nap_until = None;
     }
 
     /// The terminal has no other side any more: nothing to read until the program's end, or until somebody opens it.
