@@ -116,7 +116,7 @@ fn every_import_is_in_the_table() {
             let fits = |may: &&str| {
                 target == **may || target.starts_with(&format!("{may}::")) || may.starts_with(&format!("{target}::"))
             };
-            if is_module && module != first && !allowed.iter().any(|may| fits(&may)) {
+            if is_module && module != first && !allowed.iter().any(fits) {
                 wrong.push(format!("{} names crate::{target}", path.display()));
             }
         }

@@ -172,7 +172,7 @@ pub enum Event {
 /// How much a keyframe rebuilds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyframeScope {
-    /// Everything, for a fresh [`Screen`] of the same size: saved state, both screens, modes, and the newest history
+    /// Everything, for a fresh [`Screen`](super::Screen) of the same size: saved state, both screens, modes, and the newest history
     /// lines that fit into so many bytes.
     Replica {
         /// Budget for history, bytes of escape stream.

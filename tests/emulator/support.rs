@@ -5,16 +5,16 @@ use fleetmux::term::{Cursor, KeyframeScope, Modes, Screen};
 
 /// Everything that can be seen of a screen.
 #[derive(Clone, PartialEq)]
-pub struct Look {
-    pub rows: Vec<String>,
-    pub wrapped: Vec<bool>,
-    pub cursor: Cursor,
-    pub is_wrap_pending: bool,
-    pub modes: Modes,
-    pub title: String,
-    pub cwd: Option<String>,
-    pub history: Vec<String>,
-    pub total: u64,
+pub(crate) struct Look {
+    pub(crate) rows: Vec<String>,
+    pub(crate) wrapped: Vec<bool>,
+    pub(crate) cursor: Cursor,
+    pub(crate) is_wrap_pending: bool,
+    pub(crate) modes: Modes,
+    pub(crate) title: String,
+    pub(crate) cwd: Option<String>,
+    pub(crate) history: Vec<String>,
+    pub(crate) total: u64,
 }
 
 impl std::fmt::Debug for Look {
@@ -26,24 +26,24 @@ impl std::fmt::Debug for Look {
 }
 
 /// A screen fed with some bytes.
-pub fn screen(rows: u32, cols: u32, bytes: impl AsRef<[u8]>) -> Screen {
+pub(crate) fn screen(rows: u32, cols: u32, bytes: impl AsRef<[u8]>) -> Screen {
     let mut screen = Screen::new(Size::new(rows, cols), 1 << 20);
     screen.feed(bytes.as_ref());
     screen
 }
 
 /// Text of the rows.
-pub fn rows(screen: &Screen) -> Vec<String> {
+pub(crate) fn rows(screen: &Screen) -> Vec<String> {
     (0..screen.size().rows()).map(|row| screen.row_text(row)).collect()
 }
 
 /// Text of the history.
-pub fn history(screen: &Screen) -> Vec<String> {
+pub(crate) fn history(screen: &Screen) -> Vec<String> {
     (0..screen.history_len()).map(|line| screen.history_text(line)).collect()
 }
 
 /// All that can be seen.
-pub fn look(screen: &Screen) -> Look {
+pub(crate) fn look(screen: &Screen) -> Look {
     let cell = |text: &mut String, cell: fleetmux::term::Cell<'_>| {
         let plain = fleetmux::term::Style::default();
         text.push_str(if cell.text.is_empty() { "·" } else { cell.text });
@@ -83,7 +83,7 @@ pub fn look(screen: &Screen) -> Look {
 }
 
 /// A fresh screen fed with the keyframe of another one.
-pub fn replica(of: &Screen) -> Screen {
+pub(crate) fn replica(of: &Screen) -> Screen {
     let mut replica = Screen::new(of.size(), 1 << 20);
     replica.feed(&of.keyframe(KeyframeScope::Replica { history_bytes: usize::MAX }));
     let _ = (replica.take_events(), replica.take_replies());
