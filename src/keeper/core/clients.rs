@@ -35,6 +35,8 @@ pub(super) struct Client {
     pub(super) burst: u64,
     /// On the stream: it gets output as it comes.
     pub(super) is_following: bool,
+    /// It was told how the program ended.
+    pub(super) is_exit_sent: bool,
     /// When the last keyframe went out, milliseconds since the epoch.
     pub(super) keyframe_ms: u64,
     left: u64,
@@ -84,11 +86,13 @@ impl Clients {
             window: 0,
             burst: 0,
             is_following: false,
+            is_exit_sent: false,
             keyframe_ms: 0,
             left: 0,
         });
         client.link = link;
         client.is_attached = true;
+        client.is_exit_sent = false;
         (client, is_known)
     }
 

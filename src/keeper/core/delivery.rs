@@ -67,9 +67,7 @@ impl Core {
         if attach.delivery == Delivery::Lossless {
             self.serve_lossless(id);
         }
-        if let Some(exit) = self.exit {
-            self.effects.push(Effect::Send { link, client: Some(id), down: Down::Exited(exit) });
-        }
+        self.tell_exit();
         self.attendance_changed(now);
     }
 
@@ -165,6 +163,7 @@ impl Core {
                 self.settle(now);
                 self.send_keyframe(id, gap, 0, now);
             }
+            self.tell_exit();
         }
     }
 
@@ -238,10 +237,12 @@ impl Core {
             let skipped = self.log.end() - sent;
             // What has left the log cannot be had: said with a count, never silently.
             self.digest();
-            return self.send_keyframe(id, skipped, 0, now);
+            self.send_keyframe(id, skipped, 0, now);
+            return self.tell_exit();
         }
         let limit = client.consumed + client.window;
         self.send_log(id, limit);
+        self.tell_exit();
     }
 }
 

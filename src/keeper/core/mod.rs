@@ -221,7 +221,7 @@ impl Core {
         self.exit = Some(exit);
         self.input.clear();
         self.input_bytes = 0;
-        self.tell_all(Down::Exited(exit));
+        self.tell_exit();
         self.summary_due = Some(now);
         self.tick(now);
     }
@@ -291,6 +291,17 @@ impl Core {
             observers,
             last_output_ms: self.last_output_ms,
             exit: self.exit,
+        }
+    }
+
+    /// Tells every client that has been sent all output how the program ended: the end comes last in everybody's stream.
+    fn tell_exit(&mut self) {
+        let Some(exit) = self.exit else { return };
+        for (id, client) in self.clients.attached_mut() {
+            if !client.is_exit_sent && client.sent >= exit.offset {
+                client.is_exit_sent = true;
+                self.effects.push(Effect::Send { link: client.link, client: Some(id), down: Down::Exited(exit) });
+            }
         }
     }
 

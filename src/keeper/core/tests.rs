@@ -157,6 +157,20 @@ fn a_lossless_client_is_served_from_the_log_as_far_as_its_window() {
     assert_eq!(bench.up(id, Up::Consumed(4)), [Down::Output { offset: 10, data: Bytes::from_static(b"abcd") }]);
 }
 
+/// A client that was still being served from the log was told of the end first, and took the rest for lost.
+#[test]
+fn the_exit_comes_after_the_last_byte_for_a_slow_client_too() {
+    let (mut bench, id) = (Bench::new(), ClientId::random());
+    let wish = Attach { window: Some(4), delivery: Delivery::Lossless, from_offset: Some(0), ..attach(Role::Observer) };
+    bench.up(id, Up::Attach(wish));
+    bench.output(id, b"012345");
+    bench.core.exited(0, None, 0);
+    assert_eq!(bench.downs(id), [], "two bytes are not sent yet");
+    let downs = bench.up(id, Up::Consumed(4));
+    let exit = Exit { code: 0, signal: None, offset: 6 };
+    assert_eq!(downs, [Down::Output { offset: 4, data: Bytes::from_static(b"45") }, Down::Exited(exit)]);
+}
+
 #[test]
 fn the_smallest_driver_sizes_the_session() {
     let mut bench = Bench::new();
