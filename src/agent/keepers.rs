@@ -10,7 +10,7 @@ use super::hub::Event;
 use super::link::DataTx;
 use crate::fleet::SessionId;
 use crate::keeper::launch::SOCKET_EXTENSION;
-use crate::keeper::link::{LinkReader, LinkWriter, connect};
+use crate::keeper::link::{LinkError, LinkReader, LinkWriter, connect};
 use crate::wire::v1;
 
 /// Frames waiting for one keeper; one that takes none is linked anew.
@@ -61,8 +61,11 @@ pub(super) async fn link(
     let (info, reader, writer) = match tokio::time::timeout(HELLO_TIMEOUT, connect(&socket)).await {
         Ok(Ok(linked)) => linked,
         Ok(Err(err)) => {
-            tracing::info!(session = %id, %err, "no keeper answers; its socket is removed");
-            let _ = std::fs::remove_file(&socket);
+            tracing::info!(session = %id, %err, "no keeper answers");
+            // Only a socket that nobody listens on is a dead keeper's; anything else may be a living one in trouble.
+            if matches!(&err, LinkError::Io(err) if err.kind() == std::io::ErrorKind::ConnectionRefused) {
+                let _ = std::fs::remove_file(&socket);
+            }
             return None;
         }
         Err(_) => {

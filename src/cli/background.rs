@@ -49,9 +49,9 @@ async fn any_machine(client: &Client) {
 /// This machine's own relay; starts it, and an agent beside it, if it does not run.
 pub(super) async fn local_relay() -> Result<Endpoint> {
     let dir = paths::runtime_dir();
+    paths::make_private_dir(&dir)?;
     let socket = paths::relay_socket(&dir);
     if tokio::net::UnixStream::connect(&socket).await.is_err() {
-        paths::make_private_dir(&dir)?;
         let log = dir.join("server.log");
         start_detached(&["server", "--dir", &dir.to_string_lossy()], &log).context("cannot start the local server")?;
     }

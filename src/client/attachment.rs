@@ -184,7 +184,14 @@ impl AttachmentState {
                 self.options.role = role;
                 events.push(AttachEvent::RoleChanged(role));
             }
-            Down::Behind => self.is_behind = true,
+            Down::Behind => {
+                self.is_behind = true;
+                if self.next == Some(self.consumed) {
+                    // Everything is read already: no later event would say so.
+                    self.consumed_told = self.consumed;
+                    outcome.up.push(Up::Consumed(self.consumed));
+                }
+            }
             Down::Detached(reason) => return self.close(Some(Refusal::new(Code::Unavailable, reason))),
             Down::Pong(_) | Down::Summary(_) => {}
         }
@@ -333,6 +340,17 @@ mod tests {
         assert!(matches!(outcome.up[..], [Up::Refresh { from_offset: 6, .. }]));
         assert!(events(state.down(output(103, b"more"))).is_empty(), "nothing before the keyframe");
         assert!(matches!(events(state.down(keyframe(200, 194)))[..], [AttachEvent::Keyframe { skipped: 194, .. }]));
+    }
+
+    /// A viewer that had read everything when it was put off the stream said so only with its next event, seconds later.
+    #[test]
+    fn a_client_put_off_the_stream_with_nothing_to_read_says_so_at_once() {
+        let mut state = fresh();
+        attached(&mut state, 0, 0, 0);
+        state.down(keyframe(0, 0));
+        state.down(output(0, b"abc"));
+        assert_eq!(state.processed(3, true), None, "too little to tell");
+        assert_eq!(state.down(Down::Behind).up, [Up::Consumed(3)]);
     }
 
     #[test]

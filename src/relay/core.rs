@@ -118,6 +118,10 @@ impl Core {
         {
             self.agents.remove(&old);
             self.effects.push(Effect::Hangup(old));
+            // Whoever was attached through the old stream is attached no more.
+            let refusal = Refusal::new(Code::Unavailable, "the machine's agent came back on a new connection");
+            let cut: Vec<SessionId> = self.sessions.values().filter(|s| s.machine == id).map(Session::id).collect();
+            cut.into_iter().for_each(|session| self.cut(session, &refusal));
         }
         self.agents.insert(conn, id);
         self.effects.push(Effect::StoreMachine(id));

@@ -123,6 +123,10 @@ impl Hub {
                     self.watchers.push(events_tx);
                 }
             }
+            Event::Create { machine, spec, answer_tx, .. } if self.lives_elsewhere(machine, &spec.id) => {
+                let message = "a session of this id lives on another machine; leave the id to be chosen";
+                let _ = answer_tx.send(Err(Refusal::new(Code::Invalid, message)));
+            }
             Event::Create { principal, machine, spec, answer_tx } => {
                 let number = self.expect(answer_tx);
                 self.core.request(number, &principal, machine, v1::request::Request::Create(spec));
@@ -262,6 +266,11 @@ impl Hub {
                 let _ = answer_tx.send(Err(Refusal::new(Code::Unavailable, message)));
             }
         }
+    }
+
+    fn lives_elsewhere(&self, machine: MachineId, id: &[u8]) -> bool {
+        let known = SessionId::from_bytes(id).ok().and_then(|id| self.core.session(id));
+        known.is_some_and(|session| session.machine != machine)
     }
 
     fn expect(&mut self, answer_tx: Answer) -> u64 {

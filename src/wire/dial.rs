@@ -1,5 +1,7 @@
 //! Dialling a relay: the one place where a client's end of HTTP/2 is set up.
 
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
@@ -53,7 +55,7 @@ pub async fn dial(endpoint: &Endpoint) -> Result<Channel, DialError> {
             let path = path.clone();
             let connector = tower::service_fn(move |_| {
                 let path = path.clone();
-                async move { UnixStream::connect(path).await.map(TokioIo::new) }
+                async move { connect_own(&path).await.map(TokioIo::new) }
             });
             // The name is never resolved; HTTP/2 only wants an authority.
             let transport = set_up(transport("http://relay.local".into())?);
@@ -64,6 +66,17 @@ pub async fn dial(endpoint: &Endpoint) -> Result<Channel, DialError> {
             transport.connect().await.map_err(|err| failed(&err))
         }
     }
+}
+
+/// Connects to a socket that a process of our own user, or root, listens on: whoever else bound the path is no relay of
+/// ours and must not hear what is typed.
+async fn connect_own(path: &Path) -> io::Result<UnixStream> {
+    let stream = UnixStream::connect(path).await?;
+    let uid = stream.peer_cred()?.uid();
+    if uid == rustix::process::getuid().as_raw() || uid == 0 {
+        return Ok(stream);
+    }
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("the socket belongs to user {uid}, not to you")))
 }
 
 /// The agent's service on a connection.

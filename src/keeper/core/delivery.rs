@@ -22,7 +22,7 @@ const KEYFRAME_MS: u64 = 33;
 /// Log pieces for lossless clients, bytes.
 const PIECE: usize = 64 * 1024;
 /// Largest history a keyframe carries.
-const KEYFRAME_HISTORY_MAX: u32 = 32 * 1024 * 1024;
+const KEYFRAME_HISTORY_MAX: u32 = 4 * 1024 * 1024;
 
 impl Core {
     /// Takes a client in: role, keyframe or log tail, and subscription in one turn.

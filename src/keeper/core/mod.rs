@@ -312,7 +312,7 @@ impl Core {
         }
         let room = INPUT_CAP.saturating_sub(self.input_bytes);
         let Some(client) = self.clients.attached(id, link) else { return };
-        let end = offset + data.len() as u64;
+        let end = offset.saturating_add(data.len() as u64);
         let taken = client.input.take(offset, data, room);
         let next = client.input.next();
         client.is_input_cut |= next < end;
