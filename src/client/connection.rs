@@ -24,6 +24,8 @@ use crate::wire::{self, refusal_of, v1};
 const WATCH_CAP: usize = 4096;
 /// How often the round trips are measured.
 const PING_EVERY: Duration = Duration::from_secs(3);
+/// How often a program that is about to end looks whether its frames are gone.
+const SETTLE_STEP: Duration = Duration::from_millis(5);
 /// Delay before the fleet is watched again after the relay cut a watcher off.
 const REWATCH: Duration = Duration::from_millis(200);
 
@@ -254,6 +256,19 @@ impl AttachHandle {
     /// Whether the keeper has acknowledged all input.
     pub fn is_input_acked(&self) -> bool {
         self.owner.shared.core().state(self.channel).is_none_or(|state| state.is_input_acked())
+    }
+
+    /// Waits until the keeper has all input and the relay every frame, at most for `patience`; before a program ends.
+    pub async fn settle(&self, patience: Duration) {
+        let end = Instant::now() + patience;
+        while Instant::now() < end {
+            if self.is_input_acked() && self.owner.shared.core().is_sent() {
+                // The stream has them; one more turn writes them out.
+                tokio::time::sleep(SETTLE_STEP).await;
+                return;
+            }
+            tokio::time::sleep(SETTLE_STEP).await;
+        }
     }
 
     /// This client's screen has another size.

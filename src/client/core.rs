@@ -154,6 +154,11 @@ impl Core {
         }
     }
 
+    /// Whether the stream has taken every frame.
+    pub(super) fn is_sent(&self) -> bool {
+        self.outgoing.is_empty()
+    }
+
     /// Measures the way to every keeper.
     pub(super) fn ping_all(&mut self, token: u64) {
         let live: Vec<u32> =

@@ -4,6 +4,7 @@ mod filter;
 mod screen;
 
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rustix::termios::{OptionalActions, Termios};
@@ -18,6 +19,8 @@ use screen::Output;
 
 /// Bytes read from the terminal at once.
 const READ_BYTES: usize = 64 * 1024;
+/// How long the last frames may take at the end.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// How it ended.
 pub(super) enum Ended {
@@ -61,6 +64,13 @@ impl Drop for RawMode {
 
 /// Runs an attachment in this terminal until it ends.
 pub(super) async fn run(mut attachment: Attachment, detach_key: Option<u8>) -> io::Result<Ended> {
+    let ended = pump(&mut attachment, detach_key).await;
+    // What was typed before the detach key, and word that the exit was seen.
+    attachment.handle().settle(SETTLE).await;
+    ended
+}
+
+async fn pump(attachment: &mut Attachment, detach_key: Option<u8>) -> io::Result<Ended> {
     let mut winch = signal(SignalKind::window_change())?;
     let stdin = runtime::watch_fd(rustix::stdio::stdin(), Interest::READABLE)?;
     let mut output = Output::open()?;

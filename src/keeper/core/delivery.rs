@@ -146,6 +146,8 @@ impl Core {
 
     /// Puts every client that has drained its window, and whose time has come, back on the stream.
     pub(super) fn catch_up_due(&mut self, now: u64) {
+        // The clock may have been set back: nobody waits for it to catch up.
+        self.clients.attached_mut().for_each(|(_, client)| client.keyframe_ms = client.keyframe_ms.min(now));
         let ready: Vec<(ClientId, u64)> = self
             .clients
             .attached_mut()

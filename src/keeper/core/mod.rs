@@ -378,7 +378,7 @@ impl Core {
 
     fn summary_changed(&mut self, now: u64) {
         if self.summary_due.is_none() {
-            self.summary_due = Some(now.max(self.summary_sent_ms + SUMMARY_MS));
+            self.summary_due = Some(now.max(self.summary_sent_ms.min(now) + SUMMARY_MS));
         }
     }
 
