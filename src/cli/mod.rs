@@ -20,7 +20,6 @@ const FAILED: u8 = 255;
 
 /// Parses, dispatches, and tells what went wrong.
 pub fn main() -> ExitCode {
-    // Without this a closed pipe (`| head`) would be a panic instead of an end.
     let args = Args::parse();
     match dispatch(args) {
         Ok(code) => code,
