@@ -46,6 +46,49 @@ impl LineBuf {
             _ => self.runs.push((look.clone(), bytes)),
         }
     }
+
+    /// Appends blank cells, as NULs.
+    pub(super) fn pad(&mut self, blanks: usize) {
+        self.text.resize(self.text.len() + blanks, 0);
+        self.cover(&Look::default(), blanks);
+    }
+
+    /// Makes blank cells spaces, and drops them at the end.
+    pub(super) fn fill_blanks(&mut self) {
+        let Some(first) = memchr::memchr(0, &self.text) else { return };
+        let end = self.text.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        let mut excess = self.text.len() - end;
+        while let Some((_, covered)) = self.runs.last_mut().filter(|_| excess > 0) {
+            let cut = excess.min(*covered);
+            (*covered, excess) = (*covered - cut, excess - cut);
+            if *covered == 0 {
+                self.runs.pop();
+            }
+        }
+        self.text.truncate(end);
+        self.text[first.min(end)..].iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b' ');
+    }
+
+    /// The text.
+    pub(super) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.text).unwrap_or("")
+    }
+
+    /// Columns of the text.
+    pub(super) fn width(&self) -> usize {
+        clusters(self.as_str()).map(|(_, width)| usize::from(width)).sum()
+    }
+
+    /// Pieces of the text with their looks, in order.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = (&str, &Look)> {
+        let text = self.as_str();
+        let mut done = 0;
+        self.runs.iter().map(move |(look, bytes)| {
+            let piece = text.get(done..done + bytes).unwrap_or("");
+            done += bytes;
+            (piece, look)
+        })
+    }
 }
 
 #[derive(Debug, Default)]
@@ -211,17 +254,26 @@ impl<'a> Line<'a> {
 
     /// Visits the cells: column, text, width (1, or 2 and then the empty second half with 0), look.
     pub(super) fn visit(&self, mut visit: impl FnMut(u16, &str, u8, &Look)) {
-        let mut col = 0u16;
-        for (text, look) in self.runs() {
-            for (cluster, width) in clusters(text) {
-                visit(col, cluster, width, look);
-                if width == 2 {
-                    visit(col.saturating_add(1), "", 0, look);
-                }
-                col = col.saturating_add(width.into());
+        visit_pieces(self.runs(), &mut visit);
+    }
+}
+
+/// Visits the cells of pieces of text as [`Line::visit`] does; returns the column behind them.
+pub(super) fn visit_pieces<'a>(
+    pieces: impl Iterator<Item = (&'a str, &'a Look)>,
+    visit: &mut impl FnMut(u16, &str, u8, &Look),
+) -> u16 {
+    let mut col = 0u16;
+    for (text, look) in pieces {
+        for (cluster, width) in clusters(text) {
+            visit(col, cluster, width, look);
+            if width == 2 {
+                visit(col.saturating_add(1), "", 0, look);
             }
+            col = col.saturating_add(width.into());
         }
     }
+    col
 }
 
 static DEFAULT_LOOK: Look = Look {
@@ -245,6 +297,14 @@ static DEFAULT_LOOK: Look = Look {
 pub(super) fn clusters(text: &str) -> impl Iterator<Item = (&str, u8)> {
     let mut rest = text;
     std::iter::from_fn(move || {
+        if let [first, second, ..] = rest.as_bytes()
+            && first.is_ascii()
+            && second.is_ascii()
+        {
+            let (cluster, left) = rest.split_at(1);
+            rest = left;
+            return Some((cluster, 1));
+        }
         let mut chars = rest.char_indices();
         let (_, first) = chars.next()?;
         let mut end = rest.len();

@@ -13,8 +13,8 @@ const STRING_CAP: usize = 1 << 20;
 /// Bytes kept of one control sequence; a longer one is swallowed.
 const SEQUENCE_CAP: usize = 256;
 
-/// Bytes that must follow for a flood to be looked for, and between two looks.
-const FLOOD_BYTES: usize = 1024;
+/// Lines are passed on at least every so many bytes, for the translator to run ahead of them.
+const PASS_LINES: usize = 4 * 1024;
 
 /// One complete escape sequence as the translator gets it.
 pub(super) struct Csi {
@@ -50,23 +50,31 @@ pub(super) struct Parser {
 }
 
 impl Parser {
-    /// Feeds bytes to the translator.
-    pub(super) fn feed(&mut self, term: &mut Term, bytes: &[u8]) {
+    /// Feeds bytes to the translator; says how many. Fewer than all where the translator would rather run ahead.
+    pub(super) fn feed(&mut self, term: &mut Term, bytes: &[u8]) -> usize {
         let mut at = 0;
-        while at < bytes.len() {
-            if self.state == State::Ground {
-                at += if self.utf8.is_empty() {
-                    self.ground(term, &bytes[at..])
-                } else {
-                    self.resume_utf8(term, bytes[at])
-                };
-            } else if let State::Str(_) = self.state {
-                at += self.string(term, &bytes[at..]);
-            } else {
-                self.step(term, bytes[at]);
-                at += 1;
+        while at < bytes.len() && !(self.is_idle() && term.wants_ahead()) {
+            at += self.advance(term, &bytes[at..]);
+        }
+        at
+    }
+
+    /// Consumes some of the bytes, at least one unless it ended a character by being none of it.
+    fn advance(&mut self, term: &mut Term, bytes: &[u8]) -> usize {
+        match self.state {
+            State::Ground if self.utf8.is_empty() => self.ground(term, bytes),
+            State::Ground => self.resume_utf8(term, bytes[0]),
+            State::Str(_) => self.string(term, bytes),
+            _ => {
+                self.step(term, bytes[0]);
+                1
             }
         }
+    }
+
+    /// Whether nothing is begun.
+    pub(super) fn is_idle(&self) -> bool {
+        self.state == State::Ground && self.utf8.is_empty()
     }
 
     /// The raw bytes of what is begun but not finished.
@@ -93,8 +101,6 @@ impl Parser {
     fn ground(&mut self, term: &mut Term, bytes: &[u8]) -> usize {
         let mut at = 0;
         let mut pass_from = 0;
-        // Where a flood is looked for next: at the first line feed, then now and then.
-        let mut flood_from = 0;
         while at < bytes.len() {
             let byte = bytes[at];
             if byte == 0x1b {
@@ -138,11 +144,9 @@ impl Parser {
                 b'\r' if term.may_pass_newline() => at += 1,
                 b'\n' if term.may_pass_newline() => {
                     at += 1;
-                    if at >= flood_from && bytes.len() - at >= FLOOD_BYTES {
+                    if at - pass_from >= PASS_LINES {
                         term.pass(&bytes[pass_from..at]);
-                        at += term.flood(&bytes[at..]);
-                        pass_from = at;
-                        flood_from = at + FLOOD_BYTES;
+                        return at;
                     }
                 }
                 0x80.. => {
@@ -292,7 +296,7 @@ impl Parser {
             // A byte beyond ASCII within a sequence: the sequence is over, the byte is text.
             _ => {
                 self.enter(State::Ground);
-                self.feed(term, &[byte]);
+                self.advance(term, &[byte]);
             }
         }
     }

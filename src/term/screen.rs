@@ -1,6 +1,7 @@
 //! [`Screen`]: feed it a program's output, ask it for cells, replies, events and keyframes.
 
 use super::engine::{style_of, width_of};
+use super::history::visit_pieces;
 use super::marks;
 use super::parser::Parser;
 use super::translate::Term;
@@ -21,7 +22,26 @@ impl Screen {
 
     /// Takes the next bytes of output; never panics, whatever they are.
     pub fn feed(&mut self, bytes: &[u8]) {
-        self.parser.feed(&mut self.term, bytes);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if self.term.is_ahead() {
+                rest = &rest[self.term.run_ahead(rest)..];
+                if rest.is_empty() {
+                    return;
+                }
+                self.leave_ahead();
+            }
+            rest = &rest[self.parser.feed(&mut self.term, rest)..];
+            if self.parser.is_idle() && self.term.wants_ahead() {
+                self.term.enter_ahead();
+            }
+        }
+    }
+
+    /// Brings the cells up to date.
+    fn leave_ahead(&mut self) {
+        let held = self.term.leave_ahead();
+        self.parser.feed(&mut self.term, &held);
     }
 
     /// Bytes the program must get as answers to its queries; empties the store.
@@ -36,6 +56,7 @@ impl Screen {
 
     /// Changes the size; history stays.
     pub fn resize(&mut self, size: Size) {
+        self.leave_ahead();
         self.term.resize(size);
     }
 
@@ -45,7 +66,8 @@ impl Screen {
     }
 
     /// Escape bytes that rebuild this state at this very point of the stream.
-    pub fn keyframe(&self, scope: KeyframeScope) -> Vec<u8> {
+    pub fn keyframe(&mut self, scope: KeyframeScope) -> Vec<u8> {
+        self.leave_ahead();
         match scope {
             KeyframeScope::Replica { history_bytes } => {
                 let mut out = self.term.replica(history_bytes);
@@ -69,7 +91,7 @@ impl Screen {
 
     /// Whether the next character goes to the next row; the cursor's column is the last one then.
     pub fn is_wrap_pending(&self) -> bool {
-        self.term.engine().is_wrap_pending()
+        self.term.engine_pos().1 >= self.size().cols()
     }
 
     /// Modes that matter for input and drawing.
@@ -119,6 +141,15 @@ impl Screen {
 
     /// Visits the cells of a row of the visible screen, left to right; rows outside are not visited.
     pub fn visit_row(&self, row: u16, mut visit: impl FnMut(u16, Cell<'_>)) {
+        if let Some(line) = self.term.row_ahead(row) {
+            let end = visit_pieces(line.pieces(), &mut |col, text, width, look| {
+                let text = if text == "\0" { "" } else { text };
+                visit(col, Cell { text, width, style: look.style, link: None });
+            });
+            let blank = Cell { text: "", width: 1, style: Style::default(), link: None };
+            (end..self.size().cols()).for_each(|col| visit(col, blank));
+            return;
+        }
         let engine = self.term.engine();
         let mut scratch = String::new();
         // The second half of a wide character is drawn like the first.
@@ -164,11 +195,30 @@ impl Screen {
 
     /// Whether a row of the visible screen continues on the next one.
     pub fn is_wrapped(&self, row: u16) -> bool {
-        self.term.engine().is_wrapped(row)
+        match self.term.row_ahead(row) {
+            Some(line) => line.is_wrapped,
+            None => self.term.engine().is_wrapped(row),
+        }
     }
 
     /// Whether a history line (0 is the oldest) continues on the next one.
     pub fn is_history_wrapped(&self, line: usize) -> bool {
         self.term.history.line(line).is_some_and(|line| line.is_wrapped)
+    }
+}
+
+#[cfg(test)]
+impl Screen {
+    /// Feeds bytes without ever running ahead.
+    pub(super) fn feed_slowly(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.parser.feed(&mut self.term, &[*byte]);
+            self.term.stay_behind();
+        }
+    }
+
+    /// Whether the engine is behind.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.term.is_ahead()
     }
 }

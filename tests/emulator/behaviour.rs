@@ -177,7 +177,7 @@ fn shrinking_keeps_the_cursor_row_and_growing_adds_blank_rows_below() {
 
 #[test]
 fn a_keyframe_for_a_terminal_clears_no_scrollback_and_resets_nothing_at_large() {
-    let original = screen(3, 20, "one\r\n\x1b[1;32mtwo\x1b[?1002h\x1b[?1006h\x1b[?2004h\x1b[4 q");
+    let mut original = screen(3, 20, "one\r\n\x1b[1;32mtwo\x1b[?1002h\x1b[?1006h\x1b[?2004h\x1b[4 q");
     let bytes = original.keyframe(KeyframeScope::Terminal);
     let text = String::from_utf8(bytes.clone()).unwrap();
     assert!(!text.contains("\x1bc") && !text.contains("\x1b[3J") && !text.contains("\x1b[2J"), "{text:?}");

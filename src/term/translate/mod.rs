@@ -3,10 +3,10 @@
 //! The engine under it knows neither origin mode nor insert mode nor saved cursors: positions given to it are
 //! absolute, and what it cannot do is rewritten into what it can. Margins are the one state set in both.
 
+mod ahead;
 mod control;
 mod cursor;
 mod edit;
-mod flood;
 mod modes;
 mod print;
 mod reset;
@@ -118,12 +118,12 @@ pub(super) struct Term {
     replies: Vec<u8>,
     events: VecDeque<Event>,
     line: LineBuf,
-    sgr: Vec<u8>,
     /// Rows read before they may leave the top.
     lines: Vec<LineBuf>,
-    /// What the topmost rows of the primary screen are known to hold, so that they need not be read when they leave;
-    /// forgotten as soon as anything but a scroll may touch a row.
-    known: VecDeque<Option<LineBuf>>,
+    /// Rows that left the top since anything but lines came.
+    scrolled: usize,
+    /// The rows of the primary screen, while the engine is behind.
+    ahead: Option<ahead::Ahead>,
 }
 
 impl Term {
@@ -152,14 +152,15 @@ impl Term {
             replies: Vec::new(),
             events: VecDeque::new(),
             line: LineBuf::default(),
-            sgr: Vec::new(),
             lines: Vec::new(),
-            known: VecDeque::new(),
+            scrolled: 0,
+            ahead: None,
         }
     }
 
     /// The grid that is shown.
     pub(super) fn engine(&self) -> &Engine {
+        debug_assert!(self.ahead.is_none(), "the engine is behind");
         match &self.alternate {
             Some(alternate) if self.is_alternate => alternate,
             _ => &self.primary,
@@ -168,12 +169,13 @@ impl Term {
 
     /// The grid that is shown, to change its cells.
     fn engine_mut(&mut self) -> &mut Engine {
-        self.known.clear();
+        self.scrolled = 0;
         self.pen_engine()
     }
 
     /// The grid that is shown, to change what is not its cells.
     fn pen_engine(&mut self) -> &mut Engine {
+        debug_assert!(self.ahead.is_none(), "the engine is behind");
         match &mut self.alternate {
             Some(alternate) if self.is_alternate => alternate,
             _ => &mut self.primary,
@@ -190,7 +192,7 @@ impl Term {
 
     /// Row and column with a pending wrap clamped away.
     pub(super) fn pos(&self) -> (u16, u16) {
-        let (row, col) = self.engine().pos();
+        let (row, col) = self.engine_pos();
         (row, col.min(self.last_col()))
     }
 
@@ -206,7 +208,6 @@ impl Term {
             self.collect_rows();
         }
         if self.pen_engine().take_panic() {
-            self.known.clear();
             self.set_pen();
             self.set_margins();
             self.damage.all();

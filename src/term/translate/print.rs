@@ -34,7 +34,6 @@ impl Term {
             // A single character may count for more rows than it takes; it leaves those above its own alone.
             let scrolls = moves.saturating_sub(below.into()).min(first.max(u16::from(self.bottom == 0)).into());
             if scrolls == 0 || self.bottom == 0 {
-                self.known.truncate(first.into());
                 self.pen_engine().write(piece);
                 self.settle();
                 let (last, _) = self.engine().pos();
@@ -43,8 +42,8 @@ impl Term {
                     self.damage.all();
                 }
             } else {
-                self.known.truncate(first.into());
                 self.write_scrolling(piece, scrolls as u16);
+                self.scrolled += scrolls;
                 if self.top > 0 || self.is_alternate || self.engine().pos().0 < first {
                     self.damage.all();
                 } else {

@@ -12,7 +12,7 @@ impl Term {
         self.primary = Engine::new(self.size, true);
         self.alternate = None;
         self.is_alternate = false;
-        self.known.clear();
+        self.scrolled = 0;
         self.history.clear();
         self.marks = Default::default();
         self.reset_state();

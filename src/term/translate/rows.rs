@@ -2,7 +2,7 @@
 
 use super::Term;
 use crate::fleet::Size;
-use crate::term::engine::{Engine, attrs_of, is_blank, style_of, width_of};
+use crate::term::engine::{Engine, attrs_of, is_blank, width_of};
 use crate::term::history::{LineBuf, Look};
 use crate::term::marks::{self, Marks};
 use crate::term::params::Params;
@@ -34,35 +34,13 @@ impl Term {
         }
         let mut lines = std::mem::take(&mut self.lines);
         lines.resize_with(lines.len().max(count.into()), LineBuf::default);
-        self.known.resize_with(self.known.len().max(count.into()), || None);
-        let unknown = self.known.iter().take(count.into()).filter(|known| known.is_none()).count();
-        if unknown * 4 <= usize::from(count) {
-            for ((row, line), known) in (0..count).zip(&mut lines).zip(&mut self.known) {
-                match known.take() {
-                    Some(known) => *line = known,
-                    None => read_cells(&self.primary, row, &self.marks, line),
-                }
-            }
-        } else {
-            for ((row, text), line) in (0..count).zip(self.primary.formatted_rows()).zip(&mut lines) {
-                line.clear();
-                read_row(&text, &self.marks, line);
-                line.is_wrapped = self.primary.is_wrapped(row);
-            }
+        for ((row, text), line) in (0..count).zip(self.primary.formatted_rows()).zip(&mut lines) {
+            line.clear();
+            read_row(&text, &self.marks, line);
+            line.is_wrapped = self.primary.is_wrapped(row);
         }
         let left = self.primary.write_counting(bytes).min(count.into());
         lines[..left].iter().for_each(|line| self.history.push(line));
-        // What was read and stayed need not be read again.
-        self.known.drain(..left.min(self.known.len()));
-        let stayed = usize::from(count) - left;
-        self.known.resize_with(self.known.len().max(stayed), || None);
-        for (known, line) in self.known.iter_mut().zip(&mut lines[left..usize::from(count)]) {
-            std::mem::swap(known.get_or_insert_default(), line);
-        }
-        if self.bottom < self.last_row() {
-            self.known.clear();
-        }
-        self.known.truncate(self.bottom.into());
         self.lines = lines;
         self.settle();
         if left > 0 {
@@ -84,7 +62,6 @@ impl Term {
         if primary_lift > 0 {
             let was_alternate = std::mem::replace(&mut self.is_alternate, false);
             self.top = 0;
-            self.known.clear();
             self.write_scrolling(format!("\x1b[r\x1b[m\x1b[{primary_lift}S").as_bytes(), primary_lift);
             self.is_alternate = was_alternate;
         }
@@ -101,7 +78,7 @@ impl Term {
             saved.col = saved.col.min(size.cols() - 1);
             saved.is_wrap_pending = false;
         }
-        self.known.clear();
+        self.scrolled = 0;
         self.size = size;
         self.tabs.resize(size.cols());
         (self.top, self.bottom) = (0, size.rows() - 1);
@@ -191,31 +168,6 @@ pub(in crate::term) fn paint_grid(
             look(out, None);
             let _ = write!(out, "\x1b[{at_row};{cols}H漢\x1b[{};1H\x1b[2X", at_row + 1);
         }
-    }
-}
-
-/// Reads one row cell by cell; slower than [`read_row`], which cannot begin in the middle.
-fn read_cells(engine: &Engine, row: u16, marks: &Marks, line: &mut LineBuf) {
-    line.clear();
-    line.is_wrapped = engine.is_wrapped(row);
-    let mut scratch = String::new();
-    let mut blanks = 0;
-    for col in 0..engine.size().cols() {
-        let Some(cell) = engine.raw(row, col) else { return };
-        if !cell.has_contents() {
-            blanks += usize::from(!cell.is_wide_continuation());
-            continue;
-        }
-        if blanks > 0 {
-            line.text.resize(line.text.len() + blanks, b' ');
-            line.cover(&Look::default(), blanks);
-            blanks = 0;
-        }
-        let (style, mark) = style_of(cell, marks);
-        let link = mark.and_then(|mark| marks.get(mark)).and_then(|extra| extra.link.clone());
-        let text = if is_blank(cell) { " " } else { marks::clean(cell.contents(), &mut scratch) };
-        line.text.extend_from_slice(text.as_bytes());
-        line.cover(&Look { style, link }, text.len());
     }
 }
 
