@@ -219,10 +219,12 @@ impl Ahead {
     }
 
     fn line_feed(&mut self, term: &mut Term, bytes: &[u8]) -> Result<usize, Stop> {
-        match bytes.get(1) {
-            Some(b'\n') if self.end_row(term, false) => Ok(2),
-            None => Err(Stop::Unfinished),
-            Some(_) => Err(Stop::Other),
+        // A program that ends its lines with CR LF gets another CR from its terminal.
+        let returns = bytes.iter().take(SEQUENCE_CAP).take_while(|&&byte| byte == b'\r').count();
+        match bytes.get(returns) {
+            Some(b'\n') if self.end_row(term, false) => Ok(returns + 1),
+            None if returns < SEQUENCE_CAP => Err(Stop::Unfinished),
+            _ => Err(Stop::Other),
         }
     }
 
