@@ -135,8 +135,12 @@ impl Parser {
                 continue;
             }
             match byte {
-                b'\r' if term.may_pass_newline() => at += 1,
+                b'\r' if term.may_pass_newline() => {
+                    term.note_newline();
+                    at += 1;
+                }
                 b'\n' if term.may_pass_newline() => {
+                    term.note_newline();
                     at += 1;
                     if at >= flood_from && bytes.len() - at >= FLOOD_BYTES {
                         term.pass(&bytes[pass_from..at]);

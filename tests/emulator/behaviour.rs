@@ -217,3 +217,12 @@ fn dim_behind_bold_is_only_dim_in_the_history() {
     screen.visit_history(0, |_, cell| styles.push((cell.style.bold, cell.style.dim)));
     assert_eq!(styles, [(true, false), (false, true)]);
 }
+
+#[test]
+fn rep_repeats_the_whole_character_and_only_right_behind_it() {
+    assert_eq!(rows(&screen(1, 8, "e\u{301}\x1b[2bx")), ["e\u{301}e\u{301}e\u{301}x"]);
+    assert_eq!(rows(&screen(1, 8, "漢\x1b[b")), ["漢漢"]);
+    assert_eq!(rows(&screen(2, 8, "x\r\n\x1b[3b<")), ["x", "<"]);
+    assert_eq!(rows(&screen(1, 8, "abc\x1b[2D\x1b[b")), ["abc"]);
+    assert_eq!(rows(&screen(1, 4, "\x1b[?7labcd\x1b[2b")), ["abcd"]);
+}

@@ -38,7 +38,6 @@ struct Line {
     bytes: usize,
     rows: usize,
     pen: Pen,
-    last_char: Option<char>,
 }
 
 impl Term {
@@ -90,7 +89,7 @@ impl Term {
             self.known.push_back(Some(line));
         }
         if let Some(line) = stage.lines.pop() {
-            self.last_char = line.last_char;
+            self.last_char = None;
             self.pen = line.pen;
         }
         self.settle();
@@ -116,7 +115,6 @@ impl Term {
     /// Reads plain lines into the stage.
     fn stage(&self, bytes: &[u8], stage: &mut Stage) {
         let mut pen = self.pen.clone();
-        let mut last_char = self.last_char;
         let cols = usize::from(self.size.cols());
         let mut at = 0;
         let mut col = 0;
@@ -127,9 +125,6 @@ impl Term {
         while at < bytes.len() {
             let run = ascii_run(&bytes[at..]);
             let mut text = &bytes[at..at + run];
-            if let Some(&byte) = text.last() {
-                last_char = Some(char::from(byte));
-            }
             at += run;
             while !text.is_empty() {
                 if col == cols {
@@ -147,7 +142,7 @@ impl Term {
                     at += 2;
                     stage.end_row(false);
                     (row_runs, col) = (stage.runs.len(), 0);
-                    let line = Line { bytes: at, rows: stage.rows.len(), pen: pen.clone(), last_char };
+                    let line = Line { bytes: at, rows: stage.rows.len(), pen: pen.clone() };
                     stage.lines.push(line);
                 }
                 Some(0x1b) => {
@@ -172,7 +167,6 @@ impl Term {
                         stage.text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
                         cover(&mut stage.runs, row_runs, &look, c.len_utf8());
                         col += width;
-                        last_char = Some(c);
                     }
                     at += plain;
                 }

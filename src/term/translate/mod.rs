@@ -109,6 +109,7 @@ pub(super) struct Term {
     pub(super) tabs: Tabs,
     /// By screen: primary, alternate.
     pub(super) saved: [Saved; 2],
+    /// The character just printed, if nothing but text came since: REP repeats it.
     pub(super) last_char: Option<char>,
     pub(super) title: String,
     pub(super) title_stack: Vec<String>,
@@ -287,6 +288,9 @@ impl Term {
     /// A control sequence.
     pub(super) fn csi(&mut self, csi: &Csi) {
         let n = csi.params.get_or(0, 1);
+        if csi.final_byte != b'b' {
+            self.last_char = None;
+        }
         match (csi.marker, csi.intermediate, csi.final_byte) {
             (0, 0, b'm') => self.change_pen(|pen| pen.apply_sgr(&csi.params)),
             (0, 0, b'@') => self.insert_cells(n),

@@ -86,9 +86,15 @@ impl Term {
         crate::term::pen::apply_sgr(&mut style, params);
         let is_alike = style.bg == Color::Default && !(style.bold && style.dim);
         if is_alike {
+            self.last_char = None;
             self.pen.style = style;
         }
         is_alike
+    }
+
+    /// CR or LF that passes: what was printed before is not to be repeated.
+    pub(in crate::term) fn note_newline(&mut self) {
+        self.last_char = None;
     }
 
     /// Remembers the last character of printed text, for REP.
@@ -233,14 +239,22 @@ impl Term {
         self.damage.span(row.min(after), row.max(after));
     }
 
-    /// REP: the last character again; without wrapping no more than the row takes.
+    /// REP: the last character again, with what combined with it, if nothing but text came since.
     pub(super) fn repeat(&mut self, n: u16) {
         let Some(c) = self.last_char else { return };
+        let (row, col) = self.engine().pos();
+        // Without autowrap the cursor stays on a character in the last column.
+        let behind = u16::from(self.modes.autowrap || col < self.last_col());
+        let before = col.saturating_sub(behind);
+        let before = before.saturating_sub(u16::from(self.engine().width(row, before) == 0));
+        let mut scratch = String::new();
+        let cell = self.engine().raw(row, before).map_or("", |cell| marks::clean(cell.contents(), &mut scratch));
         let c = if c == marks::REPLACEMENT_STANDIN { '\u{FFFD}' } else { c };
+        let text: Vec<char> = if cell.starts_with(c) { cell.chars().collect() } else { vec![c] };
         let cells = u32::from(self.size.rows()) * u32::from(self.size.cols());
         let charsets = std::mem::take(&mut self.charsets);
         for _ in 0..u32::from(n).min(cells) {
-            self.print(c);
+            text.iter().for_each(|&c| self.print(c));
         }
         self.charsets = charsets;
     }
