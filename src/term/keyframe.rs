@@ -9,7 +9,7 @@ use super::history::LineBuf;
 use super::marks::{self, Marks};
 use super::params::Params;
 use super::pen::{self, Pen};
-use super::translate::{Saved, Term, paint_grid};
+use super::translate::{Keyboard, Saved, Term, paint_grid};
 use super::types::{CursorShape, MouseEncoding, MouseMode};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -22,6 +22,7 @@ impl Term {
         self.write_history(&mut out, history_bytes);
         self.write_palette(&mut out);
         self.write_grid(&mut out, &self.primary);
+        write_keyboard(&mut out, &self.keyboards[0]);
         if let Some(alternate) = &self.alternate {
             if !self.is_alternate {
                 // The alternate grid keeps its cells while hidden, and mode 47 shows them again.
@@ -29,6 +30,7 @@ impl Term {
                 out.extend_from_slice(b"\x1b[?47h");
                 self.write_grid(&mut out, alternate);
                 self.write_saved(&mut out, 1);
+                write_keyboard(&mut out, &self.keyboards[1]);
                 out.extend_from_slice(b"\x1b[?47l");
             } else {
                 let (row, col) = self.primary.pos();
@@ -37,6 +39,7 @@ impl Term {
                 out.extend_from_slice(b"\x1b[?47h");
                 self.write_grid(&mut out, alternate);
                 self.write_saved(&mut out, 1);
+                write_keyboard(&mut out, &self.keyboards[1]);
             }
         } else {
             self.write_saved(&mut out, 0);
@@ -50,6 +53,7 @@ impl Term {
             }
         }
         let _ = write!(out, "\x1b[{};{}r", self.top + 1, self.bottom + 1);
+        self.write_sides(&mut out);
         self.write_titles(&mut out);
         self.write_modes(&mut out);
         self.write_cursor(&mut out);
@@ -64,7 +68,7 @@ impl Term {
     pub(super) fn for_terminal(&self) -> Vec<u8> {
         let mut out = Vec::new();
         // End what may be on there: string, charset shift, margins, origin and insert mode, autowrap off.
-        out.extend_from_slice(b"\x1b\\\x0f\x1b(B\x1b[?6l\x1b[r\x1b[4l\x1b[20l\x1b[?7h\x1b]8;;\x1b\\\x1b[m");
+        out.extend_from_slice(b"\x1b\\\x0f\x1b(B\x1b[?6l\x1b[?69l\x1b[r\x1b[4l\x1b[20l\x1b[?7h\x1b]8;;\x1b\\\x1b[m");
         out.extend_from_slice(if self.is_alternate { b"\x1b[?1049h" } else { b"\x1b[?1049l" });
         for row in 1..=self.size.rows() {
             let _ = write!(out, "\x1b[{row};1H\x1b[K");
@@ -88,13 +92,16 @@ impl Term {
         if (self.top, self.bottom) != (0, self.size.rows() - 1) {
             let _ = write!(out, "\x1b[{};{}r", self.top + 1, self.bottom + 1);
         }
+        self.write_sides(&mut out);
         if !self.title.is_empty() {
             let _ = write!(out, "\x1b]2;{}\x1b\\", self.title);
         }
         self.write_modes(&mut out);
+        if self.keyboard().flags != 0 {
+            let _ = write!(out, "\x1b[={}u", self.keyboard().flags);
+        }
         self.write_charsets(&mut out, &self.charsets);
-        let (row, col) = self.pos();
-        let row = if self.modes.origin { row.saturating_sub(self.top) } else { row };
+        let (row, col) = self.pos_from_origin();
         write_pen(&mut out, &self.pen);
         let _ = write!(out, "\x1b[{};{}H", row + 1, col + 1);
         out
@@ -141,16 +148,19 @@ impl Term {
             out.extend_from_slice(b"\x1b[?6h");
         }
         let _ = write!(out, "\x1b[{};{}H", saved.row + 1, saved.col + 1);
-        if saved.is_wrap_pending {
-            out.extend_from_slice(b"\x1bP+fw\x1b\\");
-        }
         out.extend_from_slice(b"\x1b7");
+        if saved.is_wrap_pending {
+            out.extend_from_slice(b"\x1bP+fW\x1b\\");
+        }
         if saved.is_origin {
             out.extend_from_slice(b"\x1b[?6l");
         }
         write_pen(out, &Pen::default());
         write_link_and_protection(out, &saved.pen, &Pen::default());
         self.write_charsets(out, &Default::default());
+        if saved.charsets.single.is_some() {
+            out.extend_from_slice(b"\x1bP+fs\x1b\\");
+        }
     }
 
     fn write_charsets(&self, out: &mut Vec<u8>, charsets: &super::charset::Charsets) {
@@ -230,16 +240,22 @@ impl Term {
     }
 
     fn write_cursor(&self, out: &mut Vec<u8>) {
-        let (row, col) = self.pos();
-        let row = if self.modes.origin { row.saturating_sub(self.top) } else { row };
+        let (row, col) = self.pos_from_origin();
         let _ = write!(out, "\x1b[{};{}H", row + 1, col + 1);
-        if self.modes.origin && !(self.top..=self.bottom).contains(&self.pos().0) {
-            let _ = write!(out, "\x1bP+fg{};{}\x1b\\", self.pos().0 + 1, col + 1);
+        if self.modes.origin && !self.is_in_margins() {
+            let (row, col) = self.pos();
+            let _ = write!(out, "\x1bP+fg{};{}\x1b\\", row + 1, col + 1);
         }
-        if self.engine().is_wrap_pending() {
+        if self.is_wrap_pending() {
             out.extend_from_slice(b"\x1bP+fw\x1b\\");
         }
         write_pen(out, &self.pen);
+    }
+
+    fn write_sides(&self, out: &mut Vec<u8>) {
+        if self.modes.sides {
+            let _ = write!(out, "\x1b[?69h\x1b[{};{}s", self.left + 1, self.right + 1);
+        }
     }
 
     fn write_titles(&self, out: &mut Vec<u8>) {
@@ -307,6 +323,8 @@ impl Term {
                 }
             }
             'n' => self.history.set_total(data.parse().unwrap_or(0)),
+            's' => self.charsets.single = None,
+            'W' => self.saved[usize::from(self.is_alternate)].is_wrap_pending = true,
             'w' => self.force_wrap_pending(),
             'g' => {
                 let params = Params::parse(data.as_bytes());
@@ -359,6 +377,17 @@ fn pen_of(style: super::types::Style, mark: Option<u32>, marks: &Marks) -> Pen {
 fn write_pen(out: &mut Vec<u8>, pen: &Pen) {
     let _ = write!(out, "\x1b[{}m", pen::style_params(&pen.style));
     write_link_and_protection(out, &Pen::default(), pen);
+}
+
+/// What was pushed, oldest first, and what is set.
+fn write_keyboard(out: &mut Vec<u8>, keyboard: &Keyboard) {
+    let mut all = keyboard.stack.iter().chain([&keyboard.flags]);
+    if let Some(&first) = all.next().filter(|_| *keyboard != Keyboard::default()) {
+        let _ = write!(out, "\x1b[={first}u");
+        for flags in all {
+            let _ = write!(out, "\x1b[>{flags}u");
+        }
+    }
 }
 
 fn write_link_and_protection(out: &mut Vec<u8>, from: &Pen, to: &Pen) {

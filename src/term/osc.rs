@@ -18,6 +18,7 @@ const CLIPBOARD_CAP: usize = 512 * 1024;
 impl Term {
     /// A complete string sequence by the byte that began it.
     pub(super) fn string(&mut self, kind: u8, data: &[u8]) {
+        self.last_char = None;
         match kind {
             b']' => self.osc(data),
             b'P' => self.dcs(data),

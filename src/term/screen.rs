@@ -91,7 +91,7 @@ impl Screen {
 
     /// Whether the next character goes to the next row; the cursor's column is the last one then.
     pub fn is_wrap_pending(&self) -> bool {
-        self.term.engine_pos().1 >= self.size().cols()
+        self.term.is_wrap_pending()
     }
 
     /// Modes that matter for input and drawing.
@@ -104,6 +104,7 @@ impl Screen {
             focus_events: modes.focus,
             mouse: modes.mouse,
             mouse_encoding: modes.mouse_encoding,
+            disambiguate: self.term.keyboard().flags & 1 != 0,
             alternate: self.term.is_alternate,
             synchronized: modes.synchronized,
         }
@@ -151,6 +152,7 @@ impl Screen {
             return;
         }
         let engine = self.term.engine();
+        let is_reverse = self.term.modes.reverse_screen;
         let mut scratch = String::new();
         // The second half of a wide character is drawn like the first.
         let mut wide = (Style::default(), None);
@@ -162,7 +164,8 @@ impl Screen {
                 visit(col, Cell { text: "", width, style: wide.0, link });
                 continue;
             }
-            let (style, mark) = style_of(cell, &self.term.marks);
+            let (mut style, mark) = style_of(cell, &self.term.marks);
+            style.inverse ^= is_reverse;
             wide = (style, mark);
             let text = marks::clean(cell.contents(), &mut scratch);
             let link = mark.and_then(|mark| self.term.marks.get(mark)).and_then(|extra| extra.link.as_deref());

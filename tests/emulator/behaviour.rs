@@ -1,6 +1,6 @@
 //! Single behaviours, one sentence each.
 
-use crate::support::{history, look, rows, screen};
+use crate::support::{history, look, replica, rows, screen};
 use fleetmux::fleet::Size;
 use fleetmux::term::{Color, Event, KeyframeScope, Rows, Screen, Underline};
 
@@ -95,7 +95,7 @@ fn tab_stops_can_be_set_cleared_and_walked() {
 #[test]
 fn every_query_gets_its_reply() {
     assert_eq!(replies("\x1b[c"), "\x1b[?62;22c");
-    assert_eq!(replies("\x1b[5n\x1b[3;4H\x1b[6n\x1b[?6n"), "\x1b[0n\x1b[3;4R\x1b[?3;4;1R");
+    assert_eq!(replies("\x1b[5n\x1b[3;4H\x1b[6n\x1b[?6n"), "\x1b[0n\x1b[3;4R\x1b[?3;4R");
     assert_eq!(replies("\x1b[?7$p\x1b[?9999$p\x1b[4$p"), "\x1b[?7;1$y\x1b[?9999;0$y\x1b[4;2$y");
     assert_eq!(replies("\x1b[1;31m\x1bP$qm\x1b\\"), "\x1bP1$r0;1;31m\x1b\\");
     assert_eq!(replies("\x1b[2;5r\x1bP$qr\x1b\\"), "\x1bP1$r2;5r\x1b\\");
@@ -216,4 +216,169 @@ fn dim_behind_bold_is_only_dim_in_the_history() {
     let mut styles = Vec::new();
     screen.visit_history(0, |_, cell| styles.push((cell.style.bold, cell.style.dim)));
     assert_eq!(styles, [(true, false), (false, true)]);
+}
+
+#[test]
+fn rep_repeats_the_whole_character_and_only_right_behind_it() {
+    assert_eq!(rows(&screen(1, 8, "e\u{301}\x1b[2bx")), ["e\u{301}e\u{301}e\u{301}x"]);
+    assert_eq!(rows(&screen(1, 8, "漢\x1b[b")), ["漢漢"]);
+    assert_eq!(rows(&screen(2, 8, "x\r\n\x1b[3b<")), ["x", "<"]);
+    assert_eq!(rows(&screen(1, 8, "abc\x1b[2D\x1b[b")), ["abc"]);
+    assert_eq!(rows(&screen(1, 4, "\x1b[?7labcd\x1b[2b")), ["abcd"]);
+}
+
+#[test]
+fn a_line_feed_ends_a_pending_wrap() {
+    for feed in ["\n", "\x0b", "\x0c", "\x1bD"] {
+        assert_eq!(rows(&screen(3, 4, format!("abcd{feed}x"))), ["abcd", "   x", ""], "{feed:?}");
+        assert_eq!(rows(&screen(2, 4, format!("\n\rabcd{feed}x"))), ["abcd", "   x"], "{feed:?}");
+    }
+    assert_eq!(rows(&screen(3, 4, "a\nb\ncd\nx")), [" b", "  cd", "   x"]);
+}
+
+#[test]
+fn el_leaves_a_pending_wrap_alone() {
+    assert_eq!(rows(&screen(2, 4, "abcd\x1b[Ke")), ["abcd", "e"]);
+    for mode in [1, 2] {
+        let screen = screen(2, 4, format!("abcd\x1b[{mode}Ke"));
+        assert_eq!(rows(&screen), ["", "e"]);
+        assert!(screen.is_wrapped(0));
+    }
+}
+
+#[test]
+fn a_pending_wrap_goes_along_to_the_other_screen() {
+    assert_eq!(rows(&screen(2, 4, "abcd\x1b[?47hx")), ["", "x"]);
+    assert_eq!(rows(&screen(2, 4, "abcd\x1b[?47h\x1b[?47lx")), ["abcd", "x"]);
+}
+
+#[test]
+fn inserting_lines_goes_to_the_first_column() {
+    assert_eq!(rows(&screen(3, 4, "ab\r\ncd\x1b[Lx")), ["ab", "x", "cd"]);
+    assert_eq!(rows(&screen(3, 4, "ab\r\ncd\r\nef\x1b[A\x1b[Mx")), ["ab", "xf", ""]);
+}
+
+#[test]
+fn columns_are_shifted_only_from_within_the_margins() {
+    let text = "abcd\r\nabcd\r\nabcd\x1b[2;3r";
+    let shifted = |sequence: &str| rows(&screen(3, 4, format!("{text}{sequence}")));
+    assert_eq!(shifted("\x1b[2;2H\x1b['}"), ["abcd", "a bc", "a bc"]);
+    assert_eq!(shifted("\x1b[2;2H\x1b['~"), ["abcd", "acd", "acd"]);
+    assert_eq!(shifted("\x1b[2;2H\x1b[ @"), ["abcd", "bcd", "bcd"]);
+    for sequence in ["\x1b['}", "\x1b['~", "\x1b[ @", "\x1b[ A"] {
+        assert_eq!(shifted(&format!("\x1b[H{sequence}")), ["abcd"; 3]);
+    }
+}
+
+#[test]
+fn relative_rows_keep_the_column_and_ignore_the_margins() {
+    assert_eq!(cursor(&screen(9, 9, "\x1b[2;4r\x1b[3;5H\x1b[3e")), (5, 4));
+    assert_eq!(cursor(&screen(9, 9, "\x1b[5;9r\x1b[7;5H\x1b[5k")), (1, 4));
+    assert_eq!(cursor(&screen(9, 9, "\x1b[2;4r\x1b[?6h\x1b[9e")), (3, 0));
+}
+
+#[test]
+fn reverse_wrap_goes_on_from_the_first_row_to_the_last() {
+    assert_eq!(cursor(&screen(3, 4, "\x1b[?45h\x08")), (2, 3));
+    assert_eq!(cursor(&screen(3, 4, "\x1b[?45h\x1b[2H\x08")), (0, 3));
+}
+
+#[test]
+fn a_reversed_screen_is_read_reversed() {
+    let inverse = |text: &str| {
+        let mut flags = Vec::new();
+        screen(1, 3, text).visit_row(0, |_, cell| flags.push(cell.style.inverse));
+        flags
+    };
+    assert_eq!(inverse("a\x1b[7mb\x1b[?5h"), [true, false, true]);
+    assert_eq!(inverse("a\x1b[7mb\x1b[?5h\x1b[?5l"), [false, true, false]);
+    let mut screen = screen(1, 3, "a");
+    let _ = screen.take_dirty();
+    screen.feed(b"\x1b[?5h");
+    assert_eq!(screen.take_dirty(), Rows::All);
+}
+
+#[test]
+fn a_wider_screen_has_room_behind_a_pending_wrap() {
+    let mut screen = screen(2, 4, "abcd\x1b7");
+    screen.resize(Size::new(2, 6));
+    screen.feed(b"e\r\x1b8f");
+    assert_eq!(rows(&screen), ["abcdf", ""]);
+    screen.feed(b"\rabcdef");
+    screen.resize(Size::new(2, 3));
+    assert_eq!(cursor(&screen), (0, 2));
+}
+
+#[test]
+fn the_alignment_pattern_leaves_the_cursor_where_it_is() {
+    let screen = screen(3, 4, "\x1b[2;3r\x1b[2;3H\x1b#8");
+    assert_eq!(rows(&screen), ["EEEE"; 3]);
+    assert_eq!(cursor(&screen), (1, 2));
+}
+
+#[test]
+fn side_margins_bound_text_scrolls_and_motions() {
+    let sides = "\x1b[?69h\x1b[2;4s";
+    let fed = |text: &str| screen(3, 6, format!("abcdef\r\nghijkl\r\nmnopqr{sides}{text}"));
+    assert_eq!(cursor(&fed("")), (0, 0));
+    assert_eq!(rows(&fed("\x1b[1;3H1234")), ["ab12ef", "g34jkl", "mnopqr"]);
+    assert_eq!(rows(&fed("\x1b[3;2H12345")), ["ahijef", "g123kl", "m45 qr"]);
+    assert_eq!(rows(&fed("\x1b[1;2H\x1b[L")), ["a   ef", "gbcdkl", "mhijqr"]);
+    assert_eq!(rows(&fed("\x1b[1;2H\x1b[M")), ["ahijef", "gnopkl", "m   qr"]);
+    assert_eq!(rows(&fed("\x1b[1;3H\x1b[@\x1b[2;2H\x1b[P")), ["ab cef", "gij kl", "mnopqr"]);
+    assert_eq!(rows(&fed("\x1b[1;6H\x1b[L\x1b[@")), ["abcdef", "ghijkl", "mnopqr"]);
+    assert_eq!(rows(&fed("\x1b[S")), ["ahijef", "gnopkl", "m   qr"]);
+    assert_eq!(cursor(&fed("\x1b[2;3H\x1b[9C")), (1, 3));
+    assert_eq!(cursor(&fed("\x1b[2;3H\r")), (1, 1));
+    assert_eq!(cursor(&fed("\x1b[?6h\x1b[2;9H")), (1, 3));
+    assert_eq!(fed("\x1b[?6h\x1b[2;2H\x1b[6n\x1bP$qs\x1b\\").take_replies(), b"\x1b[2;2R\x1bP1$r2;4s\x1b\\");
+    assert_eq!(rows(&fed("\x1b[?69l\x1b[1;5Hxyz")), ["abcdxy", "zhijkl", "mnopqr"]);
+}
+
+#[test]
+fn a_wide_character_across_a_side_margin_is_not_torn() {
+    let fed = |text: &str| rows(&screen(2, 6, format!("漢漢漢\r\n字字字\x1b[?69h\x1b[2;4s{text}")));
+    assert_eq!(fed("\x1b[1;2H\x1b[M"), ["  字漢", "    字"]);
+}
+
+#[test]
+fn keyboard_flags_are_pushed_popped_and_told_on_each_screen() {
+    assert_eq!(replies("\x1b[?u\x1b[>31u\x1b[?u\x1b[<u\x1b[?u"), "\x1b[?0u\x1b[?1u\x1b[?0u");
+    assert_eq!(replies("\x1b[=1u\x1b[=2;3u\x1b[?u\x1b[=1;3u\x1b[?u"), "\x1b[?1u\x1b[?0u");
+    assert_eq!(replies("\x1b[>1u\x1b[?1049h\x1b[?u\x1b[?1049l\x1b[?u\x1bc\x1b[?u"), "\x1b[?0u\x1b[?1u\x1b[?0u");
+    let original = screen(2, 9, "\x1b[=1u\x1b[>0u\x1b[>1u\x1b[?1049h\x1b[>1u");
+    assert!(original.modes().disambiguate);
+    let mut copy = replica(&original);
+    copy.feed(b"\x1b[?u\x1b[<u\x1b[?u\x1b[?1049l\x1b[?u\x1b[<u\x1b[?u\x1b[<u\x1b[?u\x1b[<u\x1b[?u");
+    assert_eq!(copy.take_replies(), b"\x1b[?1u\x1b[?0u\x1b[?1u\x1b[?0u\x1b[?1u\x1b[?0u");
+}
+
+#[test]
+fn a_saved_single_shift_is_not_left_pending_by_a_keyframe() {
+    let mut copy = replica(&screen(1, 4, "\x1b)0\x1bN\x1b7\x0ea"));
+    copy.feed(b"q");
+    assert_eq!(rows(&copy), ["a─"]);
+}
+
+#[test]
+fn a_wrap_saved_at_a_side_margin_is_told_by_a_keyframe() {
+    let mut original = screen(2, 6, "\x1b[?69h\x1b[2;5s\x1b[1;4Hab\x1b7\x1b[?69l");
+    let mut copy = replica(&original);
+    for sequence in ["\x1b8x", "\x1b[?69h\x1b[2;5s\x1b8y"] {
+        original.feed(sequence.as_bytes());
+        copy.feed(sequence.as_bytes());
+        assert_eq!(look(&original), look(&copy));
+    }
+    assert_eq!(rows(&copy), ["   ax", " y"]);
+}
+
+#[test]
+fn deleting_half_of_a_wide_character_leaves_plain_blanks() {
+    for text in ["\x1b[1m 漢\x1b[P", "\x1b[1m 漢\x1b[1;2H\x1b[P"] {
+        let mut original = screen(1, 3, text);
+        let mut copy = replica(&original);
+        original.feed(b"\n");
+        copy.feed(b"\n");
+        assert_eq!(look(&original), look(&copy), "{text:?}");
+    }
 }

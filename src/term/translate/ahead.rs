@@ -56,6 +56,8 @@ impl Term {
             && (self.top, self.bottom) == (0, last)
             && self.modes.autowrap
             && !self.modes.insert
+            && !self.modes.reverse_screen
+            && !self.has_sides()
             && self.may_pass_newline()
             && self.charsets.is_plain()
             && self.is_line_pen()
@@ -222,13 +224,16 @@ impl Ahead {
         // A program that ends its lines with CR LF gets another CR from its terminal.
         let returns = bytes.iter().take(SEQUENCE_CAP).take_while(|&&byte| byte == b'\r').count();
         match bytes.get(returns) {
-            Some(b'\n') if self.end_row(term, false) => Ok(returns + 1),
+            Some(b'\n') if self.end_row(term, false) => {
+                term.last_char = None;
+                Ok(returns + 1)
+            }
             None if returns < SEQUENCE_CAP => Err(Stop::Unfinished),
             _ => Err(Stop::Other),
         }
     }
 
-    fn tab(&mut self, term: &Term) -> Result<usize, Stop> {
+    fn tab(&mut self, term: &mut Term) -> Result<usize, Stop> {
         if self.col > term.last_col() {
             return Err(Stop::Other);
         }
@@ -237,6 +242,7 @@ impl Ahead {
             line.pad(usize::from(next - self.col));
         }
         self.col = next;
+        term.last_char = None;
         Ok(1)
     }
 
@@ -261,6 +267,7 @@ impl Ahead {
             return Err(Stop::Other);
         }
         self.look.style = term.pen.style;
+        term.last_char = None;
         Ok(end + 3)
     }
 

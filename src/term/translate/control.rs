@@ -7,6 +7,7 @@ use crate::term::types::Event;
 impl Term {
     /// A C0 control or DEL.
     pub(in crate::term) fn control(&mut self, byte: u8) {
+        self.last_char = None;
         match byte {
             0x07 => self.event(Event::Bell),
             0x08 => self.backspace(),
@@ -26,7 +27,10 @@ impl Term {
 
     /// An escape sequence: its intermediates and final byte.
     pub(in crate::term) fn escape(&mut self, intermediates: &[u8], byte: u8) {
+        self.last_char = None;
         match (intermediates, byte) {
+            ([], b'6') => self.back_index(),
+            ([], b'9') => self.forward_index(),
             ([], b'7') => self.save_cursor(),
             ([], b'8') => self.restore_cursor(),
             ([], b'=') => self.modes.app_keypad = true,

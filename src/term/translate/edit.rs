@@ -12,11 +12,11 @@ impl Term {
     }
 
     /// Erases columns `from..=to` of a row to the background; cursor and pen stay.
-    fn erase_span(&mut self, row: u16, from: u16, to: u16) {
+    pub(super) fn erase_span(&mut self, row: u16, from: u16, to: u16) {
         self.erase_spans([(row, from, to)]);
     }
 
-    fn erase_spans(&mut self, spans: impl IntoIterator<Item = (u16, u16, u16)>) {
+    pub(super) fn erase_spans(&mut self, spans: impl IntoIterator<Item = (u16, u16, u16)>) {
         let mut out = Vec::new();
         for (row, from, to) in spans {
             if from > to {
@@ -42,7 +42,7 @@ impl Term {
     }
 
     /// Clamps a pending wrap away.
-    fn end_wrap(&mut self) {
+    pub(in crate::term) fn end_wrap(&mut self) {
         let (row, col) = self.pos();
         self.go(row, col);
     }
@@ -71,11 +71,11 @@ impl Term {
         }
     }
 
-    /// EL.
+    /// EL. A pending wrap stays: the cursor is past the last column then, so nothing is to its right.
     pub(super) fn erase_line(&mut self, mode: u16) {
-        self.end_wrap();
         let ((row, col), last_col) = (self.pos(), self.last_col());
         match mode {
+            0 if self.engine().is_wrap_pending() => return,
             0 => self.erase_span(row, col, last_col),
             1 => self.erase_span(row, 0, col),
             2 => self.erase_span(row, 0, last_col),
@@ -120,8 +120,8 @@ impl Term {
     }
 
     /// Erases the wide character whose second half is here, so that an edit does not cut it.
-    fn free_half(&mut self, row: u16, col: u16) {
-        if col > 0 && self.engine().width(row, col) == 0 {
+    pub(super) fn free_half(&mut self, row: u16, col: u16) {
+        if col > 0 && col < self.size.cols() && self.engine().width(row, col) == 0 {
             self.erase_span(row, col - 1, col);
         }
     }
@@ -130,6 +130,12 @@ impl Term {
     pub(super) fn insert_cells(&mut self, n: u16) {
         self.end_wrap();
         let (row, col) = self.pos();
+        if self.has_sides() {
+            if (self.left..=self.right).contains(&col) {
+                self.shift_between_sides(n, false);
+            }
+            return;
+        }
         let n = n.min(self.size.cols() - col);
         self.free_half(row, col);
         self.free_half(row, self.size.cols() - n);
@@ -144,7 +150,15 @@ impl Term {
     pub(super) fn delete_cells(&mut self, n: u16) {
         self.end_wrap();
         let (row, col) = self.pos();
+        if self.has_sides() {
+            if (self.left..=self.right).contains(&col) {
+                self.shift_between_sides(n, true);
+            }
+            return;
+        }
         let n = n.min(self.size.cols() - col);
+        self.free_half(row, col);
+        self.free_half(row, col + n);
         self.engine_mut().put(format_args!("\x1b[{n}P"));
         if self.has_background() {
             self.erase_span(row, self.size.cols() - n, self.last_col());
@@ -152,18 +166,23 @@ impl Term {
         self.damage.span(row, row);
     }
 
-    /// SL and SR: shifts the columns of every row within the margins.
-    pub(super) fn shift_columns(&mut self, n: u16, is_left: bool) {
+    /// SL and SR, DECDC and DECIC: shifts the columns of every row within the margins, from a column on.
+    pub(super) fn shift_columns(&mut self, from: u16, n: u16, is_left: bool) {
+        if !self.is_in_margins() {
+            return;
+        }
         let (row, col) = self.pos();
         for line in self.top..=self.bottom {
-            self.go(line, 0);
+            self.go(line, from);
             if is_left { self.delete_cells(n) } else { self.insert_cells(n) }
         }
         self.go(row, col);
     }
 
-    fn is_in_margins(&self) -> bool {
-        (self.top..=self.bottom).contains(&self.pos().0)
+    /// Whether the cursor is within the scrolling region.
+    pub(in crate::term) fn is_in_margins(&self) -> bool {
+        let (row, col) = self.pos();
+        (self.top..=self.bottom).contains(&row) && (self.left..=self.right).contains(&col)
     }
 
     /// Fills rows that were scrolled or inserted in.
@@ -183,9 +202,14 @@ impl Term {
         self.end_wrap();
         let (row, bottom) = (self.pos().0, self.bottom);
         let n = n.min(bottom - row + 1);
-        self.engine_mut().put(format_args!("\x1b[{n}L"));
-        self.fill_rows(row, n);
-        self.damage.span(row, bottom);
+        if self.has_sides() {
+            self.scroll_between_sides(row, bottom, n, false);
+        } else {
+            self.engine_mut().put(format_args!("\x1b[{n}L"));
+            self.fill_rows(row, n);
+            self.damage.span(row, bottom);
+        }
+        self.carriage_return();
     }
 
     /// DL.
@@ -196,14 +220,23 @@ impl Term {
         self.end_wrap();
         let (row, bottom) = (self.pos().0, self.bottom);
         let n = n.min(bottom - row + 1);
-        self.engine_mut().put(format_args!("\x1b[{n}M"));
-        self.fill_rows(bottom + 1 - n, n);
-        self.damage.span(row, bottom);
+        if self.has_sides() {
+            self.scroll_between_sides(row, bottom, n, true);
+        } else {
+            self.engine_mut().put(format_args!("\x1b[{n}M"));
+            self.fill_rows(bottom + 1 - n, n);
+            self.damage.span(row, bottom);
+        }
+        self.carriage_return();
     }
 
     /// SU; rows leaving the top of the primary screen enter the history.
     pub(super) fn scroll_up(&mut self, n: u16) {
         let n = n.min(self.bottom - self.top + 1);
+        if self.has_sides() {
+            self.scroll_between_sides(self.top, self.bottom, n, true);
+            return;
+        }
         self.write_scrolling(format!("\x1b[{n}S").as_bytes(), n);
         self.fill_rows(self.bottom + 1 - n, n);
         self.damage.all();
@@ -212,6 +245,10 @@ impl Term {
     /// SD.
     pub(super) fn scroll_down(&mut self, n: u16) {
         let n = n.min(self.bottom - self.top + 1);
+        if self.has_sides() {
+            self.scroll_between_sides(self.top, self.bottom, n, false);
+            return;
+        }
         self.engine_mut().put(format_args!("\x1b[{n}T"));
         self.fill_rows(self.top, n);
         self.damage.all();
@@ -219,7 +256,14 @@ impl Term {
 
     /// IND: down, scrolling at the bottom margin.
     pub(super) fn index(&mut self) {
+        self.end_wrap();
         let row = self.pos().0;
+        if row == self.bottom && self.has_sides() {
+            if self.is_in_margins() {
+                self.scroll_up(1);
+            }
+            return;
+        }
         if row == self.bottom {
             self.write_scrolling(b"\n", 1);
         } else {
@@ -235,9 +279,29 @@ impl Term {
     pub(super) fn reverse_index(&mut self) {
         if self.pos().0 == self.top {
             self.end_wrap();
-            self.scroll_down(1);
+            if self.is_in_margins() {
+                self.scroll_down(1);
+            }
         } else {
             self.up(1);
+        }
+    }
+
+    /// DECBI: left, shifting the columns right at the left margin.
+    pub(super) fn back_index(&mut self) {
+        if self.pos().1 == self.left && self.is_in_margins() {
+            self.shift_columns(self.left, 1, false);
+        } else {
+            self.left(1);
+        }
+    }
+
+    /// DECFI: right, shifting the columns left at the right margin.
+    pub(super) fn forward_index(&mut self) {
+        if self.pos().1 == self.right && self.is_in_margins() {
+            self.shift_columns(self.left, 1, true);
+        } else {
+            self.right(1);
         }
     }
 

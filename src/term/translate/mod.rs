@@ -7,11 +7,14 @@ mod ahead;
 mod control;
 mod cursor;
 mod edit;
+mod keyboard;
 mod modes;
 mod print;
 mod reset;
 mod rows;
+mod sides;
 
+pub(super) use keyboard::Keyboard;
 pub(super) use rows::paint_grid;
 
 use super::charset::Charsets;
@@ -40,6 +43,8 @@ pub(super) struct ModeSet {
     pub(super) newline: bool,
     pub(super) autowrap: bool,
     pub(super) origin: bool,
+    /// DECLRMM: left and right margins may be set.
+    pub(super) sides: bool,
     pub(super) reverse_screen: bool,
     pub(super) app_cursor: bool,
     pub(super) app_keypad: bool,
@@ -62,6 +67,7 @@ impl Default for ModeSet {
             newline: false,
             autowrap: true,
             origin: false,
+            sides: false,
             reverse_screen: false,
             app_cursor: false,
             app_keypad: false,
@@ -104,11 +110,19 @@ pub(super) struct Term {
     /// First and last row of the scrolling region.
     pub(super) top: u16,
     pub(super) bottom: u16,
+    /// First and last column of it.
+    pub(super) left: u16,
+    pub(super) right: u16,
+    /// A wrap is pending at the right margin, short of the last column.
+    pub(super) is_wrap_at_side: bool,
     pub(super) modes: ModeSet,
     pub(super) charsets: Charsets,
     pub(super) tabs: Tabs,
     /// By screen: primary, alternate.
     pub(super) saved: [Saved; 2],
+    /// Likewise.
+    pub(super) keyboards: [Keyboard; 2],
+    /// The character just printed, if nothing but text came since: REP repeats it.
     pub(super) last_char: Option<char>,
     pub(super) title: String,
     pub(super) title_stack: Vec<String>,
@@ -139,10 +153,14 @@ impl Term {
             mark: None,
             top: 0,
             bottom: size.rows() - 1,
+            left: 0,
+            right: size.cols() - 1,
+            is_wrap_at_side: false,
             modes: ModeSet::default(),
             charsets: Charsets::default(),
             tabs: Tabs::new(size.cols()),
             saved: Default::default(),
+            keyboards: Default::default(),
             last_char: None,
             title: String::new(),
             title_stack: Vec::new(),
@@ -194,6 +212,17 @@ impl Term {
     pub(super) fn pos(&self) -> (u16, u16) {
         let (row, col) = self.engine_pos();
         (row, col.min(self.last_col()))
+    }
+
+    /// Row and column as a program counts them: from the margins in origin mode.
+    pub(super) fn pos_from_origin(&self) -> (u16, u16) {
+        let (row, col) = self.pos();
+        if self.modes.origin { (row.saturating_sub(self.top), col.saturating_sub(self.left)) } else { (row, col) }
+    }
+
+    /// Whether the next character goes to the next row.
+    pub(super) fn is_wrap_pending(&self) -> bool {
+        self.is_wrap_at_side || self.engine_pos().1 >= self.size.cols()
     }
 
     /// Gives the engine bytes and takes the rows that left it.
@@ -288,15 +317,18 @@ impl Term {
     /// A control sequence.
     pub(super) fn csi(&mut self, csi: &Csi) {
         let n = csi.params.get_or(0, 1);
+        if csi.final_byte != b'b' {
+            self.last_char = None;
+        }
         match (csi.marker, csi.intermediate, csi.final_byte) {
             (0, 0, b'm') => self.change_pen(|pen| pen.apply_sgr(&csi.params)),
             (0, 0, b'@') => self.insert_cells(n),
             (0, 0, b'A') => self.up(n),
-            (0, 0, b'B' | b'e') => self.down(n),
+            (0, 0, b'B') => self.down(n),
             (0, 0, b'C' | b'a') => self.right(n),
             (0, 0, b'D' | b'j') => self.left(n),
             (0, 0, b'E') => (self.down(n), self.carriage_return()).1,
-            (0, 0, b'F' | b'k') => (self.up(n), self.carriage_return()).1,
+            (0, 0, b'F') => (self.up(n), self.carriage_return()).1,
             (0, 0, b'G' | b'`') => self.col_to(n - 1),
             (0, 0, b'H' | b'f') => self.to(n - 1, csi.params.get_or(1, 1) - 1),
             (0, 0, b'I') => self.tab_forward(n),
@@ -310,12 +342,16 @@ impl Term {
             (0, 0, b'S') => self.scroll_up(n),
             (0, 0, b'T') if csi.params.len() <= 1 => self.scroll_down(n),
             (0, 0, b'^') => self.scroll_down(n),
-            (0, b' ', b'@') => self.shift_columns(n, true),
-            (0, b' ', b'A') => self.shift_columns(n, false),
+            (0, b' ', b'@') => self.shift_columns(self.left, n, true),
+            (0, b' ', b'A') => self.shift_columns(self.left, n, false),
+            (0, b'\'', b'~') => self.shift_columns(self.pos().1, n, true),
+            (0, b'\'', b'}') => self.shift_columns(self.pos().1, n, false),
             (0, 0, b'X') => self.erase_cells(n),
             (0, 0, b'Z') => self.tab_back(n),
             (0, 0, b'b') => self.repeat(n),
             (0, 0, b'd') => self.row_to(n - 1),
+            (0, 0, b'e') => self.row_by(i32::from(n)),
+            (0, 0, b'k') => self.row_by(-i32::from(n)),
             (0, 0, b'g') => match csi.params.get(0) {
                 0 => self.tabs.set(self.pos().1, false),
                 3 => self.tabs.clear(),
@@ -328,7 +364,9 @@ impl Term {
                 }
             }
             (0, 0, b'r') => self.margins(csi.params.get_or(0, 1), csi.params.get(1)),
+            (0, 0, b's') if self.modes.sides => self.sides(csi.params.get_or(0, 1), csi.params.get(1)),
             (0, 0, b's') if csi.params.len() == 0 => self.save_cursor(),
+            (marker @ (b'<' | b'=' | b'>' | b'?'), 0, b'u') => self.keyboard_flags(marker, &csi.params),
             (0, 0, b'u') => self.restore_cursor(),
             (0, b' ', b'q') => self.cursor_style(csi.params.get(0)),
             (0, b'"', b'q') => {

@@ -18,7 +18,10 @@ impl Term {
         match mode {
             1 => self.modes.app_cursor = on,
             3 => self.column_mode(),
-            5 => self.modes.reverse_screen = on,
+            5 => {
+                self.modes.reverse_screen = on;
+                self.damage.all();
+            }
             6 => {
                 self.modes.origin = on;
                 self.to(0, 0);
@@ -34,6 +37,7 @@ impl Term {
             12 => self.modes.cursor_blink = on,
             25 => self.modes.cursor_visible = on,
             45 => self.modes.reverse_wrap = on,
+            69 => self.sides_mode(on),
             47 => self.show_alternate(on, false),
             66 => self.modes.app_keypad = on,
             1000 => self.mouse(MouseMode::PressRelease, on),
@@ -84,6 +88,7 @@ impl Term {
     /// DECCOLM: the width is not the program's to change, but the rest of what it does holds.
     fn column_mode(&mut self) {
         (self.top, self.bottom) = (0, self.last_row());
+        self.sides_mode(false);
         self.set_margins();
         self.erase_display(2);
         self.to(0, 0);
@@ -99,7 +104,7 @@ impl Term {
             }
             return;
         }
-        let (row, col) = self.pos();
+        let ((row, col), is_wrap_pending) = (self.pos(), self.is_wrap_pending());
         if !on && clears {
             self.engine_mut().write(b"\x1b[m\x1b[2J");
         }
@@ -114,6 +119,9 @@ impl Term {
         self.set_margins();
         self.set_pen();
         self.engine_mut().go(row, col);
+        if is_wrap_pending {
+            self.force_wrap_pending();
+        }
         self.damage.all();
     }
 
@@ -132,6 +140,7 @@ impl Term {
             (true, 25) => modes.cursor_visible,
             (true, 45) => modes.reverse_wrap,
             (true, 47 | 1047 | 1049) => self.is_alternate,
+            (true, 69) => modes.sides,
             (true, 66) => modes.app_keypad,
             (true, 1000) => modes.mouse == MouseMode::PressRelease,
             (true, 1002) => modes.mouse == MouseMode::ButtonMotion,

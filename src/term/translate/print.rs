@@ -15,6 +15,7 @@ impl Term {
             && self.mark.is_none()
             && self.pen.style.bg == Color::Default
             && self.charsets.is_plain()
+            && !self.has_sides()
     }
 
     /// Whether CR and LF may go with it.
@@ -24,6 +25,10 @@ impl Term {
 
     /// Bytes that the engine handles right by itself: text, CR, LF, plain SGR.
     pub(in crate::term) fn pass(&mut self, bytes: &[u8]) {
+        // Only a cursor that was put there can be behind a blank last cell; text fills it.
+        if self.engine().is_wrap_pending() && prints_first(bytes) {
+            self.fill_before_wrap();
+        }
         let mut rest = bytes;
         while !rest.is_empty() {
             let (first, col) = self.engine().pos();
@@ -51,6 +56,17 @@ impl Term {
                 }
             }
             rest = after;
+        }
+    }
+
+    /// Puts a space into a blank last cell that a wrap is pending behind: vt100 takes no row for continued without.
+    fn fill_before_wrap(&mut self) {
+        let (row, last) = (self.pos().0, self.last_col());
+        let is_blank = self.engine().raw(row, last).is_some_and(|cell| !cell.has_contents());
+        if self.modes.autowrap && self.engine().is_wrap_pending() && is_blank && self.engine().width(row, last) == 1 {
+            // The engine's pen may lag behind ours: its own save slot keeps it.
+            let (line, column) = (u32::from(row) + 1, u32::from(last) + 1);
+            self.engine_mut().put(format_args!("\x1b7\x1b[{line};{column}H\x1b[m \x1b8"));
         }
     }
 
@@ -85,9 +101,24 @@ impl Term {
         crate::term::pen::apply_sgr(&mut style, params);
         let is_alike = style.bg == Color::Default && !(style.bold && style.dim);
         if is_alike {
+            self.last_char = None;
             self.pen.style = style;
         }
         is_alike
+    }
+
+    /// CR or LF that passes: what was printed before is not to be repeated.
+    pub(in crate::term) fn note_newline(&mut self) {
+        self.last_char = None;
+    }
+
+    /// Whether a wrap may be pending once this text, in which nothing but CR moves back, has been printed.
+    pub(in crate::term) fn may_wrap_after(&self, text: &[u8]) -> bool {
+        let cols = usize::from(self.size.cols());
+        match memchr::memrchr(b'\r', text) {
+            Some(at) => text.len() - at > cols,
+            None => usize::from(self.engine().pos().1) + text.len() >= cols,
+        }
     }
 
     /// Remembers the last character of printed text, for REP.
@@ -104,7 +135,7 @@ impl Term {
 
     /// Prints from the start of a run of ASCII; says how much of it was printed.
     pub(in crate::term) fn print_ascii(&mut self, text: &str) -> usize {
-        let is_simple = self.modes.autowrap && !self.modes.insert && self.charsets.is_plain();
+        let is_simple = self.modes.autowrap && !self.modes.insert && self.charsets.is_plain() && !self.has_sides();
         let (row, col) = self.engine().pos();
         let width = usize::from(self.size.cols());
         // As much as fits without leaving the row: then nothing can scroll.
@@ -141,7 +172,17 @@ impl Term {
         };
         match c.width() {
             None => {}
+            Some(0) if self.is_wrap_at_side => {
+                // It joins the character on the margin, so the cursor must stand behind it.
+                let (row, col) = self.pos();
+                self.go(row, col + 1);
+                if c != '\u{FE0F}' {
+                    self.print_zero_width(c);
+                }
+                self.wrap_at_side(row);
+            }
             Some(0) => self.print_zero_width(c),
+            Some(width) if self.has_sides() => self.print_between_sides(c, width.min(2) as u16),
             Some(width) => self.print_wide(c, width.min(2) as u16),
         }
     }
@@ -188,10 +229,14 @@ impl Term {
             }
         }
         self.settle();
+        if self.has_sides() {
+            self.stop_at_side(row, col - 1);
+        }
         self.damage.span(row, row);
     }
 
     fn print_wide(&mut self, c: char, width: u16) {
+        self.fill_before_wrap();
         let (row, col) = self.engine().pos();
         let cols = self.size.cols();
         let needs_wrap = col + width > cols;
@@ -232,17 +277,34 @@ impl Term {
         self.damage.span(row.min(after), row.max(after));
     }
 
-    /// REP: the last character again; without wrapping no more than the row takes.
+    /// REP: the last character again, with what combined with it, if nothing but text came since.
     pub(super) fn repeat(&mut self, n: u16) {
         let Some(c) = self.last_char else { return };
+        let (row, col) = self.engine().pos();
+        // Without autowrap the cursor stays on a character in the last column.
+        let is_on_it = self.is_wrap_at_side || (!self.modes.autowrap && col == self.right_edge(col));
+        let before = col.saturating_sub(u16::from(!is_on_it));
+        let before = before.saturating_sub(u16::from(self.engine().width(row, before) == 0));
+        let mut scratch = String::new();
+        let cell = self.engine().raw(row, before).map_or("", |cell| marks::clean(cell.contents(), &mut scratch));
         let c = if c == marks::REPLACEMENT_STANDIN { '\u{FFFD}' } else { c };
+        let text: Vec<char> = if cell.starts_with(c) { cell.chars().collect() } else { vec![c] };
         let cells = u32::from(self.size.rows()) * u32::from(self.size.cols());
         let charsets = std::mem::take(&mut self.charsets);
         for _ in 0..u32::from(n).min(cells) {
-            self.print(c);
+            text.iter().for_each(|&c| self.print(c));
         }
         self.charsets = charsets;
     }
+}
+
+/// Whether bytes that pass begin with text, but for SGR before it.
+fn prints_first(mut bytes: &[u8]) -> bool {
+    while let Some(sequence) = bytes.strip_prefix(b"\x1b[") {
+        let end = memchr::memchr(b'm', sequence).map_or(sequence.len(), |at| at + 1);
+        bytes = &sequence[end..];
+    }
+    bytes.first().is_some_and(|&byte| byte >= b' ')
 }
 
 const PASS: usize = super::PASS_BYTES;
