@@ -80,6 +80,16 @@ fn a_broadcast_asks_once_takes_the_wheels_and_reaches_every_marked_pane() {
 }
 
 #[test]
+fn sessions_named_at_the_start_can_receive_the_first_key_already() {
+    let mut wall = Wall::broadcasting(120, 40, &[("web-1", &["shell"]), ("web-2", &["shell"])]);
+    wall.effects();
+    wall.keys("a");
+    let sent = wall.effects().iter().filter(|effect| matches!(effect, Effect::Input { .. })).count();
+    assert_eq!(sent, 2);
+    assert!(wall.screen().contains("BROADCAST"));
+}
+
+#[test]
 fn keys_of_a_broadcast_are_encoded_for_each_panes_own_modes() {
     let mut wall = Wall::open(160, 40, &[("web-1", &["a", "b"])]);
     wall.output(1, "\x1b[?1h");

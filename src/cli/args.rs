@@ -34,6 +34,9 @@ pub(super) struct WallArgs {
     /// Take the wheel of the sessions shown; on this machine's own relay that is the default
     #[arg(long)]
     pub(super) drive: bool,
+    /// Type into all the sessions named with --session from the start
+    #[arg(long, requires = "sessions")]
+    pub(super) broadcast: bool,
 }
 
 #[derive(Debug, Subcommand)]

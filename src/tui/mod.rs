@@ -38,6 +38,8 @@ pub struct Options {
     pub open: Open,
     /// Take the wheel of what is opened, instead of observing.
     pub drives: bool,
+    /// Begin with a broadcast to the sessions that are opened by name.
+    pub broadcasts: bool,
     /// A fleet without any session gets a shell on this very machine.
     pub shell_if_empty: bool,
     /// The leader key, spelled like `Ctrl+g`; empty for that.
@@ -55,6 +57,7 @@ impl Default for Options {
             theme_dir: None,
             open: Open::AllSessions,
             drives: false,
+            broadcasts: false,
             shell_if_empty: true,
             leader: String::new(),
             label: String::new(),
@@ -108,6 +111,7 @@ pub async fn run(client: Client, options: Options) -> Result<(), Error> {
         theme,
         open: options.open,
         drives: options.drives,
+        broadcasts: options.broadcasts,
         shell_on: options.shell_if_empty.then_some(hostname),
         history_bytes: options.history_bytes as usize,
     };

@@ -22,12 +22,28 @@ pub(crate) struct Wall {
 impl Wall {
     /// A wall on machines with sessions, all attached as observers.
     pub(crate) fn open(cols: u16, rows: u16, fleet: &[(&str, &[&str])]) -> Wall {
+        Wall::with(cols, rows, fleet, false)
+    }
+
+    /// The same on sessions opened by name, with a broadcast to them from the start.
+    pub(crate) fn broadcasting(cols: u16, rows: u16, fleet: &[(&str, &[&str])]) -> Wall {
+        Wall::with(cols, rows, fleet, true)
+    }
+
+    fn with(cols: u16, rows: u16, fleet: &[(&str, &[&str])], broadcasts: bool) -> Wall {
+        let machines: Vec<Machine> = fleet.iter().map(|(name, _)| machine(name)).collect();
+        let mut sessions = Vec::new();
+        for (machine, (_, names)) in machines.iter().zip(fleet) {
+            sessions.extend(names.iter().map(|name| session(machine.facts.id, name)));
+        }
+        let ids = sessions.iter().map(Session::id).collect();
         let setup = Setup {
             keymap: Keymap::with_leader("").unwrap(),
             themes: theme::load(None).unwrap(),
             theme: 0,
-            open: Open::AllSessions,
-            drives: false,
+            open: if broadcasts { Open::Sessions(ids) } else { Open::AllSessions },
+            drives: broadcasts,
+            broadcasts,
             shell_on: Some("here".into()),
             history_bytes: 1 << 20,
         };
@@ -35,14 +51,9 @@ impl Wall {
         let mut wall = Wall { model, presenter: Presenter::new(cols, rows, Depth::True), effects: Vec::new() };
         wall.take(Msg::Time(NOW_MS));
         wall.take(Msg::Connection(Connection::Connected { server: "relay".into(), latency_us: Some(300) }));
-        let machines: Vec<Machine> = fleet.iter().map(|(name, _)| machine(name)).collect();
-        let mut sessions = Vec::new();
-        for (machine, (_, names)) in machines.iter().zip(fleet) {
-            sessions.extend(names.iter().map(|name| session(machine.facts.id, name)));
-        }
         wall.take(Msg::Fleet { machines, sessions });
         for n in 0..wall.model.order.len() {
-            wall.attached(n, Role::Observer);
+            wall.attached(n, if broadcasts { Role::Driver } else { Role::Observer });
         }
         wall
     }

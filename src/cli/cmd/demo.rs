@@ -47,7 +47,7 @@ pub(in crate::cli) async fn run(args: DemoArgs) -> Result<ExitCode> {
         runtime::ended_by_signal().await;
         Ok(ExitCode::SUCCESS)
     } else {
-        let wall = WallArgs { theme: args.theme, sessions: Vec::new(), drive: false };
+        let wall = WallArgs { theme: args.theme, sessions: Vec::new(), drive: false, broadcast: false };
         super::wall::run(Some(fleet.relay.clone()), &wall).await
     };
     fleet.stop().await;

@@ -15,7 +15,7 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: &WallArgs) -> Res
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         bail!("the wall needs a terminal on standard input and output; for scripts see `fleetmux --help`");
     }
-    let drives = args.drive || relay.is_none();
+    let drives = args.drive || args.broadcast || relay.is_none();
     let client = background::client(relay).await?;
     let open = if args.sessions.is_empty() {
         tui::Open::AllSessions
@@ -29,6 +29,7 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: &WallArgs) -> Res
         theme_dir: paths::config_dir().map(|dir| dir.join("themes")),
         open,
         drives,
+        broadcasts: args.broadcast,
         label: super::connect::label(),
         ..tui::Options::default()
     };

@@ -60,6 +60,8 @@ pub struct Setup {
     pub open: Open,
     /// Take the wheel of what is opened at the start.
     pub drives: bool,
+    /// Begin with a broadcast to the sessions opened by name.
+    pub broadcasts: bool,
     /// A fleet without sessions gets a shell on the machine of this host name.
     pub shell_on: Option<String>,
     /// Bytes of history kept for each pane.

@@ -4,7 +4,7 @@ use crate::fleet::{Machine, MachineId, Role, Session, SessionId, SessionSpec};
 
 use super::super::effect::{Effect, Effects};
 use super::super::model::{Model, Open, PaneId, Severity};
-use super::{panes, say};
+use super::{broadcast, panes, say};
 
 /// Everything anew: the first snapshot opens what was asked for.
 pub(super) fn snapshot(model: &mut Model, machines: Vec<Machine>, sessions: Vec<Session>, effects: &mut Effects) {
@@ -17,6 +17,10 @@ pub(super) fn snapshot(model: &mut Model, machines: Vec<Machine>, sessions: Vec<
             say(model, Severity::Warning, "A session that was asked for is gone");
         }
         open_all(model, wanted, effects);
+        if model.setup.broadcasts && !model.panes.is_empty() {
+            model.panes.values_mut().for_each(|pane| pane.is_marked = true);
+            broadcast::start(model, effects);
+        }
     }
     open_new(model, effects);
     ask_first_shell(model, effects);
