@@ -15,6 +15,8 @@ use crate::term::KeyframeScope;
 const WINDOW: u32 = 256 * 1024;
 /// Largest window a client may ask for.
 const WINDOW_MAX: u32 = 4 * 1024 * 1024;
+/// Smallest: clients tell what they consumed in steps of 8 KiB, and a window below one step would wait for ever.
+const WINDOW_MIN: u32 = 16 * 1024;
 /// Smallest burst between two keyframes of a flood; a screen's worth.
 const BURST_MIN: u64 = 16 * 1024;
 /// Shortest time between two keyframes for one client that is behind: about 30 a second.
@@ -41,7 +43,7 @@ impl Core {
         client.size = attach.size;
         client.delivery = attach.delivery;
         client.keyframe = attach.keyframe;
-        client.window = attach.window.unwrap_or(WINDOW).min(WINDOW_MAX).into();
+        client.window = attach.window.unwrap_or(WINDOW).clamp(WINDOW_MIN, WINDOW_MAX).into();
         client.burst = client.window;
         client.resizes_sent = 0;
         let input_next = client.input.next();

@@ -134,41 +134,59 @@ fn input_without_room_is_asked_for_again_when_there_is() {
 #[test]
 fn a_viewer_that_falls_behind_gets_a_keyframe_and_the_count_once_it_has_read() {
     let (mut bench, id) = (Bench::new(), ClientId::random());
-    bench.up(id, Up::Attach(Attach { window: Some(1000), ..attach(Role::Observer) }));
-    assert_eq!(bench.output(id, &[b'a'; 900]).len(), 1);
-    assert_eq!(bench.output(id, &[b'b'; 900]), [Down::Behind]);
+    bench.up(id, Up::Attach(Attach { window: Some(16 * 1024), ..attach(Role::Observer) }));
+    assert_eq!(bench.output(id, &[b'a'; 16_000]).len(), 1);
+    assert_eq!(bench.output(id, &[b'b'; 16_000]), [Down::Behind]);
     assert_eq!(bench.output(id, &[b'c'; 100_000]), [], "nothing more while it reads");
     bench.now += 1000;
-    let downs = bench.up(id, Up::Consumed(900));
-    assert!(matches!(downs[..], [Down::Keyframe { offset: 101_800, skipped: 100_900, .. }]), "{downs:?}");
+    let downs = bench.up(id, Up::Consumed(16_000));
+    assert!(matches!(downs[..], [Down::Keyframe { offset: 132_000, skipped: 116_000, .. }]), "{downs:?}");
     assert_eq!(bench.output(id, b"d").len(), 1, "on the stream again");
 }
 
 #[test]
 fn a_lossless_client_is_served_from_the_log_as_far_as_its_window() {
     let (mut bench, id) = (Bench::new(), ClientId::random());
+    let window = 16 * 1024;
     let wish =
-        Attach { window: Some(10), delivery: Delivery::Lossless, from_offset: Some(0), ..attach(Role::Observer) };
+        Attach { window: Some(window), delivery: Delivery::Lossless, from_offset: Some(0), ..attach(Role::Observer) };
     bench.up(id, Up::Attach(wish));
-    assert_eq!(
-        bench.output(id, b"0123456789abcdef"),
-        [Down::Output { offset: 0, data: Bytes::from_static(b"0123456789") }]
-    );
-    assert_eq!(bench.up(id, Up::Consumed(4)), [Down::Output { offset: 10, data: Bytes::from_static(b"abcd") }]);
+    let data = vec![b'x'; 20_000];
+    let part = |from: usize, to: usize| Bytes::copy_from_slice(&data[from..to]);
+    assert_eq!(bench.output(id, &data), [Down::Output { offset: 0, data: part(0, window as usize) }]);
+    let rest = part(window as usize, window as usize + 400);
+    assert_eq!(bench.up(id, Up::Consumed(400)), [Down::Output { offset: window.into(), data: rest }]);
+}
+
+/// A client that asked for a window below the 8 KiB step in which it reports what it read got one window and then nothing:
+/// it never reported, and the keeper never sent.
+#[test]
+fn a_window_below_the_step_of_reports_is_widened() {
+    for delivery in [Delivery::Lossless, Delivery::Latest] {
+        let (mut bench, id) = (Bench::new(), ClientId::random());
+        let wish = Attach { window: Some(4096), delivery, from_offset: Some(0), ..attach(Role::Observer) };
+        bench.up(id, Up::Attach(wish));
+        let downs = bench.output(id, &[b'x'; 16_000]);
+        assert!(matches!(&downs[..], [Down::Output { data, .. }] if data.len() == 16_000), "{downs:?}");
+    }
 }
 
 /// A client that was still being served from the log was told of the end first, and took the rest for lost.
 #[test]
 fn the_exit_comes_after_the_last_byte_for_a_slow_client_too() {
     let (mut bench, id) = (Bench::new(), ClientId::random());
-    let wish = Attach { window: Some(4), delivery: Delivery::Lossless, from_offset: Some(0), ..attach(Role::Observer) };
+    let window = 16 * 1024;
+    let wish =
+        Attach { window: Some(window), delivery: Delivery::Lossless, from_offset: Some(0), ..attach(Role::Observer) };
     bench.up(id, Up::Attach(wish));
-    bench.output(id, b"012345");
+    let mut data = vec![b'x'; window as usize];
+    data.extend_from_slice(b"45");
+    bench.output(id, &data);
     bench.core.exited(0, None, 0);
     assert_eq!(bench.downs(id), [], "two bytes are not sent yet");
-    let downs = bench.up(id, Up::Consumed(4));
-    let exit = Exit { code: 0, signal: None, offset: 6 };
-    assert_eq!(downs, [Down::Output { offset: 4, data: Bytes::from_static(b"45") }, Down::Exited(exit)]);
+    let downs = bench.up(id, Up::Consumed(window.into()));
+    let exit = Exit { code: 0, signal: None, offset: u64::from(window) + 2 };
+    assert_eq!(downs, [Down::Output { offset: window.into(), data: Bytes::from_static(b"45") }, Down::Exited(exit)]);
 }
 
 #[test]
