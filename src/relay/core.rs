@@ -46,6 +46,8 @@ struct Channel {
     client: ClientId,
     outbox: Outbox,
     is_lossless: bool,
+    /// Kind of keyframes it attached for, as on the wire.
+    keyframe: i32,
     /// Opened, and the way to the keeper has not been cut since.
     is_open: bool,
 }
@@ -317,7 +319,9 @@ impl Core {
         }
         let agent = self.machines.get(&machine).and_then(|state| state.conn);
         let is_lossless = attach.delivery() == v1::Delivery::Lossless;
-        let channel = Channel { session, client, outbox: Outbox::default(), is_lossless, is_open: agent.is_some() };
+        let keyframe = attach.keyframe;
+        let is_open = agent.is_some();
+        let channel = Channel { session, client, outbox: Outbox::default(), is_lossless, keyframe, is_open };
         if let Some(state) = self.clients.get_mut(&conn) {
             state.channels.insert(number, channel);
         }
@@ -365,8 +369,9 @@ impl Core {
         let Some(channel) = channel else { return };
         channel.outbox.stop();
         let (session, client) = (channel.session, channel.client);
+        let refresh = v1::Refresh { from_offset, keyframe: channel.keyframe, history_bytes: 0 };
         if let Some(agent) = self.agent_of(session) {
-            self.up(agent, session, client, Up::Refresh(v1::Refresh { from_offset, ..Default::default() }));
+            self.up(agent, session, client, Up::Refresh(refresh));
         }
     }
 
@@ -504,3 +509,6 @@ fn offline(machine: &Machine) -> Refusal {
     );
     Refusal::new(Code::Unavailable, message)
 }
+
+#[cfg(test)]
+mod tests;
