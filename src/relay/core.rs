@@ -121,9 +121,7 @@ impl Core {
             self.agents.remove(&old);
             self.effects.push(Effect::Hangup(old));
             // Whoever was attached through the old stream is attached no more.
-            let refusal = Refusal::new(Code::Unavailable, "the machine's agent came back on a new connection");
-            let cut: Vec<SessionId> = self.sessions.values().filter(|s| s.machine == id).map(Session::id).collect();
-            cut.into_iter().for_each(|session| self.cut(session, &refusal));
+            self.cut_machine(id, &Refusal::new(Code::Unavailable, "the machine's agent came back on a new connection"));
         }
         self.agents.insert(conn, id);
         self.effects.push(Effect::StoreMachine(id));
@@ -140,10 +138,7 @@ impl Core {
         let refusal = offline(&state.machine);
         self.effects.push(Effect::StoreMachine(id));
         self.machine_changed(id);
-        let cut: Vec<SessionId> = self.sessions.values().filter(|s| s.machine == id).map(Session::id).collect();
-        for session in cut {
-            self.cut(session, &refusal);
-        }
+        self.cut_machine(id, &refusal);
     }
 
     pub(super) fn heartbeat(&mut self, conn: ConnId, load: &v1::Load, now: u64) {
@@ -432,6 +427,14 @@ impl Core {
                 channel.outbox.stop();
             }
             self.lost(conn, number, refusal);
+        }
+    }
+
+    /// Viewers of all its sessions cannot reach them any more.
+    fn cut_machine(&mut self, id: MachineId, refusal: &Refusal) {
+        let cut: Vec<SessionId> = self.sessions.values().filter(|s| s.machine == id).map(Session::id).collect();
+        for session in cut {
+            self.cut(session, refusal);
         }
     }
 
