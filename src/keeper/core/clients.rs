@@ -9,6 +9,15 @@ use crate::stream::{Delivery, InputReceiver, KeyframeKind};
 /// Clients remembered, attached or not; beyond it the one that left first is forgotten, and with it its input number.
 const CLIENTS_CAP: usize = 1024;
 
+/// A keyframe a client asked for and has not got yet; asking again while it waits changes the wish and adds none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refresh {
+    /// Next offset the client had wanted.
+    pub(super) from: u64,
+    /// History in it, bytes.
+    pub(super) history_bytes: u32,
+}
+
 /// One client; outlives its link so that it can continue.
 #[derive(Debug)]
 pub(super) struct Client {
@@ -39,6 +48,7 @@ pub(super) struct Client {
     pub(super) is_exit_sent: bool,
     /// When the last keyframe went out, milliseconds since the epoch.
     pub(super) keyframe_ms: u64,
+    pub(super) refresh: Option<Refresh>,
     left: u64,
 }
 
@@ -88,6 +98,7 @@ impl Clients {
             is_following: false,
             is_exit_sent: false,
             keyframe_ms: 0,
+            refresh: None,
             left: 0,
         });
         client.link = link;
@@ -102,6 +113,7 @@ impl Clients {
         if let Some(client) = self.table.get_mut(&id) {
             client.is_attached = false;
             client.is_following = false;
+            client.refresh = None;
             client.left = self.departures;
         }
     }

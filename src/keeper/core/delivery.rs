@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 
+use super::clients::Refresh;
 use super::{Core, Effect, LinkId};
 use crate::fleet::{ClientId, Code, Refusal, Size};
 use crate::stream::{Attach, Delivery, Down, KeyframeKind, LogItem};
@@ -19,7 +20,7 @@ const WINDOW_MAX: u32 = 4 * 1024 * 1024;
 const WINDOW_MIN: u32 = 16 * 1024;
 /// Smallest burst between two keyframes of a flood; a screen's worth.
 const BURST_MIN: u64 = 16 * 1024;
-/// Shortest time between two keyframes for one client that is behind: about 30 a second.
+/// Shortest time between two keyframes for one client, behind or asking: about 30 a second.
 const KEYFRAME_MS: u64 = 33;
 /// Log pieces for lossless clients, bytes.
 const PIECE: usize = 64 * 1024;
@@ -124,22 +125,48 @@ impl Core {
         }
     }
 
-    /// A hop or the client itself dropped backlog, or wants its history.
+    /// A hop or the client itself dropped backlog, or wants its history: a keyframe, at once or when the last one is old
+    /// enough. However often it is asked for, one waits.
     pub(super) fn refresh(&mut self, id: ClientId, from: u64, kind: KeyframeKind, history_bytes: u32, now: u64) {
-        self.settle(now);
-        let end = self.log.end();
         let Some(client) = self.clients.get_mut(id) else { return };
         client.keyframe = kind;
-        let skipped = end.saturating_sub(from);
-        self.send_keyframe(id, skipped, history_bytes, now);
+        client.keyframe_ms = client.keyframe_ms.min(now);
+        client.refresh = Some(Refresh { from, history_bytes });
+        if client.keyframe_at() <= now {
+            self.send_refresh(id, now);
+        }
     }
 
-    /// When the next client that fell behind may get its keyframe.
+    /// Sends the keyframes that were asked for and whose time has come: one a turn for each link that takes its answers,
+    /// so that no more than one is made ahead of what the peer reads.
+    pub(super) fn refresh_due(&mut self, now: u64) {
+        for link in self.links.clone().into_iter().filter(|link| link.has_room) {
+            let waiting = self.clients.attached_mut().filter(|(_, client)| client.link == link.id);
+            let due = waiting.filter(|(_, client)| client.refresh.is_some() && client.keyframe_at() <= now);
+            let oldest = due.min_by_key(|(_, client)| client.keyframe_ms).map(|(id, _)| id);
+            if let Some(id) = oldest {
+                self.send_refresh(id, now);
+            }
+        }
+    }
+
+    fn send_refresh(&mut self, id: ClientId, now: u64) {
+        self.settle(now);
+        let end = self.log.end();
+        let Some(Refresh { from, history_bytes }) = self.clients.get_mut(id).and_then(|client| client.refresh) else {
+            return;
+        };
+        self.send_keyframe(id, end.saturating_sub(from), history_bytes, now);
+        self.tell_exit();
+    }
+
+    /// When the next client that fell behind, or asked, may get its keyframe.
     pub(super) fn keyframe_due(&self) -> Option<u64> {
         let mut due: Option<u64> = None;
         self.clients.for_each_attached(|_, client| {
-            if client.may_catch_up() {
-                let at = client.keyframe_ms + KEYFRAME_MS;
+            let is_asked = client.refresh.is_some() && self.has_room(client.link);
+            if is_asked || client.may_catch_up() {
+                let at = client.keyframe_at();
                 due = Some(due.map_or(at, |due| due.min(at)));
             }
         });
@@ -153,7 +180,7 @@ impl Core {
         let ready: Vec<(ClientId, u64)> = self
             .clients
             .attached_mut()
-            .filter(|(_, client)| client.may_catch_up() && client.keyframe_ms + KEYFRAME_MS <= now)
+            .filter(|(_, client)| client.may_catch_up() && client.keyframe_at() <= now)
             .map(|(id, client)| (id, client.sent))
             .collect();
         for (id, sent) in ready {
@@ -202,6 +229,7 @@ impl Core {
         client.consumed = offset;
         client.resizes_sent = self.log.resizes_at(offset);
         client.keyframe_ms = now;
+        client.refresh = None;
         let down = Down::Keyframe { offset, skipped, size, kind, data };
         self.effects.push(Effect::Send { link: client.link, client: Some(id), down });
     }
@@ -254,5 +282,10 @@ impl super::clients::Client {
     /// Off the stream, and nothing is under way any more.
     fn may_catch_up(&self) -> bool {
         self.delivery == Delivery::Latest && !self.is_following && self.consumed >= self.sent
+    }
+
+    /// When its next keyframe may go out.
+    fn keyframe_at(&self) -> u64 {
+        self.keyframe_ms + KEYFRAME_MS
     }
 }

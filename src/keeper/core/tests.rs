@@ -189,6 +189,54 @@ fn the_exit_comes_after_the_last_byte_for_a_slow_client_too() {
     assert_eq!(downs, [Down::Output { offset: window.into(), data: Bytes::from_static(b"45") }, Down::Exited(exit)]);
 }
 
+/// A client could ask for many keyframes in one turn, and the keeper made every one of them.
+#[test]
+fn keyframes_asked_for_in_a_storm_are_one_at_a_time() {
+    let (mut bench, id) = (Bench::new(), ClientId::random());
+    bench.up(id, Up::Attach(attach(Role::Observer)));
+    bench.output(id, b"0123456789");
+    bench.now += 1000;
+    let ask = |from_offset| Up::Refresh { from_offset, keyframe: KeyframeKind::Replica, history_bytes: 0 };
+    let downs = bench.up(id, ask(4));
+    assert!(matches!(downs[..], [Down::Keyframe { offset: 10, skipped: 6, .. }]), "the first at once: {downs:?}");
+    for from in 0..1000 {
+        assert_eq!(bench.up(id, ask(from % 10)), [], "the others wait");
+    }
+    bench.core.tick(bench.now + 1);
+    assert_eq!(bench.downs(id), [], "not yet");
+    bench.core.tick(bench.now + 1000);
+    let downs = bench.downs(id);
+    assert!(matches!(downs[..], [Down::Keyframe { offset: 10, skipped: 1, .. }]), "as one: {downs:?}");
+    bench.core.tick(bench.now + 2000);
+    assert_eq!(bench.downs(id), []);
+}
+
+#[test]
+fn keyframes_asked_for_wait_for_the_link_and_come_one_a_turn() {
+    let mut bench = Bench::new();
+    let ids = [ClientId::random(), ClientId::random()];
+    let ask = Up::Refresh { from_offset: 0, keyframe: KeyframeKind::Replica, history_bytes: 0 };
+    for id in ids {
+        bench.up(id, Up::Attach(attach(Role::Observer)));
+        bench.up(id, ask.clone());
+    }
+    let keyframes = |bench: &mut Bench| {
+        let effects = bench.core.take_effects();
+        effects.iter().filter(|effect| matches!(effect, Effect::Send { down: Down::Keyframe { .. }, .. })).count()
+    };
+    bench.core.link_room(LINK, false);
+    bench.now += 5000;
+    bench.core.tick(bench.now);
+    assert_eq!(keyframes(&mut bench), 0);
+    assert_eq!(bench.core.deadline(), None, "nothing to wake up for");
+    bench.core.link_room(LINK, true);
+    for expected in [1, 1, 0] {
+        assert!(expected == 0 || bench.core.deadline().is_some_and(|due| due <= bench.now));
+        bench.core.tick(bench.now);
+        assert_eq!(keyframes(&mut bench), expected);
+    }
+}
+
 #[test]
 fn the_smallest_driver_sizes_the_session() {
     let mut bench = Bench::new();
