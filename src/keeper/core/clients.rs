@@ -42,11 +42,13 @@ pub(super) struct Client {
     pub(super) window: u64,
     /// The window in force: halved when the client falls behind, so that a flood becomes keyframes.
     pub(super) burst: u64,
+    /// Shortest time between two outputs, milliseconds; 0 for the stream's own pace.
+    pub(super) pace_ms: u64,
     /// On the stream: it gets output as it comes.
     pub(super) is_following: bool,
     /// It was told how the program ended.
     pub(super) is_exit_sent: bool,
-    /// When the last keyframe went out, milliseconds since the epoch.
+    /// When the last keyframe or piece of the log went out, milliseconds since the epoch.
     pub(super) keyframe_ms: u64,
     pub(super) refresh: Option<Refresh>,
     left: u64,
@@ -95,6 +97,7 @@ impl Clients {
             consumed: 0,
             window: 0,
             burst: 0,
+            pace_ms: 0,
             is_following: false,
             is_exit_sent: false,
             keyframe_ms: 0,

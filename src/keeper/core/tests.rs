@@ -237,6 +237,56 @@ fn keyframes_asked_for_wait_for_the_link_and_come_one_a_turn() {
     }
 }
 
+/// The wish for a pace was carried to the keeper and ignored there.
+#[test]
+fn a_client_gets_output_at_the_pace_it_asked_for_and_delays_nobody_else() {
+    let mut bench = Bench::new();
+    let (slow, fast) = (ClientId::random(), ClientId::random());
+    bench.up(fast, Up::Attach(attach(Role::Observer)));
+    let downs = bench.up(slow, Up::Attach(Attach { pace_ms: Some(200), ..attach(Role::Observer) }));
+    assert!(downs.contains(&Down::Behind), "never on the stream: {downs:?}");
+    bench.now += 1000;
+    // What the slow client alone is sent, and what goes to everybody on the stream.
+    let step = |bench: &mut Bench, ms: u64, data: &'static [u8]| {
+        bench.now += ms;
+        bench.core.output(Bytes::from_static(data), bench.now);
+        bench.core.tick(bench.now);
+        let (mut own, mut all) = (Vec::new(), Vec::new());
+        for effect in bench.core.take_effects() {
+            match effect {
+                Effect::Send { client: Some(id), down: Down::Output { data, .. }, .. } if id == slow => own.push(data),
+                Effect::Send { client: None, down: Down::Output { data, .. }, .. } => all.push(data),
+                _ => {}
+            }
+        }
+        let offset = bench.core.log.end();
+        if !own.is_empty() {
+            bench.core.frame(LINK, Some(slow), Up::Consumed(offset), bench.now);
+        }
+        (own.concat(), all.concat())
+    };
+    assert_eq!(step(&mut bench, 0, b"a"), (b"a".to_vec(), b"a".to_vec()), "after quiet at once");
+    assert_eq!(step(&mut bench, 20, b"b"), (vec![], b"b".to_vec()));
+    assert_eq!(step(&mut bench, 20, b"c"), (vec![], b"c".to_vec()));
+    assert_eq!(step(&mut bench, 160, b"d"), (b"bcd".to_vec(), b"d".to_vec()), "joined when its time has come");
+    assert_eq!(step(&mut bench, 10, b"e"), (vec![], b"e".to_vec()));
+    let due = bench.core.keyframe_due();
+    assert_eq!(due, Some(bench.now + 190), "the rest comes without more output");
+    bench.core.tick(bench.now + 190);
+    assert!(bench.downs(slow).contains(&Down::Output { offset: 4, data: Bytes::from_static(b"e") }));
+    assert_eq!(bench.core.keyframe_due(), None, "and then nothing is due");
+}
+
+#[test]
+fn a_pace_is_clamped_and_one_as_fast_as_the_stream_changes_nothing() {
+    for (wish, expected) in [(16, 0), (17, 0), (18, 18), (1000, 1000), (u32::MAX, 1000)] {
+        let (mut bench, id) = (Bench::new(), ClientId::random());
+        let downs = bench.up(id, Up::Attach(Attach { pace_ms: Some(wish), ..attach(Role::Observer) }));
+        assert_eq!(bench.core.clients.get_mut(id).unwrap().pace_ms, expected);
+        assert_eq!(downs.contains(&Down::Behind), expected > 0);
+    }
+}
+
 #[test]
 fn the_smallest_driver_sizes_the_session() {
     let mut bench = Bench::new();
