@@ -67,19 +67,33 @@ pub(super) struct Core {
     clients: HashMap<ConnId, ClientState>,
     viewers: HashMap<SessionId, Vec<(ConnId, u32)>>,
     by_client: HashMap<ClientId, (ConnId, u32)>,
+    /// It started without a memory: a session it does not know may be that of an agent that is about to come back.
+    is_new: bool,
     effects: Vec<Effect>,
 }
 
 impl Core {
     /// What the store remembered; every machine is offline until its agent comes.
-    pub(super) fn restore(&mut self, machines: Vec<Machine>, sessions: Vec<Session>) {
+    pub(super) fn new(machines: Vec<Machine>, sessions: Vec<Session>) -> Core {
+        let mut core = Core { is_new: machines.is_empty(), ..Core::default() };
         for mut machine in machines {
             machine.is_online = false;
             machine.latency_us = None;
-            self.machines.insert(machine.facts.id, MachineState { machine, conn: None });
+            core.machines.insert(machine.facts.id, MachineState { machine, conn: None });
         }
-        let known = sessions.into_iter().filter(|session| self.machines.contains_key(&session.machine));
-        self.sessions = known.map(|session| (session.id(), session)).collect();
+        let known = sessions.into_iter().filter(|session| core.machines.contains_key(&session.machine));
+        core.sessions = known.map(|session| (session.id(), session)).collect();
+        core
+    }
+
+    /// Every agent that lives has had time to come back: a session that is not known now does not exist.
+    pub(super) fn agents_had_time(&mut self) {
+        self.is_new = false;
+        let is_unknown = |id: &&SessionId| !self.sessions.contains_key(*id);
+        let unknown: Vec<SessionId> = self.viewers.keys().filter(is_unknown).copied().collect();
+        for id in unknown {
+            self.end(id, &no_session(id));
+        }
     }
 
     pub(super) fn take_effects(&mut self) -> Vec<Effect> {
@@ -294,11 +308,12 @@ impl Core {
         if let Some(old) = state.channels.remove(&number) {
             self.forget_viewer(conn, number, &old);
         }
-        let Some(machine) = self.sessions.get(&session).map(|session| session.machine) else {
-            let refusal =
-                Refusal::new(Code::NotFound, format!("there is no session {session}; see `fleetmux session list`"));
-            return self.lost(conn, number, &refusal);
-        };
+        let way = self.way_to(session);
+        if let Err(refusal) = &way
+            && refusal.code == Code::NotFound
+        {
+            return self.lost(conn, number, refusal);
+        }
         // Whoever knows the id continues that client: its former channel is cut off.
         if let Some((old_conn, old_number)) = self.by_client.insert(client, (conn, number))
             && let Some(old) = self.clients.get_mut(&old_conn).and_then(|c| c.channels.remove(&old_number))
@@ -312,22 +327,17 @@ impl Core {
                 &Refusal::new(Code::Unavailable, "another connection continues this client"),
             );
         }
-        let agent = self.machines.get(&machine).and_then(|state| state.conn);
         let is_lossless = attach.delivery() == v1::Delivery::Lossless;
         let keyframe = attach.keyframe;
-        let is_open = agent.is_some();
+        let is_open = way.is_ok();
         let channel = Channel { session, client, outbox: Outbox::default(), is_lossless, keyframe, is_open };
         if let Some(state) = self.clients.get_mut(&conn) {
             state.channels.insert(number, channel);
         }
         self.viewers.entry(session).or_default().push((conn, number));
-        match agent {
-            Some(agent) => self.up(agent, session, client, Up::Attach(attach)),
-            None => {
-                let refusal = self.machines.get(&machine).map(|state| offline(&state.machine));
-                let refusal = refusal.unwrap_or_else(|| Refusal::new(Code::Unavailable, "the machine is not known"));
-                self.lost(conn, number, &refusal);
-            }
+        match way {
+            Ok(agent) => self.up(agent, session, client, Up::Attach(attach)),
+            Err(refusal) => self.lost(conn, number, &refusal),
         }
     }
 
@@ -399,6 +409,18 @@ impl Core {
         self.machines.get_mut(id)
     }
 
+    /// The agent that leads to a session; `NotFound` is final, everything else is to be waited for.
+    fn way_to(&self, session: SessionId) -> Result<ConnId, Refusal> {
+        let Some(known) = self.sessions.get(&session) else {
+            let message = format!("the relay has just started and does not know session {session} yet; waiting for it");
+            return Err(if self.is_new { Refusal::new(Code::Unavailable, message) } else { no_session(session) });
+        };
+        match self.machines.get(&known.machine) {
+            Some(state) => state.conn.ok_or_else(|| offline(&state.machine)),
+            None => Err(Refusal::new(Code::Unavailable, "the machine is not known")),
+        }
+    }
+
     fn agent_of(&self, session: SessionId) -> Option<ConnId> {
         let machine = self.sessions.get(&session)?.machine;
         self.machines.get(&machine)?.conn
@@ -466,7 +488,12 @@ impl Core {
         let event = v1::fleet_event::Event::SessionRemoved(gone);
         self.effects.push(Effect::ToWatchers(v1::FleetEvent { event: Some(event) }));
         self.effects.push(Effect::StoreSession(id, None));
-        self.cut(id, &Refusal::new(Code::NotFound, "the session has ended"));
+        self.end(id, &Refusal::new(Code::NotFound, "the session has ended"));
+    }
+
+    /// Viewers of a session have nothing to wait for.
+    fn end(&mut self, id: SessionId, refusal: &Refusal) {
+        self.cut(id, refusal);
         for (conn, number) in self.viewers.remove(&id).unwrap_or_default() {
             if let Some(channel) = self.clients.get_mut(&conn).and_then(|client| client.channels.remove(&number)) {
                 self.by_client.remove(&channel.client);
@@ -503,6 +530,10 @@ fn to_channel(channel: u32, down: v1::SessionDown) -> v1::ClientDown {
 
 fn bytes_of(id: &[u8; 16]) -> bytes::Bytes {
     bytes::Bytes::copy_from_slice(id)
+}
+
+fn no_session(id: SessionId) -> Refusal {
+    Refusal::new(Code::NotFound, format!("there is no session {id}; see `fleetmux session list`"))
 }
 
 fn offline(machine: &Machine) -> Refusal {

@@ -214,3 +214,28 @@ async fn input_survives_the_killed_relay() {
 async fn input_survives_the_killed_client() {
     input_survives(Victim::Client).await;
 }
+
+/// A relay without a store was restarted; a client that came back before the agents was told that its session did not exist,
+/// and gave it up.
+#[tokio::test]
+async fn a_client_that_is_back_before_the_agents_waits_for_them() {
+    let mut fleet = Fleet::start(&["web-1"]);
+    fleet.kill_relay();
+    fleet.start_forgetful_relay();
+    let client = fleet.client();
+    let session = fleet.session(&client, "web-1", sh("cat")).await;
+    let mut pane = Pane::attach(&client, &session, crate::support::driver(Size::DEFAULT));
+    pane.type_text("before\n");
+    pane.until_text("before").await;
+    fleet.kill_agent("web-1");
+    pane.until("the agent is missed", |pane| pane.lost == 1).await;
+    fleet.kill_relay();
+    fleet.start_forgetful_relay();
+    // The new relay has answered: it knows neither machine nor session.
+    pane.until("the new relay's answer", |pane| pane.lost == 2 || pane.closed.is_some()).await;
+    assert_eq!(pane.closed, None);
+    fleet.start_agent("web-1");
+    pane.type_text("after\n");
+    pane.until("the echo", |pane| pane.text().contains("after") || pane.closed.is_some()).await;
+    assert_eq!(pane.closed, None);
+}

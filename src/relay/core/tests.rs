@@ -17,7 +17,7 @@ struct Bench {
 impl Bench {
     /// A client's connection; no agent yet.
     fn new() -> Bench {
-        let mut core = Core::default();
+        let mut core = Core::new(Vec::new(), Vec::new());
         core.client_came(CLIENT, &Principal::loopback());
         Bench { core, machine: MachineId::random(), spec: SessionSpec::shell(), client: ClientId::random() }
     }
@@ -49,7 +49,7 @@ impl Bench {
     }
 
     /// Frames for the agent's keepers since the last look.
-    fn to_keepers(&mut self) -> Vec<Up> {
+    fn keepers_got(&mut self) -> Vec<Up> {
         let up = |effect| match effect {
             Effect::ToAgent(_, v1::AgentDown { frame: Some(v1::agent_down::Frame::Up(routed)) }) => routed.up?.frame,
             _ => None,
@@ -58,7 +58,7 @@ impl Bench {
     }
 
     /// What the client was told since the last look: `Lost` with its code, `Ready`.
-    fn to_client(&mut self) -> Vec<Told> {
+    fn client_got(&mut self) -> Vec<Told> {
         let told = |effect| match effect {
             Effect::ToClient(CLIENT, v1::ClientDown { channel: CHANNEL, frame: Some(frame) }) => match frame {
                 v1::client_down::Frame::Lost(lost) => Some(Told::Lost(lost.code())),
@@ -86,7 +86,7 @@ fn an_overflowed_viewer_gets_the_kind_of_keyframe_it_attached_for() {
     bench.open(v1::Attach { keyframe: kind, ..Default::default() });
     bench.core.take_effects();
     bench.core.overflowed(CLIENT, CHANNEL, 42);
-    assert_eq!(bench.to_keepers(), [Up::Refresh(v1::Refresh { from_offset: 42, keyframe: kind, history_bytes: 0 })]);
+    assert_eq!(bench.keepers_got(), [Up::Refresh(v1::Refresh { from_offset: 42, keyframe: kind, history_bytes: 0 })]);
 }
 
 #[test]
@@ -94,14 +94,40 @@ fn a_machine_that_goes_and_comes_cuts_its_viewers_and_calls_them_back() {
     let mut bench = Bench::new();
     bench.agent(AGENT, vec![bench.info()]);
     bench.open(v1::Attach::default());
-    assert_eq!(bench.to_client(), []);
+    assert_eq!(bench.client_got(), []);
     bench.core.agent_gone(AGENT, 0);
-    assert_eq!(bench.to_client(), [Told::Lost(v1::Code::Unavailable)]);
+    assert_eq!(bench.client_got(), [Told::Lost(v1::Code::Unavailable)]);
     bench.agent(AGENT + 10, vec![bench.info()]);
-    assert_eq!(bench.to_client(), [Told::Ready]);
+    assert_eq!(bench.client_got(), [Told::Ready]);
     bench.open(v1::Attach::default());
     bench.core.take_effects();
     // A new stream while the old one is not known to be dead.
     bench.agent(AGENT + 20, vec![bench.info()]);
-    assert_eq!(bench.to_client(), [Told::Lost(v1::Code::Unavailable), Told::Ready]);
+    assert_eq!(bench.client_got(), [Told::Lost(v1::Code::Unavailable), Told::Ready]);
+}
+
+/// A relay without a store was restarted; a client that came back before the agents was told that its session did not exist,
+/// and gave it up.
+#[test]
+fn a_new_relay_lets_clients_wait_for_sessions_it_does_not_know_yet() {
+    let mut bench = Bench::new();
+    bench.open(v1::Attach::default());
+    assert_eq!(bench.client_got(), [Told::Lost(v1::Code::Unavailable)]);
+    bench.agent(AGENT, vec![bench.info()]);
+    assert_eq!(bench.client_got(), [Told::Ready]);
+    bench.open(v1::Attach::default());
+    assert!(matches!(bench.keepers_got().last(), Some(Up::Attach(_))));
+    bench.core.agents_had_time();
+    assert_eq!(bench.client_got(), []);
+}
+
+#[test]
+fn a_session_that_no_agent_brings_in_time_is_not_found() {
+    let mut bench = Bench::new();
+    bench.open(v1::Attach::default());
+    assert_eq!(bench.client_got(), [Told::Lost(v1::Code::Unavailable)]);
+    bench.core.agents_had_time();
+    assert_eq!(bench.client_got(), [Told::Lost(v1::Code::NotFound)]);
+    bench.open(v1::Attach::default());
+    assert_eq!(bench.client_got(), [Told::Lost(v1::Code::NotFound)]);
 }

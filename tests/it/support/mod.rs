@@ -43,6 +43,12 @@ impl Fleet {
         self.relay = Some(self.spawn(&["relay", "--listen", &listen, "--store", store.to_str().unwrap()], "relay"));
     }
 
+    /// A relay that remembers nothing.
+    pub fn start_forgetful_relay(&mut self) {
+        let listen = self.endpoint().to_string();
+        self.relay = Some(self.spawn(&["relay", "--listen", &listen], "relay"));
+    }
+
     pub fn kill_relay(&mut self) {
         kill(self.relay.take());
     }
