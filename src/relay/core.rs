@@ -67,6 +67,8 @@ pub(super) struct Core {
     clients: HashMap<ConnId, ClientState>,
     viewers: HashMap<SessionId, Vec<(ConnId, u32)>>,
     by_client: HashMap<ClientId, (ConnId, u32)>,
+    /// Sessions whose keeper is there and does not answer its agent; they are known or not, and have not ended.
+    silent: HashMap<SessionId, MachineId>,
     /// It started without a memory: a session it does not know may be that of an agent that is about to come back.
     is_new: bool,
     effects: Vec<Effect>,
@@ -89,7 +91,7 @@ impl Core {
     /// Every agent that lives has had time to come back: a session that is not known now does not exist.
     pub(super) fn agents_had_time(&mut self) {
         self.is_new = false;
-        let is_unknown = |id: &&SessionId| !self.sessions.contains_key(*id);
+        let is_unknown = |id: &&SessionId| !self.sessions.contains_key(*id) && !self.silent.contains_key(*id);
         let unknown: Vec<SessionId> = self.viewers.keys().filter(is_unknown).copied().collect();
         for id in unknown {
             self.end(id, &no_session(id));
@@ -120,6 +122,7 @@ impl Core {
     /// An agent said who it is; an older stream of the same machine gives way.
     pub(super) fn agent_facts(&mut self, conn: ConnId, facts: MachineFacts, now: u64) {
         let id = facts.id;
+        self.silent.retain(|_, machine| *machine != id);
         let machine = Machine {
             facts,
             is_online: true,
@@ -169,7 +172,7 @@ impl Core {
         }
     }
 
-    /// The agent's complete list: what is not in it has ended while nobody looked.
+    /// The agent's complete list: what is not in it has ended while nobody looked, unless its keeper is silent.
     pub(super) fn session_list(&mut self, conn: ConnId, list: v1::SessionList) {
         let Some(&machine) = self.agents.get(&conn) else { return };
         let mut living = Vec::new();
@@ -179,7 +182,8 @@ impl Core {
                 self.insert_session(session);
             }
         }
-        let gone = |s: &&Session| s.machine == machine && !living.contains(&s.id());
+        let is_silent = |id: &SessionId| self.silent.contains_key(id);
+        let gone = |s: &&Session| s.machine == machine && !living.contains(&s.id()) && !is_silent(&s.id());
         let gone: Vec<SessionId> = self.sessions.values().filter(gone).map(Session::id).collect();
         for id in gone {
             self.remove_session(machine, id);
@@ -201,6 +205,15 @@ impl Core {
     pub(super) fn session_removed(&mut self, conn: ConnId, id: SessionId) {
         if let Some(&machine) = self.agents.get(&conn) {
             self.remove_session(machine, id);
+        }
+    }
+
+    /// A session's keeper is there and does not answer: its viewers wait.
+    pub(super) fn session_silent(&mut self, conn: ConnId, id: SessionId) {
+        let Some(&machine) = self.agents.get(&conn) else { return };
+        if self.sessions.get(&id).is_none_or(|session| session.machine == machine) {
+            self.silent.insert(id, machine);
+            self.cut(id, &silent(id));
         }
     }
 
@@ -411,6 +424,9 @@ impl Core {
 
     /// The agent that leads to a session; `NotFound` is final, everything else is to be waited for.
     fn way_to(&self, session: SessionId) -> Result<ConnId, Refusal> {
+        if self.silent.contains_key(&session) {
+            return Err(silent(session));
+        }
         let Some(known) = self.sessions.get(&session) else {
             let message = format!("the relay has just started and does not know session {session} yet; waiting for it");
             return Err(if self.is_new { Refusal::new(Code::Unavailable, message) } else { no_session(session) });
@@ -470,6 +486,7 @@ impl Core {
         self.effects.push(Effect::ToWatchers(v1::FleetEvent { event: Some(event) }));
         self.effects.push(Effect::StoreSession(id, Some(session.machine)));
         self.sessions.insert(id, session);
+        self.silent.remove(&id);
         for (conn, number) in self.viewers.get(&id).cloned().unwrap_or_default() {
             let channel = self.clients.get_mut(&conn).and_then(|client| client.channels.get_mut(&number));
             if channel.is_some_and(|channel| !channel.is_open) {
@@ -480,15 +497,21 @@ impl Core {
     }
 
     fn remove_session(&mut self, machine: MachineId, id: SessionId) {
-        if self.sessions.get(&id).is_none_or(|session| session.machine != machine) {
-            return;
+        let is_known = self.sessions.get(&id).is_some_and(|session| session.machine == machine);
+        let is_silent = self.silent.get(&id) == Some(&machine);
+        if is_silent {
+            self.silent.remove(&id);
         }
-        self.sessions.remove(&id);
-        let gone = v1::SessionRef { machine: bytes_of(machine.as_bytes()), session: bytes_of(id.as_bytes()) };
-        let event = v1::fleet_event::Event::SessionRemoved(gone);
-        self.effects.push(Effect::ToWatchers(v1::FleetEvent { event: Some(event) }));
-        self.effects.push(Effect::StoreSession(id, None));
-        self.end(id, &Refusal::new(Code::NotFound, "the session has ended"));
+        if is_known {
+            self.sessions.remove(&id);
+            let gone = v1::SessionRef { machine: bytes_of(machine.as_bytes()), session: bytes_of(id.as_bytes()) };
+            let event = v1::fleet_event::Event::SessionRemoved(gone);
+            self.effects.push(Effect::ToWatchers(v1::FleetEvent { event: Some(event) }));
+            self.effects.push(Effect::StoreSession(id, None));
+        }
+        if is_known || is_silent {
+            self.end(id, &Refusal::new(Code::NotFound, "the session has ended"));
+        }
     }
 
     /// Viewers of a session have nothing to wait for.
@@ -534,6 +557,11 @@ fn bytes_of(id: &[u8; 16]) -> bytes::Bytes {
 
 fn no_session(id: SessionId) -> Refusal {
     Refusal::new(Code::NotFound, format!("there is no session {id}; see `fleetmux session list`"))
+}
+
+fn silent(id: SessionId) -> Refusal {
+    let message = format!("the keeper of session {id} does not answer its agent; this continues when it does");
+    Refusal::new(Code::Unavailable, message)
 }
 
 fn offline(machine: &Machine) -> Refusal {

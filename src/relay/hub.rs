@@ -174,6 +174,11 @@ impl Hub {
                     self.core.session_removed(conn, id);
                 }
             }
+            Some(Frame::SessionSilent(id)) => {
+                if let Ok(id) = SessionId::from_bytes(&id) {
+                    self.core.session_silent(conn, id);
+                }
+            }
             Some(Frame::Heartbeat(load)) => self.core.heartbeat(conn, &load, now),
             Some(Frame::Reply(reply)) => self.core.reply(conn, reply),
             Some(Frame::Pong(pong)) => {

@@ -131,3 +131,32 @@ fn a_session_that_no_agent_brings_in_time_is_not_found() {
     bench.open(v1::Attach::default());
     assert_eq!(bench.client_got(), [Told::Lost(v1::Code::NotFound)]);
 }
+
+/// A keeper that did not answer while its agent started was missing from the list, and its session taken for ended.
+#[test]
+fn a_session_whose_keeper_is_silent_has_not_ended() {
+    // Known to the relay from before, and not.
+    for is_known in [true, false] {
+        let mut bench = Bench::new();
+        if is_known {
+            bench.agent(AGENT, vec![bench.info()]);
+            bench.core.agent_gone(AGENT, 0);
+        }
+        bench.core.agents_had_time();
+        bench.facts(AGENT);
+        bench.core.session_silent(AGENT, bench.spec.id);
+        bench.core.session_list(AGENT, v1::SessionList::default());
+        assert_eq!(bench.core.session(bench.spec.id).is_some(), is_known);
+        bench.open(v1::Attach::default());
+        assert_eq!(bench.client_got(), [Told::Lost(v1::Code::Unavailable)]);
+        bench.core.session_added(AGENT, bench.info());
+        assert_eq!(bench.client_got().last(), Some(&Told::Ready));
+        // Silent in the middle, and then gone.
+        bench.open(v1::Attach::default());
+        assert_eq!(bench.client_got(), []);
+        bench.core.session_silent(AGENT, bench.spec.id);
+        assert_eq!(bench.client_got(), [Told::Lost(v1::Code::Unavailable)]);
+        bench.core.session_removed(AGENT, bench.spec.id);
+        assert_eq!(bench.client_got(), [Told::Lost(v1::Code::NotFound)]);
+    }
+}
