@@ -7,6 +7,7 @@ mod broadcast;
 mod delivery;
 mod hostile;
 mod programs;
+mod raw;
 mod roles;
 mod support;
 mod survival;
