@@ -179,6 +179,7 @@ fn all() -> Vec<(String, String)> {
         ("agent_up.destroyed", A::Reply(v1::Reply { number: 5, reply: Some(v1::reply::Reply::Destroyed(id(1))) })),
         ("agent_up.refused", A::Reply(v1::Reply { number: 5, reply: Some(v1::reply::Reply::Refused(refused())) })),
         ("agent_up.pong", A::Pong(v1::Pong { token: 7 })),
+        ("agent_up.session_silent", A::SessionSilent(id(1))),
     ];
     for (name, frame) in agent_ups {
         row(name, hex(&v1::AgentUp { frame: Some(frame) }));

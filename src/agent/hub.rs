@@ -29,10 +29,12 @@ pub(super) enum Event {
     RelayGone,
     /// A frame from the relay.
     RelayFrame { frame: v1::AgentDown },
-    /// A keeper is linked, asked for by a request or found.
-    Linked { id: SessionId, epoch: u64, link: Box<KeeperLink>, number: Option<u64> },
-    /// A keeper could not be started or linked.
-    NotLinked { id: SessionId, refusal: Refusal, number: Option<u64> },
+    /// A keeper is linked.
+    Linked { id: SessionId, epoch: u64, link: Box<KeeperLink> },
+    /// A keeper does not answer; its link is still being waited for.
+    KeeperSilent { id: SessionId },
+    /// There is no keeper, or it could not be started.
+    NotLinked { id: SessionId, refusal: Refusal },
     /// A keeper's link ended.
     KeeperGone { id: SessionId, epoch: u64 },
     /// What a session does.
@@ -54,6 +56,8 @@ struct Hub {
     is_announced: bool,
     /// Keepers being linked; the list is complete when there are none.
     linking: HashSet<SessionId>,
+    /// Keepers that are there and do not answer; each is linked when it does.
+    silent: HashSet<SessionId>,
     epoch: u64,
 }
 
@@ -61,8 +65,6 @@ struct Hub {
 pub(super) async fn run(facts: MachineFacts, relay: Endpoint, dir: PathBuf) {
     let (events_tx, mut events_rx) = mpsc::channel(EVENTS_CAP);
     let seed = facts.id.as_bytes().iter().fold(0, |seed: u64, byte| seed.rotate_left(8) ^ u64::from(*byte));
-    // Adopt before dialling: the first list the relay gets is complete.
-    let (adopted_tx, mut adopted_rx) = mpsc::channel(EVENTS_CAP);
     let data = link::start(relay, seed, events_tx.clone());
     let mut hub = Hub {
         facts,
@@ -75,11 +77,12 @@ pub(super) async fn run(facts: MachineFacts, relay: Endpoint, dir: PathBuf) {
         relay_tx: None,
         is_announced: false,
         linking: HashSet::new(),
+        silent: HashSet::new(),
         epoch: 0,
     };
-    hub.adopt(adopted_tx);
-    while let Some(event) = adopted_rx.recv().await {
-        hub.handle(event);
+    // The relay hears of nothing before all of them have answered or are known to be silent.
+    for id in keepers::found(&hub.dir) {
+        hub.link(id);
     }
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
     loop {
@@ -95,24 +98,17 @@ pub(super) async fn run(facts: MachineFacts, relay: Endpoint, dir: PathBuf) {
 }
 
 impl Hub {
-    /// Links to every keeper found; `done_tx` is dropped when all have answered.
-    fn adopt(&mut self, done_tx: mpsc::Sender<Event>) {
-        for id in keepers::found(&self.dir) {
-            self.link(id, None, done_tx.clone());
-        }
-    }
-
-    fn link(&mut self, id: SessionId, number: Option<u64>, done_tx: mpsc::Sender<Event>) {
+    fn link(&mut self, id: SessionId) {
         self.epoch += 1;
         self.linking.insert(id);
         let (epoch, dir) = (self.epoch, self.dir.clone());
         let (data, events_tx) = (self.data.clone(), self.events_tx.clone());
         tokio::spawn(async move {
-            let event = match keepers::link(&dir, id, epoch, data, events_tx).await {
-                Some(link) => Event::Linked { id, epoch, link: Box::new(link), number },
-                None => Event::NotLinked { id, refusal: not_linked(id), number },
+            let event = match keepers::link(&dir, id, epoch, data, events_tx.clone()).await {
+                Some(link) => Event::Linked { id, epoch, link: Box::new(link) },
+                None => Event::NotLinked { id, refusal: not_linked(id) },
             };
-            let _ = done_tx.send(event).await;
+            let _ = events_tx.send(event).await;
         });
     }
 
@@ -128,21 +124,27 @@ impl Hub {
                 // Clients behind the old relay are no longer attached: a keeper learns that from a new link.
                 let ids: Vec<SessionId> = self.sessions.drain().map(|(id, _)| id).collect();
                 for id in ids {
-                    self.link(id, None, self.events_tx.clone());
+                    self.link(id);
                 }
             }
             Event::RelayFrame { frame } => self.relay_frame(frame),
-            Event::Linked { id, epoch, link, number } => {
+            Event::Linked { id, epoch, link } => {
                 self.linking.remove(&id);
-                self.linked(id, epoch, *link, number);
+                self.silent.remove(&id);
+                self.linked(id, epoch, *link);
                 self.announce();
             }
-            Event::NotLinked { id, refusal, number } => {
+            Event::KeeperSilent { id } => {
                 self.linking.remove(&id);
-                let waiting = self.starting.remove(&id).unwrap_or_default();
-                for number in waiting.into_iter().chain(number) {
-                    self.refuse(number, &refusal, "create");
-                }
+                self.silent.insert(id);
+                self.refuse_starting(id, &not_linked(id));
+                self.tell(Up::SessionSilent(bytes_of(id)));
+                self.announce();
+            }
+            Event::NotLinked { id, refusal } => {
+                self.linking.remove(&id);
+                self.silent.remove(&id);
+                self.refuse_starting(id, &refusal);
                 self.tell(Up::SessionRemoved(bytes_of(id)));
                 self.destroyed(id);
                 self.announce();
@@ -151,7 +153,7 @@ impl Hub {
                 if self.sessions.get(&id).is_some_and(|(current, _)| *current == epoch) {
                     self.sessions.remove(&id);
                     // Gone for good, or only the link: its socket tells.
-                    self.link(id, None, self.events_tx.clone());
+                    self.link(id);
                 }
             }
             Event::Summary { id, summary } => {
@@ -163,7 +165,7 @@ impl Hub {
     }
 
     /// Tells a new relay who we are and what lives here, once all of it is known: a session missing from the list counts
-    /// as ended.
+    /// as ended, unless its keeper is silent.
     fn announce(&mut self) {
         if self.is_announced || self.relay_tx.is_none() || !self.linking.is_empty() {
             return;
@@ -171,17 +173,19 @@ impl Hub {
         self.is_announced = true;
         tracing::info!(sessions = self.sessions.len(), "linked to the relay");
         self.tell(Up::Facts((&self.facts).into()));
+        for id in self.silent.iter().copied().collect::<Vec<_>>() {
+            self.tell(Up::SessionSilent(bytes_of(id)));
+        }
         let sessions = self.sessions.values().map(|(_, link)| link.info.clone()).collect();
         self.tell(Up::Sessions(v1::SessionList { sessions }));
         self.tell(Up::Heartbeat((&facts::load()).into()));
     }
 
-    fn linked(&mut self, id: SessionId, epoch: u64, link: KeeperLink, number: Option<u64>) {
+    fn linked(&mut self, id: SessionId, epoch: u64, link: KeeperLink) {
         let info = link.info.clone();
         self.sessions.insert(id, (epoch, link));
         self.tell(Up::SessionAdded(info.clone()));
-        let waiting = self.starting.remove(&id).unwrap_or_default();
-        for number in waiting.into_iter().chain(number) {
+        for number in self.starting.remove(&id).unwrap_or_default() {
             let reply = Some(v1::reply::Reply::Created(info.clone()));
             self.tell(Up::Reply(v1::Reply { number, reply }));
         }
@@ -207,7 +211,7 @@ impl Hub {
         if link.frames_tx.try_send(up).is_err() {
             tracing::warn!(session = %id, "the keeper takes no frames; linking anew");
             self.sessions.remove(&id);
-            self.link(id, None, self.events_tx.clone());
+            self.link(id);
         }
     }
 
@@ -235,10 +239,14 @@ impl Hub {
             let reply = Some(v1::reply::Reply::Created(link.info.clone()));
             return self.tell(Up::Reply(v1::Reply { number, reply }));
         }
-        if let Some(waiting) = self.starting.get_mut(&id) {
-            return waiting.push(number);
+        if self.silent.contains(&id) {
+            return self.refuse(number, &not_linked(id), "create");
         }
-        if let Err(refusal) = check(&spec, self.sessions.len() + self.starting.len()) {
+        // Its keeper is there or on its way: the answer comes with the link.
+        if self.linking.contains(&id) || self.starting.contains_key(&id) {
+            return self.starting.entry(id).or_default().push(number);
+        }
+        if let Err(refusal) = check(&spec, self.sessions.len() + self.silent.len() + self.starting.len()) {
             return self.refuse(number, &refusal, "create");
         }
         self.starting.insert(id, vec![number]);
@@ -247,14 +255,17 @@ impl Hub {
         let (data, events_tx) = (self.data.clone(), self.events_tx.clone());
         tokio::spawn(async move {
             let event = match start(&dir, &spec, epoch, data, events_tx.clone()).await {
-                Ok(link) => Event::Linked { id, epoch, link: Box::new(link), number: None },
-                Err(refusal) => Event::NotLinked { id, refusal, number: None },
+                Ok(link) => Event::Linked { id, epoch, link: Box::new(link) },
+                Err(refusal) => Event::NotLinked { id, refusal },
             };
             let _ = events_tx.send(event).await;
         });
     }
 
     fn destroy(&mut self, number: u64, id: SessionId) {
+        if self.silent.contains(&id) {
+            return self.refuse(number, &not_linked(id), "destroy");
+        }
         let Some((_, link)) = self.sessions.get(&id) else {
             let refusal = Refusal::new(Code::NotFound, format!("there is no session {id} on this machine"));
             return self.refuse(number, &refusal, "destroy");
@@ -270,6 +281,13 @@ impl Hub {
     fn destroyed(&mut self, id: SessionId) {
         for number in self.destroying.remove(&id).unwrap_or_default() {
             self.tell(Up::Reply(v1::Reply { number, reply: Some(wire::destroyed_reply(id)) }));
+        }
+    }
+
+    /// Whoever asked for the session learns that there is none to use.
+    fn refuse_starting(&mut self, id: SessionId, refusal: &Refusal) {
+        for number in self.starting.remove(&id).unwrap_or_default() {
+            self.refuse(number, refusal, "create");
         }
     }
 
@@ -302,7 +320,8 @@ async fn start(
 }
 
 fn not_linked(id: SessionId) -> Refusal {
-    Refusal::new(Code::Unavailable, format!("the keeper of session {id} does not answer"))
+    let message = format!("the keeper of session {id} does not answer; the session is back when it does");
+    Refusal::new(Code::Unavailable, message)
 }
 
 fn check(spec: &SessionSpec, count: usize) -> Result<(), Refusal> {

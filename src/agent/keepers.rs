@@ -1,5 +1,6 @@
 //! Links to keepers: one task reads a keeper and hands its output straight on, one writes to it.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,11 +12,14 @@ use super::link::DataTx;
 use crate::fleet::SessionId;
 use crate::keeper::launch::SOCKET_EXTENSION;
 use crate::keeper::link::{LinkError, LinkReader, LinkWriter, connect};
+use crate::stream::Backoff;
 use crate::wire::v1;
 
 /// Frames waiting for one keeper; one that takes none is linked anew.
 const KEEPER_CAP: usize = 4096;
-/// How long a keeper may take to answer the hello: it may be busy, but not dead.
+/// First and longest delay between attempts to link to a keeper that refuses.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// How long a keeper may take to answer the hello before others are told that it is silent.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A linked keeper.
@@ -49,7 +53,8 @@ pub(super) fn found(dir: &Path) -> Vec<SessionId> {
     entries.flatten().filter_map(|entry| id(entry.path())).collect()
 }
 
-/// Links to a keeper; a socket nobody listens on is removed. `epoch` marks the events of this link.
+/// Links to a keeper, however long it takes to answer, as long as there is one; `None` when there is none. `epoch` marks
+/// the events of this link.
 pub(super) async fn link(
     dir: &Path,
     id: SessionId,
@@ -58,24 +63,42 @@ pub(super) async fn link(
     events_tx: mpsc::Sender<Event>,
 ) -> Option<KeeperLink> {
     let socket = socket_of(dir, id);
-    let (info, reader, writer) = match tokio::time::timeout(HELLO_TIMEOUT, connect(&socket)).await {
-        Ok(Ok(linked)) => linked,
-        Ok(Err(err)) => {
-            tracing::info!(session = %id, %err, "no keeper answers");
-            // Only a socket that nobody listens on is a dead keeper's; anything else may be a living one in trouble.
-            if matches!(&err, LinkError::Io(err) if err.kind() == std::io::ErrorKind::ConnectionRefused) {
-                let _ = std::fs::remove_file(&socket);
-            }
-            return None;
-        }
+    let linked = reach(&socket, id, epoch);
+    tokio::pin!(linked);
+    let linked = match tokio::time::timeout(HELLO_TIMEOUT, &mut linked).await {
+        Ok(linked) => linked,
         Err(_) => {
-            tracing::warn!(session = %id, "the keeper does not answer");
-            return None;
+            tracing::warn!(session = %id, "the keeper does not answer; waiting for it");
+            let _ = events_tx.send(Event::KeeperSilent { id }).await;
+            linked.await
         }
     };
+    let (info, reader, writer) = linked?;
     let (frames_tx, frames_rx) = mpsc::channel(KEEPER_CAP);
     let tasks = [tokio::spawn(read(id, epoch, reader, data, events_tx)), tokio::spawn(write(writer, frames_rx))];
     Some(KeeperLink { info, frames_tx, tasks })
+}
+
+/// Connects until the keeper answers, or until nobody listens on its socket any more. A stopped process keeps the
+/// connection waiting and answers on it when it goes on; one that refuses is tried again.
+async fn reach(socket: &Path, id: SessionId, seed: u64) -> Option<(v1::SessionInfo, LinkReader, LinkWriter)> {
+    let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1, seed);
+    loop {
+        match connect(socket).await {
+            Ok(linked) => return Some(linked),
+            // Only a socket that nobody listens on is a dead keeper's; anything else may be a living one in trouble.
+            Err(LinkError::Io(err)) if err.kind() == ErrorKind::ConnectionRefused => {
+                let _ = std::fs::remove_file(socket);
+                return None;
+            }
+            Err(LinkError::Io(err)) if err.kind() == ErrorKind::NotFound => return None,
+            Err(err) if backoff.attempt() == 0 => {
+                tracing::warn!(session = %id, %err, "no link to the keeper; trying on")
+            }
+            Err(err) => tracing::debug!(session = %id, %err, attempt = backoff.attempt(), "no link to the keeper"),
+        }
+        tokio::time::sleep(backoff.next_delay()).await;
+    }
 }
 
 async fn read(id: SessionId, epoch: u64, mut reader: LinkReader, data: DataTx, events_tx: mpsc::Sender<Event>) {

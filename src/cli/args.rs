@@ -64,6 +64,9 @@ pub(super) enum Command {
         /// Where to listen
         #[arg(long)]
         socket: PathBuf,
+        /// Soft limit of open files for the session's programs
+        #[arg(long)]
+        open_files: Option<u64>,
     },
     /// Relay and agent of a user's own machine
     #[command(hide = true)]

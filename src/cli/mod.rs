@@ -31,8 +31,8 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(args: Args) -> Result<ExitCode> {
-    if let Some(Command::Keeper { socket }) = &args.command {
-        return cmd::keeper::run(socket);
+    if let Some(Command::Keeper { socket, open_files }) = &args.command {
+        return cmd::keeper::run(socket, *open_files);
     }
     if let Some(Command::DemoApp { app }) = &args.command {
         return cmd::demo_app::run(*app);

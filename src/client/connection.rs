@@ -24,8 +24,6 @@ use crate::wire::{self, refusal_of, v1};
 const WATCH_CAP: usize = 4096;
 /// How often the round trips are measured.
 const PING_EVERY: Duration = Duration::from_secs(3);
-/// How often a program that is about to end looks whether its frames are gone.
-const SETTLE_STEP: Duration = Duration::from_millis(5);
 /// Delay before the fleet is watched again after the relay cut a watcher off.
 const REWATCH: Duration = Duration::from_millis(200);
 
@@ -37,6 +35,10 @@ struct Shared {
     channel_tx: watch::Sender<Option<Channel>>,
     started: Instant,
     retry: Notify,
+    /// A frame came that may have acknowledged input.
+    progress: Notify,
+    /// Token of the last ping that the relay has answered: it has everything that was sent before it.
+    answered_tx: watch::Sender<u64>,
 }
 
 /// A client of one relay; clones share the connection, and the last one to go ends it.
@@ -61,10 +63,12 @@ impl Client {
             core: Mutex::default(),
             endpoint,
             options,
-            state_tx: watch::Sender::new(ConnectionState::Connecting { attempt: 0, error: None }),
+            state_tx: watch::Sender::new(ConnectionState::default()),
             channel_tx: watch::Sender::new(None),
             started: Instant::now(),
             retry: Notify::new(),
+            progress: Notify::new(),
+            answered_tx: watch::Sender::new(0),
         });
         let task = tokio::spawn(run(Arc::downgrade(&shared)));
         Client { shared, _task: Arc::new(Task(task)) }
@@ -183,9 +187,23 @@ impl Shared {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits until the relay has every frame that was sent so far; without a connection there is none to wait for.
+    async fn drained(&self) {
+        let mut answered = self.answered_tx.subscribe();
+        let token = self.token();
+        if self.core().ping(token) {
+            let _ = answered.wait_for(|answered| *answered >= token).await;
+        }
+    }
+
+    /// A ping's token: microseconds since this client's birth.
+    fn token(&self) -> u64 {
+        self.started.elapsed().as_micros() as u64
+    }
+
     /// Microseconds since a ping's token was made, at least 1.
     fn since(&self, token: u64) -> u32 {
-        let elapsed = (self.started.elapsed().as_micros() as u64).saturating_sub(token);
+        let elapsed = self.token().saturating_sub(token);
         elapsed.clamp(1, u32::MAX.into()) as u32
     }
 }
@@ -260,14 +278,24 @@ impl AttachHandle {
 
     /// Waits until the keeper has all input and the relay every frame, at most for `patience`; before a program ends.
     pub async fn settle(&self, patience: Duration) {
-        let end = Instant::now() + patience;
-        while Instant::now() < end {
-            if self.is_input_acked() && self.owner.shared.core().is_sent() {
-                // The stream has them; one more turn writes them out.
-                tokio::time::sleep(SETTLE_STEP).await;
+        // Out of time the program ends all the same.
+        let _ = tokio::time::timeout(patience, async {
+            self.input_acked().await;
+            self.owner.shared.drained().await;
+        })
+        .await;
+    }
+
+    async fn input_acked(&self) {
+        loop {
+            let progress = self.owner.shared.progress.notified();
+            tokio::pin!(progress);
+            // From here on no progress is missed.
+            progress.as_mut().enable();
+            if self.is_input_acked() {
                 return;
             }
-            tokio::time::sleep(SETTLE_STEP).await;
+            progress.await;
         }
     }
 
@@ -349,9 +377,9 @@ async fn attempt(shared: &Arc<Shared>, backoff: &mut Backoff) -> Result<(), Stri
                 None => return Err("the relay closed the connection".into()),
             },
             _ = ping.tick() => {
-                let token = shared.started.elapsed().as_micros() as u64;
+                let token = shared.token();
                 let mut core = shared.core();
-                core.send(Frame::Ping { token });
+                core.ping(token);
                 core.ping_all(token);
             }
         }
@@ -363,15 +391,20 @@ fn take(shared: &Shared, frame: v1::ClientDown, server: &str) {
     match frame.frame {
         Some(Frame::Down(down)) => match wire::down_from(down) {
             Some(Down::Pong(token)) => shared.core().measured(frame.channel, shared.since(token)),
-            Some(down) => shared.core().down(frame.channel, down),
+            Some(down) => {
+                shared.core().down(frame.channel, down);
+                shared.progress.notify_waiters();
+            }
             None => {}
         },
         Some(Frame::Lost(lost)) => {
             let refused = v1::Refused { code: lost.code, message: lost.message, frame: String::new() };
             shared.core().lost(frame.channel, wire::refusal_from(&refused));
+            shared.progress.notify_waiters();
         }
         Some(Frame::Ready(_)) => shared.core().ready(frame.channel),
         Some(Frame::Pong(pong)) => {
+            shared.answered_tx.send_replace(pong.token);
             let latency_us = Some(shared.since(pong.token));
             shared.state_tx.send_replace(ConnectionState::Connected { server: server.into(), latency_us });
         }

@@ -154,9 +154,12 @@ impl Core {
         }
     }
 
-    /// Whether the stream has taken every frame.
-    pub(super) fn is_sent(&self) -> bool {
-        self.outgoing.is_empty()
+    /// Asks the relay for a sign of life, behind everything that was sent before; `false` without a connection.
+    pub(super) fn ping(&mut self, token: u64) -> bool {
+        if self.is_connected {
+            self.send(Frame::Ping { token });
+        }
+        self.is_connected
     }
 
     /// Measures the way to every keeper.

@@ -77,6 +77,13 @@ pub enum ConnectionState {
     },
 }
 
+impl Default for ConnectionState {
+    /// Not tried yet.
+    fn default() -> ConnectionState {
+        ConnectionState::Connecting { attempt: 0, error: None }
+    }
+}
+
 /// The fleet changed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FleetEvent {

@@ -43,7 +43,7 @@ pub struct AttachOptions {
     pub label: String,
     /// Bytes that may be under way unconsumed; `None` for the keeper's default.
     pub window: Option<u32>,
-    /// Shortest time between two outputs of a busy program, milliseconds.
+    /// Shortest time between two outputs of a busy program, milliseconds, 17 to 1000; not for lossless delivery.
     pub pace_ms: Option<u32>,
     /// Continues another program's client, its input numbers included; `None` for a new one.
     pub client: Option<ClientId>,

@@ -13,6 +13,7 @@ use tokio::process::{Child, Command};
 
 use super::run::{KeeperError, run};
 use crate::fleet::{Code, Refusal, SessionSpec};
+use crate::runtime;
 use crate::wire::{self, Message, v1};
 
 /// Extension of keeper sockets in an agent's session directory.
@@ -110,6 +111,9 @@ fn command(socket: &Path) -> Command {
         None => Command::new(program),
     };
     command.arg("keeper").arg("--socket").arg(socket);
+    if let Some(soft) = runtime::open_files_before() {
+        command.arg("--open-files").arg(soft.to_string());
+    }
     command
 }
 

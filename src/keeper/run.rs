@@ -151,6 +151,9 @@ impl Keeper {
             self.guardian = None;
             self.hang_up();
         }
+        for link in self.links.values() {
+            self.core.link_room(link.id, link.may_ask());
+        }
         self.core.tick(now);
         self.perform();
         for id in ready.links_out {
@@ -180,7 +183,10 @@ impl Keeper {
         let gate_wait = if self.pty.is_some() { self.gate.wait() } else { None };
         let due = self.core.deadline().map(|at| Duration::from_millis(at.saturating_sub(now_ms())));
         let kill = self.kill_at.map(|at| at.saturating_duration_since(Instant::now()));
-        let timeout = [gate_wait, due, kill].into_iter().flatten().min();
+        // Frames that were held back and may be taken now are in no socket that poll could report.
+        let is_unheld = |link: &Link| link.is_held && link.may_ask();
+        let held = self.links.values().any(is_unheld).then_some(Duration::ZERO);
+        let timeout = [gate_wait, due, kill, held].into_iter().flatten().min();
         let timeout =
             timeout.map(|wait| Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: wait.subsec_nanos().into() });
         let order: Vec<LinkId> = self.links.keys().copied().collect();
@@ -218,7 +224,7 @@ impl Keeper {
         let readable = PollFlags::IN | PollFlags::HUP | PollFlags::ERR;
         let mut ready = Readiness { peer_waits: came(0, readable), ..Readiness::default() };
         for (index, id) in order.iter().enumerate() {
-            if came(index + 1, readable) {
+            if came(index + 1, readable) || is_unheld(&self.links[id]) {
                 ready.links_in.push(*id);
             }
             if came(index + 1, PollFlags::OUT) {
@@ -282,10 +288,15 @@ impl Keeper {
         }
     }
 
+    /// Takes a link's frames one by one, so that the answers to one are counted before the next is looked at: a peer that
+    /// does not read them is not listened to either.
     fn read_link(&mut self, id: LinkId, now: u64) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        for frame in link.read() {
-            let Some(link) = self.links.get_mut(&id) else { return };
+        if !link.is_held {
+            link.read();
+        }
+        while let Some(link) = self.links.get_mut(&id) {
+            let Some(frame) = link.next_frame() else { return };
             if !link.is_open {
                 self.greet(id, frame);
                 continue;
@@ -299,6 +310,7 @@ impl Keeper {
                     return;
                 }
             }
+            self.perform();
         }
     }
 
@@ -322,6 +334,10 @@ impl Keeper {
 
     fn perform(&mut self) {
         for effect in self.core.take_effects() {
+            if !matches!(effect, Effect::Send { .. }) {
+                // What was typed before it comes before it.
+                self.write_pty();
+            }
             match effect {
                 Effect::Send { link, client, down } => {
                     if let Some(link) = self.links.get_mut(&link) {

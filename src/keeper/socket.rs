@@ -65,12 +65,15 @@ pub(super) struct Link {
     outgoing: BytesMut,
     /// The peer's hello was heard and understood.
     pub(super) is_open: bool,
+    /// Frames that are here already wait until the peer has taken its answers.
+    pub(super) is_held: bool,
     pub(super) is_dead: bool,
 }
 
 impl Link {
     pub(super) fn new(id: LinkId, stream: UnixStream) -> Link {
-        Link { id, stream, incoming: BytesMut::new(), outgoing: BytesMut::new(), is_open: false, is_dead: false }
+        let (incoming, outgoing) = (BytesMut::new(), BytesMut::new());
+        Link { id, stream, incoming, outgoing, is_open: false, is_held: false, is_dead: false }
     }
 
     /// Whether there is something to write.
@@ -109,9 +112,8 @@ impl Link {
         }
     }
 
-    /// Reads what is there and hands over the frames; a malformed one ends the link.
-    pub(super) fn read(&mut self) -> Vec<v1::SessionUp> {
-        let mut frames = Vec::new();
+    /// Reads what is there.
+    pub(super) fn read(&mut self) {
         let mut piece = [0; 16 * 1024];
         let mut total = 0;
         while total < READ_CAP {
@@ -135,18 +137,20 @@ impl Link {
                 }
             }
         }
-        loop {
-            match wire::read_frame::<v1::SessionUp>(&mut self.incoming) {
-                Ok(Some(frame)) => frames.push(frame),
-                Ok(None) => break,
-                Err(err) => {
-                    tracing::warn!(link = self.id, %err, "closing the link");
-                    self.is_dead = true;
-                    break;
-                }
-            }
+    }
+
+    /// The next frame that was read, if it may be taken now; a malformed one ends the link.
+    pub(super) fn next_frame(&mut self) -> Option<v1::SessionUp> {
+        self.is_held = !self.may_ask();
+        if self.is_held {
+            return None;
         }
-        frames
+        wire::read_frame::<v1::SessionUp>(&mut self.incoming).unwrap_or_else(|err| {
+            tracing::warn!(link = self.id, %err, "closing the link");
+            self.is_dead = true;
+            self.incoming.clear();
+            None
+        })
     }
 }
 

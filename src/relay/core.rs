@@ -46,6 +46,8 @@ struct Channel {
     client: ClientId,
     outbox: Outbox,
     is_lossless: bool,
+    /// Kind of keyframes it attached for, as on the wire.
+    keyframe: i32,
     /// Opened, and the way to the keeper has not been cut since.
     is_open: bool,
 }
@@ -65,19 +67,35 @@ pub(super) struct Core {
     clients: HashMap<ConnId, ClientState>,
     viewers: HashMap<SessionId, Vec<(ConnId, u32)>>,
     by_client: HashMap<ClientId, (ConnId, u32)>,
+    /// Sessions whose keeper is there and does not answer its agent; they are known or not, and have not ended.
+    silent: HashMap<SessionId, MachineId>,
+    /// It started without a memory: a session it does not know may be that of an agent that is about to come back.
+    is_new: bool,
     effects: Vec<Effect>,
 }
 
 impl Core {
     /// What the store remembered; every machine is offline until its agent comes.
-    pub(super) fn restore(&mut self, machines: Vec<Machine>, sessions: Vec<Session>) {
+    pub(super) fn new(machines: Vec<Machine>, sessions: Vec<Session>) -> Core {
+        let mut core = Core { is_new: machines.is_empty(), ..Core::default() };
         for mut machine in machines {
             machine.is_online = false;
             machine.latency_us = None;
-            self.machines.insert(machine.facts.id, MachineState { machine, conn: None });
+            core.machines.insert(machine.facts.id, MachineState { machine, conn: None });
         }
-        let known = sessions.into_iter().filter(|session| self.machines.contains_key(&session.machine));
-        self.sessions = known.map(|session| (session.id(), session)).collect();
+        let known = sessions.into_iter().filter(|session| core.machines.contains_key(&session.machine));
+        core.sessions = known.map(|session| (session.id(), session)).collect();
+        core
+    }
+
+    /// Every agent that lives has had time to come back: a session that is not known now does not exist.
+    pub(super) fn agents_had_time(&mut self) {
+        self.is_new = false;
+        let is_unknown = |id: &&SessionId| !self.sessions.contains_key(*id) && !self.silent.contains_key(*id);
+        let unknown: Vec<SessionId> = self.viewers.keys().filter(is_unknown).copied().collect();
+        for id in unknown {
+            self.end(id, &no_session(id));
+        }
     }
 
     pub(super) fn take_effects(&mut self) -> Vec<Effect> {
@@ -104,6 +122,7 @@ impl Core {
     /// An agent said who it is; an older stream of the same machine gives way.
     pub(super) fn agent_facts(&mut self, conn: ConnId, facts: MachineFacts, now: u64) {
         let id = facts.id;
+        self.silent.retain(|_, machine| *machine != id);
         let machine = Machine {
             facts,
             is_online: true,
@@ -119,9 +138,7 @@ impl Core {
             self.agents.remove(&old);
             self.effects.push(Effect::Hangup(old));
             // Whoever was attached through the old stream is attached no more.
-            let refusal = Refusal::new(Code::Unavailable, "the machine's agent came back on a new connection");
-            let cut: Vec<SessionId> = self.sessions.values().filter(|s| s.machine == id).map(Session::id).collect();
-            cut.into_iter().for_each(|session| self.cut(session, &refusal));
+            self.cut_machine(id, &Refusal::new(Code::Unavailable, "the machine's agent came back on a new connection"));
         }
         self.agents.insert(conn, id);
         self.effects.push(Effect::StoreMachine(id));
@@ -138,10 +155,7 @@ impl Core {
         let refusal = offline(&state.machine);
         self.effects.push(Effect::StoreMachine(id));
         self.machine_changed(id);
-        let cut: Vec<SessionId> = self.sessions.values().filter(|s| s.machine == id).map(Session::id).collect();
-        for session in cut {
-            self.cut(session, &refusal);
-        }
+        self.cut_machine(id, &refusal);
     }
 
     pub(super) fn heartbeat(&mut self, conn: ConnId, load: &v1::Load, now: u64) {
@@ -158,7 +172,7 @@ impl Core {
         }
     }
 
-    /// The agent's complete list: what is not in it has ended while nobody looked.
+    /// The agent's complete list: what is not in it has ended while nobody looked, unless its keeper is silent.
     pub(super) fn session_list(&mut self, conn: ConnId, list: v1::SessionList) {
         let Some(&machine) = self.agents.get(&conn) else { return };
         let mut living = Vec::new();
@@ -168,7 +182,8 @@ impl Core {
                 self.insert_session(session);
             }
         }
-        let gone = |s: &&Session| s.machine == machine && !living.contains(&s.id());
+        let is_silent = |id: &SessionId| self.silent.contains_key(id);
+        let gone = |s: &&Session| s.machine == machine && !living.contains(&s.id()) && !is_silent(&s.id());
         let gone: Vec<SessionId> = self.sessions.values().filter(gone).map(Session::id).collect();
         for id in gone {
             self.remove_session(machine, id);
@@ -190,6 +205,15 @@ impl Core {
     pub(super) fn session_removed(&mut self, conn: ConnId, id: SessionId) {
         if let Some(&machine) = self.agents.get(&conn) {
             self.remove_session(machine, id);
+        }
+    }
+
+    /// A session's keeper is there and does not answer: its viewers wait.
+    pub(super) fn session_silent(&mut self, conn: ConnId, id: SessionId) {
+        let Some(&machine) = self.agents.get(&conn) else { return };
+        if self.sessions.get(&id).is_none_or(|session| session.machine == machine) {
+            self.silent.insert(id, machine);
+            self.cut(id, &silent(id));
         }
     }
 
@@ -297,11 +321,12 @@ impl Core {
         if let Some(old) = state.channels.remove(&number) {
             self.forget_viewer(conn, number, &old);
         }
-        let Some(machine) = self.sessions.get(&session).map(|session| session.machine) else {
-            let refusal =
-                Refusal::new(Code::NotFound, format!("there is no session {session}; see `fleetmux session list`"));
-            return self.lost(conn, number, &refusal);
-        };
+        let way = self.way_to(session);
+        if let Err(refusal) = &way
+            && refusal.code == Code::NotFound
+        {
+            return self.lost(conn, number, refusal);
+        }
         // Whoever knows the id continues that client: its former channel is cut off.
         if let Some((old_conn, old_number)) = self.by_client.insert(client, (conn, number))
             && let Some(old) = self.clients.get_mut(&old_conn).and_then(|c| c.channels.remove(&old_number))
@@ -315,20 +340,17 @@ impl Core {
                 &Refusal::new(Code::Unavailable, "another connection continues this client"),
             );
         }
-        let agent = self.machines.get(&machine).and_then(|state| state.conn);
         let is_lossless = attach.delivery() == v1::Delivery::Lossless;
-        let channel = Channel { session, client, outbox: Outbox::default(), is_lossless, is_open: agent.is_some() };
+        let keyframe = attach.keyframe;
+        let is_open = way.is_ok();
+        let channel = Channel { session, client, outbox: Outbox::default(), is_lossless, keyframe, is_open };
         if let Some(state) = self.clients.get_mut(&conn) {
             state.channels.insert(number, channel);
         }
         self.viewers.entry(session).or_default().push((conn, number));
-        match agent {
-            Some(agent) => self.up(agent, session, client, Up::Attach(attach)),
-            None => {
-                let refusal = self.machines.get(&machine).map(|state| offline(&state.machine));
-                let refusal = refusal.unwrap_or_else(|| Refusal::new(Code::Unavailable, "the machine is not known"));
-                self.lost(conn, number, &refusal);
-            }
+        match way {
+            Ok(agent) => self.up(agent, session, client, Up::Attach(attach)),
+            Err(refusal) => self.lost(conn, number, &refusal),
         }
     }
 
@@ -365,8 +387,9 @@ impl Core {
         let Some(channel) = channel else { return };
         channel.outbox.stop();
         let (session, client) = (channel.session, channel.client);
+        let refresh = v1::Refresh { from_offset, keyframe: channel.keyframe, history_bytes: 0 };
         if let Some(agent) = self.agent_of(session) {
-            self.up(agent, session, client, Up::Refresh(v1::Refresh { from_offset, ..Default::default() }));
+            self.up(agent, session, client, Up::Refresh(refresh));
         }
     }
 
@@ -397,6 +420,21 @@ impl Core {
     fn state_of(&mut self, conn: ConnId) -> Option<&mut MachineState> {
         let id = self.agents.get(&conn)?;
         self.machines.get_mut(id)
+    }
+
+    /// The agent that leads to a session; `NotFound` is final, everything else is to be waited for.
+    fn way_to(&self, session: SessionId) -> Result<ConnId, Refusal> {
+        if self.silent.contains_key(&session) {
+            return Err(silent(session));
+        }
+        let Some(known) = self.sessions.get(&session) else {
+            let message = format!("the relay has just started and does not know session {session} yet; waiting for it");
+            return Err(if self.is_new { Refusal::new(Code::Unavailable, message) } else { no_session(session) });
+        };
+        match self.machines.get(&known.machine) {
+            Some(state) => state.conn.ok_or_else(|| offline(&state.machine)),
+            None => Err(Refusal::new(Code::Unavailable, "the machine is not known")),
+        }
     }
 
     fn agent_of(&self, session: SessionId) -> Option<ConnId> {
@@ -430,6 +468,14 @@ impl Core {
         }
     }
 
+    /// Viewers of all its sessions cannot reach them any more.
+    fn cut_machine(&mut self, id: MachineId, refusal: &Refusal) {
+        let cut: Vec<SessionId> = self.sessions.values().filter(|s| s.machine == id).map(Session::id).collect();
+        for session in cut {
+            self.cut(session, refusal);
+        }
+    }
+
     fn insert_session(&mut self, session: Session) {
         let id = session.id();
         // A session belongs to the machine that showed it first; another one cannot take it over.
@@ -440,6 +486,7 @@ impl Core {
         self.effects.push(Effect::ToWatchers(v1::FleetEvent { event: Some(event) }));
         self.effects.push(Effect::StoreSession(id, Some(session.machine)));
         self.sessions.insert(id, session);
+        self.silent.remove(&id);
         for (conn, number) in self.viewers.get(&id).cloned().unwrap_or_default() {
             let channel = self.clients.get_mut(&conn).and_then(|client| client.channels.get_mut(&number));
             if channel.is_some_and(|channel| !channel.is_open) {
@@ -450,15 +497,26 @@ impl Core {
     }
 
     fn remove_session(&mut self, machine: MachineId, id: SessionId) {
-        if self.sessions.get(&id).is_none_or(|session| session.machine != machine) {
-            return;
+        let is_known = self.sessions.get(&id).is_some_and(|session| session.machine == machine);
+        let is_silent = self.silent.get(&id) == Some(&machine);
+        if is_silent {
+            self.silent.remove(&id);
         }
-        self.sessions.remove(&id);
-        let gone = v1::SessionRef { machine: bytes_of(machine.as_bytes()), session: bytes_of(id.as_bytes()) };
-        let event = v1::fleet_event::Event::SessionRemoved(gone);
-        self.effects.push(Effect::ToWatchers(v1::FleetEvent { event: Some(event) }));
-        self.effects.push(Effect::StoreSession(id, None));
-        self.cut(id, &Refusal::new(Code::NotFound, "the session has ended"));
+        if is_known {
+            self.sessions.remove(&id);
+            let gone = v1::SessionRef { machine: bytes_of(machine.as_bytes()), session: bytes_of(id.as_bytes()) };
+            let event = v1::fleet_event::Event::SessionRemoved(gone);
+            self.effects.push(Effect::ToWatchers(v1::FleetEvent { event: Some(event) }));
+            self.effects.push(Effect::StoreSession(id, None));
+        }
+        if is_known || is_silent {
+            self.end(id, &Refusal::new(Code::NotFound, "the session has ended"));
+        }
+    }
+
+    /// Viewers of a session have nothing to wait for.
+    fn end(&mut self, id: SessionId, refusal: &Refusal) {
+        self.cut(id, refusal);
         for (conn, number) in self.viewers.remove(&id).unwrap_or_default() {
             if let Some(channel) = self.clients.get_mut(&conn).and_then(|client| client.channels.remove(&number)) {
                 self.by_client.remove(&channel.client);
@@ -497,6 +555,15 @@ fn bytes_of(id: &[u8; 16]) -> bytes::Bytes {
     bytes::Bytes::copy_from_slice(id)
 }
 
+fn no_session(id: SessionId) -> Refusal {
+    Refusal::new(Code::NotFound, format!("there is no session {id}; see `fleetmux session list`"))
+}
+
+fn silent(id: SessionId) -> Refusal {
+    let message = format!("the keeper of session {id} does not answer its agent; this continues when it does");
+    Refusal::new(Code::Unavailable, message)
+}
+
 fn offline(machine: &Machine) -> Refusal {
     let name = &machine.facts.name;
     let message = format!(
@@ -504,3 +571,6 @@ fn offline(machine: &Machine) -> Refusal {
     );
     Refusal::new(Code::Unavailable, message)
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,9 @@ pub(super) const AGENT_CAP: usize = 16 * 1024;
 pub(super) const WATCHER_CAP: usize = 4096;
 /// How often agents are pinged.
 const PING_EVERY: Duration = Duration::from_secs(5);
+/// How long after the relay's start living agents may take to come back: their longest delay between attempts is 10 s,
+/// and they look for their keepers for 5 s at most.
+const COMEBACK: Duration = Duration::from_secs(15);
 /// How long an agent may take to answer a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// Events handled before effects of later ones may wait no longer.
@@ -77,6 +80,9 @@ impl Hub {
     async fn run(mut self, mut events_rx: mpsc::Receiver<Event>) {
         let mut ping = tokio::time::interval(PING_EVERY);
         let mut turn = Vec::with_capacity(TURN);
+        let comeback = tokio::time::sleep(COMEBACK);
+        tokio::pin!(comeback);
+        let mut is_comeback_over = false;
         loop {
             tokio::select! {
                 count = events_rx.recv_many(&mut turn, TURN) => {
@@ -90,6 +96,11 @@ impl Hub {
                 }
                 _ = ping.tick() => {
                     self.ping();
+                    self.perform();
+                }
+                () = &mut comeback, if !is_comeback_over => {
+                    is_comeback_over = true;
+                    self.core.agents_had_time();
                     self.perform();
                 }
             }
@@ -161,6 +172,11 @@ impl Hub {
             Some(Frame::SessionRemoved(id)) => {
                 if let Ok(id) = SessionId::from_bytes(&id) {
                     self.core.session_removed(conn, id);
+                }
+            }
+            Some(Frame::SessionSilent(id)) => {
+                if let Ok(id) = SessionId::from_bytes(&id) {
+                    self.core.session_silent(conn, id);
                 }
             }
             Some(Frame::Heartbeat(load)) => self.core.heartbeat(conn, &load, now),

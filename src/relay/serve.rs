@@ -106,16 +106,11 @@ pub async fn serve(
 }
 
 fn router(options: &Options) -> Result<Router, RelayError> {
-    let mut core = Core::default();
-    let store = match &options.store {
-        Some(path) => {
-            let (store, machines, sessions) = Store::open(path)?;
-            core.restore(machines, sessions);
-            store
-        }
-        None => Store::forgetful(),
+    let (store, machines, sessions) = match &options.store {
+        Some(path) => Store::open(path)?,
+        None => (Store::forgetful(), Vec::new(), Vec::new()),
     };
-    let services = Services::new(hub::start(core, store));
+    let services = Services::new(hub::start(Core::new(machines, sessions), store));
     let agents = v1::agent_service_server::AgentServiceServer::new(services.clone())
         .max_decoding_message_size(FRAME_CAP)
         .max_encoding_message_size(FRAME_CAP);

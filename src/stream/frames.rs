@@ -47,7 +47,8 @@ pub struct Attach {
     pub window: Option<u32>,
     /// History in replica keyframes, bytes.
     pub history_bytes: u32,
-    /// Shortest time between two outputs of a busy program, milliseconds; `None` for the default.
+    /// Shortest time between two outputs of a busy program, milliseconds, up to 1000; `None` for the default, about 60 a
+    /// second, which is also the fastest. Lossless delivery has no pace.
     pub pace_ms: Option<u32>,
 }
 

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
-use crate::client::{AttachEvent, AttachHandle, AttachOptions, Client, ConnectionState, FleetEvent, Inbox};
+use crate::client::{AttachEvent, AttachHandle, AttachOptions, Client, FleetEvent, Inbox};
 
 use super::effect::{Effect, Effects};
 use super::model::{Model, PaneId};
-use super::msg::{Connection, Msg};
+use super::msg::Msg;
 use super::stage::Stage;
 use super::terminal::{self, Terminal};
 
@@ -82,7 +82,7 @@ impl Wall {
         let mut has_fleet = true;
         self.stage.tell_time();
         let state = connection.borrow_and_update().clone();
-        self.take(Msg::Connection(connection_of(state)));
+        self.take(Msg::Connection(state));
         while !self.is_over {
             self.stage.draw()?;
             let wake_at = self.stage.next_frame().unwrap_or_else(|| Instant::now() + IDLE);
@@ -128,7 +128,7 @@ impl Wall {
                 Woken::Fleet(event) => self.take(fleet_msg(event)),
                 Woken::Connection => {
                     let state = connection.borrow_and_update().clone();
-                    self.take(Msg::Connection(connection_of(state)));
+                    self.take(Msg::Connection(state));
                 }
                 Woken::Called(msg) => self.take(msg),
                 Woken::Resized => {
@@ -274,12 +274,5 @@ fn fleet_msg(event: FleetEvent) -> Msg {
         FleetEvent::MachineRemoved(id) => Msg::MachineRemoved(id),
         FleetEvent::Session(session) => Msg::Session(session),
         FleetEvent::SessionRemoved { session, .. } => Msg::SessionRemoved(session),
-    }
-}
-
-fn connection_of(state: ConnectionState) -> Connection {
-    match state {
-        ConnectionState::Connecting { attempt, error } => Connection::Connecting { attempt, error },
-        ConnectionState::Connected { server, latency_us } => Connection::Connected { server, latency_us },
     }
 }

@@ -1,6 +1,6 @@
 //! Everything that can happen to the wall.
 
-use crate::client::AttachEvent;
+use crate::client::{AttachEvent, ConnectionState};
 use crate::fleet::{Machine, MachineId, Refusal, Session, SessionId};
 
 use super::input::Input;
@@ -21,7 +21,7 @@ pub enum Msg {
         rows: u16,
     },
     /// The way to the relay.
-    Connection(Connection),
+    Connection(ConnectionState),
     /// The fleet as it is now.
     Fleet {
         /// All machines.
@@ -68,27 +68,5 @@ pub enum Msg {
         session: SessionId,
         /// Why.
         message: String,
-    },
-}
-
-/// The way to the relay, for people.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Connection {
-    /// Not yet, or not now.
-    #[default]
-    Starting,
-    /// Trying again.
-    Connecting {
-        /// How often it was tried.
-        attempt: u32,
-        /// What went wrong last.
-        error: Option<String>,
-    },
-    /// There.
-    Connected {
-        /// The relay's name.
-        server: String,
-        /// Measured round trip, microseconds.
-        latency_us: Option<u32>,
     },
 }

@@ -5,8 +5,9 @@ use std::os::unix::net::UnixStream;
 
 use fleetmux::client::Error;
 use fleetmux::fleet::{Code, SessionId, SessionSpec, Size};
+use fleetmux::wire::{self, v1};
 
-use crate::support::{Fleet, Pane, driver, observer, sh};
+use crate::support::{Fleet, PATIENCE, Pane, driver, observer, processes_naming, sh};
 
 #[tokio::test]
 async fn a_shell_that_does_not_exist_is_a_clear_error() {
@@ -86,6 +87,53 @@ async fn malformed_frames_close_the_link_and_nothing_else() {
     drop(stream);
     pane.type_text("alive\n");
     pane.until_text("alive").await;
+}
+
+/// A client could ask for keyframes faster than it read them: the keeper took all its frames in one turn and kept every
+/// answer, gigabytes of them.
+#[tokio::test]
+async fn a_client_that_asks_and_does_not_read_fills_no_memory() {
+    const ASKED: usize = 60;
+    let fleet = Fleet::start(&["web-1"]);
+    let client = fleet.client();
+    // Megabytes of history in every answer.
+    let session = fleet.session(&client, "web-1", sh("seq 1 700000; echo the-end; cat")).await;
+    let mut pane = Pane::attach(&client, &session, driver(Size::DEFAULT));
+    pane.until_text("the-end").await;
+    let socket = std::fs::read_dir(fleet.dir.path().join("web-1/s")).unwrap().next().unwrap().unwrap().path();
+    let mut link = UnixStream::connect(&socket).unwrap();
+    let mut frames = bytes::BytesMut::new();
+    let hello = v1::session_up::Frame::Hello(wire::hello());
+    wire::encode_frame(&v1::SessionUp { client: Default::default(), frame: Some(hello) }, &mut frames);
+    let attach = v1::Attach { history_bytes: 4 << 20, ..Default::default() };
+    for _ in 0..ASKED {
+        let up = v1::session_up::Frame::Attach(attach.clone());
+        let client = bytes::Bytes::from_static(b"a hungry client!");
+        wire::encode_frame(&v1::SessionUp { client, frame: Some(up) }, &mut frames);
+    }
+    link.write_all(&frames).unwrap();
+    // Once the keeper has served somebody else, it has seen what was written before.
+    pane.type_text("still-served\n");
+    pane.until("the echo and the answer", |pane| pane.text().matches("still-served").count() == 2).await;
+    let keepers = processes_naming(&socket.to_string_lossy());
+    let status = std::fs::read_to_string(format!("/proc/{}/status", keepers[0])).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(peak < 120_000, "the keeper's memory reached {peak} kB");
+    // Every question is answered all the same, as fast as the answers are read.
+    let mut keyframes = 0;
+    let mut incoming = bytes::BytesMut::new();
+    let mut piece = vec![0; 1 << 16];
+    link.set_read_timeout(Some(PATIENCE)).unwrap();
+    while keyframes < ASKED {
+        let count = link.read(&mut piece).unwrap();
+        assert!(count > 0, "the keeper closed the link after {keyframes} answers");
+        incoming.extend_from_slice(&piece[..count]);
+        while let Some(frame) = wire::read_frame::<v1::KeeperDown>(&mut incoming).unwrap() {
+            let v1::KeeperDown { frame: Some(v1::keeper_down::Frame::Down(down)) } = frame else { continue };
+            keyframes += usize::from(matches!(down.frame, Some(v1::session_down::Frame::Keyframe(_))));
+        }
+    }
 }
 
 #[tokio::test]

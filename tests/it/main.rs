@@ -6,7 +6,9 @@
 mod broadcast;
 mod delivery;
 mod hostile;
+mod limits;
 mod programs;
+mod raw;
 mod roles;
 mod support;
 mod survival;

@@ -53,6 +53,8 @@ async fn the_smallest_driver_sizes_the_session_and_observers_do_not() {
         fleet.session(&client, "web-1", sh("trap 'stty size' WINCH; echo ready; while :; do read x; done")).await;
     let mut large = Pane::attach(&client, &session, driver(Size::new(40, 120)));
     large.until("its own size", |pane| pane.screen.size() == Size::new(40, 120)).await;
+    // The shell has set its trap.
+    large.until_text("ready").await;
     let _watching =
         Pane::attach(&client, &session, fleetmux::client::AttachOptions::new(Role::Observer, Size::new(5, 20)));
     let small = Pane::attach(&client, &session, driver(Size::new(30, 100)));

@@ -214,3 +214,59 @@ async fn input_survives_the_killed_relay() {
 async fn input_survives_the_killed_client() {
     input_survives(Victim::Client).await;
 }
+
+/// A relay without a store was restarted; a client that came back before the agents was told that its session did not exist,
+/// and gave it up.
+#[tokio::test]
+async fn a_client_that_is_back_before_the_agents_waits_for_them() {
+    let mut fleet = Fleet::start(&["web-1"]);
+    fleet.kill_relay();
+    fleet.start_forgetful_relay();
+    let client = fleet.client();
+    let session = fleet.session(&client, "web-1", sh("cat")).await;
+    let mut pane = Pane::attach(&client, &session, crate::support::driver(Size::DEFAULT));
+    pane.type_text("before\n");
+    pane.until_text("before").await;
+    fleet.kill_agent("web-1");
+    pane.until("the agent is missed", |pane| pane.lost == 1).await;
+    fleet.kill_relay();
+    fleet.start_forgetful_relay();
+    // The new relay has answered: it knows neither machine nor session.
+    pane.until("the new relay's answer", |pane| pane.lost == 2 || pane.closed.is_some()).await;
+    assert_eq!(pane.closed, None);
+    fleet.start_agent("web-1");
+    pane.type_text("after\n");
+    pane.until("the echo", |pane| pane.text().contains("after") || pane.closed.is_some()).await;
+    assert_eq!(pane.closed, None);
+}
+
+/// A keeper that did not answer for five seconds while its agent started was told to the relay as ended, and was not linked
+/// again until the agent's next start.
+#[tokio::test]
+async fn a_stopped_keeper_is_waited_for_and_continues() {
+    let mut fleet = Fleet::start(&["web-1"]);
+    let client = fleet.client();
+    let session = fleet.session(&client, "web-1", sh("cat")).await;
+    let mut pane = Pane::attach(&client, &session, crate::support::driver(Size::DEFAULT));
+    pane.type_text("before\n");
+    pane.until_text("before").await;
+    let socket = format!("{}.sock", session.id().to_string().replace('-', ""));
+    let keeper = crate::support::processes_naming(&socket)[0];
+    crate::support::signal(keeper, "STOP");
+    fleet.kill_agent("web-1");
+    pane.until("the agent is missed", |pane| pane.lost == 1).await;
+    fleet.start_agent("web-1");
+    // The agent says so once it has given the keeper its time, and opens the way again only with the keeper.
+    let machine = fleet.machine(&client, "web-1").await;
+    let (_, sessions) = client.fleet().await.unwrap();
+    let created = client.create_session(machine.facts.id, sh("true")).await.unwrap();
+    assert!(sessions.iter().any(|known| known.id() == session.id()), "the stopped session is still listed");
+    assert_ne!(created.id(), session.id());
+    let destroyed = client.destroy_session(session.id()).await.unwrap_err();
+    assert!(destroyed.to_string().contains("does not answer"), "{destroyed}");
+    crate::support::signal(keeper, "CONT");
+    pane.type_text("after\n");
+    pane.until("the echo", |pane| pane.text().contains("after") || pane.closed.is_some()).await;
+    assert_eq!(pane.closed, None);
+    assert!(client.fleet().await.unwrap().1.iter().any(|known| known.id() == session.id()));
+}

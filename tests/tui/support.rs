@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use fleetmux::client::AttachEvent;
+use fleetmux::client::{AttachEvent, ConnectionState};
 use fleetmux::fleet::*;
 use fleetmux::tui::effect::Effect;
 use fleetmux::tui::input::{Input, Keymap};
 use fleetmux::tui::model::{Model, Open, PaneId, Setup};
-use fleetmux::tui::msg::{Connection, Msg};
+use fleetmux::tui::msg::Msg;
 use fleetmux::tui::presenter::{Depth, Presenter};
 use fleetmux::tui::{draw, theme, update};
 
@@ -50,7 +50,7 @@ impl Wall {
         let model = Model::new(setup, cols, rows);
         let mut wall = Wall { model, presenter: Presenter::new(cols, rows, Depth::True), effects: Vec::new() };
         wall.take(Msg::Time(NOW_MS));
-        wall.take(Msg::Connection(Connection::Connected { server: "relay".into(), latency_us: Some(300) }));
+        wall.take(Msg::Connection(ConnectionState::Connected { server: "relay".into(), latency_us: Some(300) }));
         wall.take(Msg::Fleet { machines, sessions });
         for n in 0..wall.model.order.len() {
             wall.attached(n, if broadcasts { Role::Driver } else { Role::Observer });

@@ -63,6 +63,7 @@ async fn start(relay: Option<Endpoint>, args: AgentStartArgs) -> Result<ExitCode
         return Ok(ExitCode::SUCCESS);
     }
     runtime::init_log(LogTo::Stderr, "info")?;
+    runtime::raise_open_files();
     if args.die_with_parent {
         rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
     }

@@ -12,6 +12,7 @@ use crate::runtime::{self, LogTo};
 
 pub(in crate::cli) async fn run(args: RelayArgs) -> Result<ExitCode> {
     runtime::init_log(LogTo::Stderr, "info")?;
+    runtime::raise_open_files();
     if args.die_with_parent {
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
     }

@@ -14,6 +14,7 @@ use crate::runtime::{self, LogTo};
 
 pub(in crate::cli) async fn run(dir: PathBuf) -> Result<ExitCode> {
     runtime::init_log(LogTo::Stderr, "info")?;
+    runtime::raise_open_files();
     let state = paths::state_dir();
     paths::make_private_dir(&state)?;
     let listen = Endpoint::Unix(paths::relay_socket(&dir));

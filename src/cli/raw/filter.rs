@@ -5,8 +5,13 @@
 
 /// Longest answer looked for; anything longer is typing.
 const ANSWER_CAP: usize = 512;
+/// How device control strings begin that a terminal answers with: its version and unit, settings, capabilities.
+const DCS_ANSWERS: [&[u8]; 6] = [b">|", b"!|", b"0$r", b"1$r", b"0+r", b"1+r"];
+/// How operating system commands begin that a terminal answers with: colours, clipboard, titles.
+const OSC_ANSWERS: [&[u8]; 15] =
+    [b"4;", b"5;", b"10;", b"11;", b"12;", b"13;", b"14;", b"15;", b"16;", b"17;", b"18;", b"19;", b"52;", b"L", b"l"];
 
-/// The filter; an answer split over two reads is recognised.
+/// The filter; an answer split over two reads is recognised if the second comes soon after the first.
 #[derive(Default)]
 pub(super) struct ReplyFilter {
     held: Vec<u8>,
@@ -37,6 +42,16 @@ impl ReplyFilter {
         typed.extend_from_slice(rest);
         typed
     }
+
+    /// Whether bytes are held back that may be the beginning of an answer.
+    pub(super) fn is_holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// What was held back, for nothing followed: a person typed it.
+    pub(super) fn release(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.held)
+    }
 }
 
 enum Found {
@@ -45,32 +60,37 @@ enum Found {
     Partial,
 }
 
-/// Judges what starts with ESC.
+/// Judges what starts with ESC. Two bytes alone are a key with Alt and go at once; only what no key sends is waited for.
 fn answer(bytes: &[u8]) -> Found {
     match bytes.get(1) {
         Some(b'[') => csi(bytes),
-        // OSC 4, 10, 11, 12 and DCS answers end with BEL or ST; nobody types them.
-        Some(b']' | b'P') if bytes.len() > 2 => string(bytes),
+        Some(b']') if bytes.len() > 2 => string(bytes, &OSC_ANSWERS),
+        Some(b'P') if bytes.len() > 2 => string(bytes, &DCS_ANSWERS),
         _ => Found::Typing(1),
     }
 }
 
 fn csi(bytes: &[u8]) -> Found {
     let body = &bytes[2..];
-    let is_private = matches!(body.first(), Some(b'?' | b'>' | b'='));
-    let Some(end) = body.iter().position(|byte| (0x40..=0x7e).contains(byte)) else {
+    let marker = body.first().copied().filter(|byte| matches!(byte, b'?' | b'>'));
+    let Some(end) = body.iter().position(|byte| !(0x20..=0x3f).contains(byte)) else {
         // Keys come in one read; only an answer may be cut, and only a private one is surely an answer.
-        return if is_private && body.len() < ANSWER_CAP { Found::Partial } else { Found::Typing(1) };
+        return if marker.is_some() && body.len() < ANSWER_CAP { Found::Partial } else { Found::Typing(1) };
     };
+    if !(0x40..=0x7e).contains(&body[end]) {
+        return Found::Typing(end + 2);
+    }
     let len = end + 3;
     let params = &body[..end];
-    let is_answer = match body[end] {
-        b'c' | b'u' | b'S' => is_private,
-        b'y' => params.ends_with(b"$"),
-        b'n' => params == b"0",
-        b't' => !params.is_empty(),
+    let is_answer = match (marker, body[end]) {
+        (Some(_), b'c') => true,
+        (Some(b'?'), b'n' | b'u' | b'R' | b'S') => true,
+        (Some(b'>'), b'm') => true,
+        (_, b'y') => params.ends_with(b"$"),
+        (None, b'n') => params == b"0",
+        (None, b't') => !params.is_empty(),
         // Cursor position: row;column, or a function key with modifiers when the row is 1 and the column small.
-        b'R' => is_private || is_position(params),
+        (None, b'R') => is_position(params),
         _ => false,
     };
     if is_answer { Found::Answer(len) } else { Found::Typing(len) }
@@ -83,17 +103,21 @@ fn is_position(params: &[u8]) -> bool {
     row != 1 || column > 16
 }
 
-fn string(bytes: &[u8]) -> Found {
-    let is_query_answer = bytes[1] == b'P' || bytes[2].is_ascii_digit();
-    if !is_query_answer {
-        return Found::Typing(1);
-    }
-    let bel = bytes.iter().position(|byte| *byte == 7).map(|at| at + 1);
-    let st = bytes.windows(2).position(|pair| pair == b"\x1b\\").filter(|at| *at > 0).map(|at| at + 2);
-    match bel.into_iter().chain(st).min() {
-        Some(len) => Found::Answer(len),
-        None if bytes.len() < ANSWER_CAP => Found::Partial,
-        None => Found::Typing(1),
+/// A string that ends with BEL or ST and begins as one of these answers; its text is printable.
+fn string(bytes: &[u8], answers: &[&[u8]]) -> Found {
+    let body = &bytes[2..];
+    let end = body.iter().position(|byte| *byte < 0x20 || *byte == 0x7f);
+    let text = &body[..end.unwrap_or(body.len())];
+    let begins = answers.iter().any(|answer| text.starts_with(answer));
+    match (end.map(|end| &body[end..]), end) {
+        (Some([7, ..]), Some(end)) if begins => Found::Answer(end + 3),
+        (Some([0x1b, b'\\', ..]), Some(end)) if begins => Found::Answer(end + 4),
+        (Some([0x1b]), _) if begins && body.len() < ANSWER_CAP => Found::Partial,
+        (None, _) if body.len() < ANSWER_CAP => {
+            let may_begin = begins || answers.iter().any(|answer| answer.starts_with(text));
+            if may_begin { Found::Partial } else { Found::Typing(1) }
+        }
+        _ => Found::Typing(1),
     }
 }
 
@@ -108,6 +132,7 @@ mod tests {
         assert_eq!(filter.pass(b"\x1b[24;80R"), b"");
         assert_eq!(filter.pass(b"\x1b]11;rgb:0000/0000/0000\x1b\\x"), b"x");
         assert_eq!(filter.pass(b"\x1bP>|xterm(1)\x1b\\x"), b"x");
+        assert_eq!(filter.pass(b"\x1b]52;c;c2VjcmV0\x07\x1b[>41;0;0c\x1b[?13nx"), b"x");
         for key in [&b"\x1b"[..], b"\x1b[A", b"\x1bOP", b"\x1b[1;2R", b"\x1b[<0;1;1M", b"\x1b[200~x\x1b[201~", b"\x1bb"]
         {
             assert_eq!(filter.pass(key), key);
@@ -119,5 +144,36 @@ mod tests {
         let mut filter = ReplyFilter::default();
         assert_eq!(filter.pass(b"a\x1b[?62;"), b"a");
         assert_eq!(filter.pass(b"22cb"), b"b");
+    }
+
+    #[test]
+    fn an_answer_cut_anywhere_after_its_first_three_bytes_is_recognised() {
+        for whole in [&b"\x1b]11;rgb:0/0/0\x1b\\"[..], b"\x1bP>|xterm(1)\x1b\\", b"\x1bP1$r0m\x1b\\", b"\x1b[?62;22c"] {
+            for cut in 3..whole.len() {
+                let mut filter = ReplyFilter::default();
+                assert_eq!(filter.pass(&whole[..cut]), b"", "{cut}");
+                assert!(filter.is_holding());
+                assert_eq!(filter.pass(&whole[cut..]), b"", "{cut}");
+                assert!(!filter.is_holding());
+            }
+        }
+    }
+
+    /// Alt+P, Alt+] and what was typed after them looked like the beginning of a terminal's answer and was held back until
+    /// 512 bytes of typing had followed.
+    #[test]
+    fn keys_that_look_like_the_beginning_of_an_answer_are_not_kept() {
+        let mut filter = ReplyFilter::default();
+        for key in
+            [&b"\x1bP"[..], b"\x1b]", b"\x1bPx", b"\x1bP1\r", b"\x1b]1\r", b"\x1b]x", b"\x1bP\x1b]\x1b[", b"\x1b[?\r"]
+        {
+            assert_eq!(filter.pass(key), key);
+            assert!(!filter.is_holding());
+        }
+        // What could still become an answer is given back when nothing follows.
+        assert_eq!(filter.pass(b"a\x1b]1"), b"a");
+        assert!(filter.is_holding());
+        assert_eq!(filter.release(), b"\x1b]1");
+        assert_eq!(filter.pass(b"b"), b"b");
     }
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use rustix::termios::{OptionalActions, Termios};
 use tokio::io::Interest;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 
 use crate::client::{AttachEvent, Attachment};
 use crate::fleet::{Exit, Refusal, Role, Size};
@@ -21,6 +22,10 @@ use screen::Output;
 const READ_BYTES: usize = 64 * 1024;
 /// How long the last frames may take at the end.
 const SETTLE: Duration = Duration::from_secs(1);
+
+/// How long the beginning of a terminal's answer waits for the rest before it counts as typed: answers come in one
+/// piece, or in packets that follow each other.
+const ANSWER_WAIT: Duration = Duration::from_millis(75);
 
 /// How it ended.
 pub(super) enum Ended {
@@ -79,6 +84,7 @@ async fn pump(attachment: &mut Attachment, detach_key: Option<u8>) -> io::Result
     let mut buffer = vec![0; READ_BYTES];
     let mut exit = None;
     let mut view = View::default();
+    let mut release_at = Instant::now();
     let end = runtime::ended_by_signal();
     tokio::pin!(end);
     loop {
@@ -96,15 +102,14 @@ async fn pump(attachment: &mut Attachment, detach_key: Option<u8>) -> io::Result
                 // One read takes what a terminal has; if more is there, it is readable again.
                 ready.clear_ready();
                 let typed = filter.pass(&buffer[..count]);
-                let detach = detach_key.and_then(|key| typed.iter().position(|byte| *byte == key));
-                let typed = &typed[..detach.unwrap_or(typed.len())];
-                if view.role == Role::Driver && !typed.is_empty()
-                    && let Err(refusal) = attachment.handle().input(Bytes::copy_from_slice(typed))
-                {
-                    output.notice(&refusal.to_string());
+                release_at = Instant::now() + ANSWER_WAIT;
+                if let Some(ended) = view.typed(&typed, detach_key, attachment, &mut output) {
+                    return Ok(ended);
                 }
-                if detach.is_some() {
-                    return Ok(Ended::Detached);
+            }
+            () = tokio::time::sleep_until(release_at), if filter.is_holding() => {
+                if let Some(ended) = view.typed(&filter.release(), detach_key, attachment, &mut output) {
+                    return Ok(ended);
                 }
             }
             event = attachment.recv(), if output.has_room() => {
@@ -140,6 +145,19 @@ impl Default for View {
 }
 
 impl View {
+    /// Sends what was typed, up to the detach key.
+    fn typed(&self, bytes: &[u8], detach_key: Option<u8>, to: &Attachment, output: &mut Output) -> Option<Ended> {
+        let detach = detach_key.and_then(|key| bytes.iter().position(|byte| *byte == key));
+        let typed = &bytes[..detach.unwrap_or(bytes.len())];
+        if self.role == Role::Driver
+            && !typed.is_empty()
+            && let Err(refusal) = to.handle().input(Bytes::copy_from_slice(typed))
+        {
+            output.notice(&refusal.to_string());
+        }
+        detach.map(|_| Ended::Detached)
+    }
+
     fn take(&mut self, event: AttachEvent, output: &mut Output, exit: &mut Option<Exit>) -> Option<Ended> {
         match event {
             AttachEvent::Output { data, .. } | AttachEvent::Keyframe { data, .. } => output.push(&data),

@@ -9,6 +9,15 @@ use crate::stream::{Delivery, InputReceiver, KeyframeKind};
 /// Clients remembered, attached or not; beyond it the one that left first is forgotten, and with it its input number.
 const CLIENTS_CAP: usize = 1024;
 
+/// A keyframe a client asked for and has not got yet; asking again while it waits changes the wish and adds none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refresh {
+    /// Next offset the client had wanted.
+    pub(super) from: u64,
+    /// History in it, bytes.
+    pub(super) history_bytes: u32,
+}
+
 /// One client; outlives its link so that it can continue.
 #[derive(Debug)]
 pub(super) struct Client {
@@ -33,12 +42,15 @@ pub(super) struct Client {
     pub(super) window: u64,
     /// The window in force: halved when the client falls behind, so that a flood becomes keyframes.
     pub(super) burst: u64,
+    /// Shortest time between two outputs, milliseconds; 0 for the stream's own pace.
+    pub(super) pace_ms: u64,
     /// On the stream: it gets output as it comes.
     pub(super) is_following: bool,
     /// It was told how the program ended.
     pub(super) is_exit_sent: bool,
-    /// When the last keyframe went out, milliseconds since the epoch.
+    /// When the last keyframe or piece of the log went out, milliseconds since the epoch.
     pub(super) keyframe_ms: u64,
+    pub(super) refresh: Option<Refresh>,
     left: u64,
 }
 
@@ -85,9 +97,11 @@ impl Clients {
             consumed: 0,
             window: 0,
             burst: 0,
+            pace_ms: 0,
             is_following: false,
             is_exit_sent: false,
             keyframe_ms: 0,
+            refresh: None,
             left: 0,
         });
         client.link = link;
@@ -102,6 +116,7 @@ impl Clients {
         if let Some(client) = self.table.get_mut(&id) {
             client.is_attached = false;
             client.is_following = false;
+            client.refresh = None;
             client.left = self.departures;
         }
     }

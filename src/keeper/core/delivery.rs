@@ -1,11 +1,15 @@
 //! How output reaches each client: on the stream while it keeps up, by keyframe when it does not, from the log if it
 //! asked to lose nothing.
 //!
+//! A client that asked for a slower pace than the stream's is never on the stream: it is put off it after every piece, and
+//! catches up at its pace, from the log or by keyframe. Nobody else notices.
+//!
 //! What is under way to a client is bounded by its window, so nothing on the path can grow without bound, and reading
 //! the PTY never waits for anybody.
 
 use bytes::Bytes;
 
+use super::clients::{Client, Refresh};
 use super::{Core, Effect, LinkId};
 use crate::fleet::{ClientId, Code, Refusal, Size};
 use crate::stream::{Attach, Delivery, Down, KeyframeKind, LogItem};
@@ -15,10 +19,16 @@ use crate::term::KeyframeScope;
 const WINDOW: u32 = 256 * 1024;
 /// Largest window a client may ask for.
 const WINDOW_MAX: u32 = 4 * 1024 * 1024;
+/// Smallest: clients tell what they consumed in steps of 8 KiB, and a window below one step would wait for ever.
+const WINDOW_MIN: u32 = 16 * 1024;
 /// Smallest burst between two keyframes of a flood; a screen's worth.
 const BURST_MIN: u64 = 16 * 1024;
-/// Shortest time between two keyframes for one client that is behind: about 30 a second.
+/// Shortest time between two keyframes for one client, behind or asking: about 30 a second.
 const KEYFRAME_MS: u64 = 33;
+/// The stream's own pace, about 60 a second: a wish for no slower one changes nothing.
+const STREAM_PACE_MS: u32 = 17;
+/// Slowest pace a client may ask for.
+const PACE_MS_MAX: u32 = 1000;
 /// Log pieces for lossless clients, bytes.
 const PIECE: usize = 64 * 1024;
 /// Largest history a keyframe carries.
@@ -41,8 +51,10 @@ impl Core {
         client.size = attach.size;
         client.delivery = attach.delivery;
         client.keyframe = attach.keyframe;
-        client.window = attach.window.unwrap_or(WINDOW).min(WINDOW_MAX).into();
+        client.window = attach.window.unwrap_or(WINDOW).clamp(WINDOW_MIN, WINDOW_MAX).into();
         client.burst = client.window;
+        let is_slow = attach.delivery == Delivery::Latest && attach.pace_ms.is_some_and(|pace| pace > STREAM_PACE_MS);
+        client.pace_ms = attach.pace_ms.filter(|_| is_slow).map_or(0, |pace| pace.min(PACE_MS_MAX).into());
         client.resizes_sent = 0;
         let input_next = client.input.next();
         let number = client.number;
@@ -55,7 +67,7 @@ impl Core {
         let skipped = if from_log { 0 } else { from.map_or(0, |from| end - from) };
         client.sent = start;
         client.consumed = start;
-        client.is_following = attach.delivery == Delivery::Latest;
+        client.is_following = attach.delivery == Delivery::Latest && !is_slow;
         let size = self.size;
         let attached = Down::Attached { role, offset: start, input_next, size, skipped, number };
         self.effects.push(Effect::Send { link, client: Some(id), down: attached });
@@ -67,6 +79,7 @@ impl Core {
         if attach.delivery == Delivery::Lossless {
             self.serve_lossless(id);
         }
+        self.put_off(id);
         self.tell_exit();
         self.attendance_changed(now);
     }
@@ -122,22 +135,49 @@ impl Core {
         }
     }
 
-    /// A hop or the client itself dropped backlog, or wants its history.
+    /// A hop or the client itself dropped backlog, or wants its history: a keyframe, at once or when the last one is old
+    /// enough. However often it is asked for, one waits.
     pub(super) fn refresh(&mut self, id: ClientId, from: u64, kind: KeyframeKind, history_bytes: u32, now: u64) {
-        self.settle(now);
-        let end = self.log.end();
         let Some(client) = self.clients.get_mut(id) else { return };
         client.keyframe = kind;
-        let skipped = end.saturating_sub(from);
-        self.send_keyframe(id, skipped, history_bytes, now);
+        client.keyframe_ms = client.keyframe_ms.min(now);
+        client.refresh = Some(Refresh { from, history_bytes });
+        if client.keyframe_at() <= now {
+            self.send_refresh(id, now);
+        }
     }
 
-    /// When the next client that fell behind may get its keyframe.
+    /// Sends the keyframes that were asked for and whose time has come: one a turn for each link that takes its answers,
+    /// so that no more than one is made ahead of what the peer reads.
+    pub(super) fn refresh_due(&mut self, now: u64) {
+        for link in self.links.clone().into_iter().filter(|link| link.has_room) {
+            let waiting = self.clients.attached_mut().filter(|(_, client)| client.link == link.id);
+            let due = waiting.filter(|(_, client)| client.refresh.is_some() && client.keyframe_at() <= now);
+            let oldest = due.min_by_key(|(_, client)| client.keyframe_ms).map(|(id, _)| id);
+            if let Some(id) = oldest {
+                self.send_refresh(id, now);
+            }
+        }
+    }
+
+    fn send_refresh(&mut self, id: ClientId, now: u64) {
+        self.settle(now);
+        let end = self.log.end();
+        let Some(Refresh { from, history_bytes }) = self.clients.get_mut(id).and_then(|client| client.refresh) else {
+            return;
+        };
+        self.send_keyframe(id, end.saturating_sub(from), history_bytes, now);
+        self.put_off(id);
+        self.tell_exit();
+    }
+
+    /// When the next client that fell behind, or asked, may get its keyframe.
     pub(super) fn keyframe_due(&self) -> Option<u64> {
         let mut due: Option<u64> = None;
         self.clients.for_each_attached(|_, client| {
-            if client.may_catch_up() {
-                let at = client.keyframe_ms + KEYFRAME_MS;
+            let is_asked = client.refresh.is_some() && self.has_room(client.link);
+            if is_asked || self.may_catch_up(client) {
+                let at = if is_asked { client.keyframe_at() } else { client.catch_up_at() };
                 due = Some(due.map_or(at, |due| due.min(at)));
             }
         });
@@ -148,16 +188,16 @@ impl Core {
     pub(super) fn catch_up_due(&mut self, now: u64) {
         // The clock may have been set back: nobody waits for it to catch up.
         self.clients.attached_mut().for_each(|(_, client)| client.keyframe_ms = client.keyframe_ms.min(now));
-        let ready: Vec<(ClientId, u64)> = self
-            .clients
-            .attached_mut()
-            .filter(|(_, client)| client.may_catch_up() && client.keyframe_ms + KEYFRAME_MS <= now)
-            .map(|(id, client)| (id, client.sent))
-            .collect();
+        let mut ready: Vec<(ClientId, u64)> = Vec::new();
+        self.clients.for_each_attached(|id, client| {
+            if self.may_catch_up(client) && client.catch_up_at() <= now {
+                ready.push((id, client.sent));
+            }
+        });
         for (id, sent) in ready {
             let gap = self.log.end() - sent;
             let Some(client) = self.clients.get_mut(id) else { continue };
-            client.is_following = true;
+            client.is_following = client.pace_ms == 0;
             if gap <= client.burst && self.log.holds(sent) {
                 client.keyframe_ms = now;
                 self.send_log(id, u64::MAX);
@@ -165,8 +205,23 @@ impl Core {
                 self.settle(now);
                 self.send_keyframe(id, gap, 0, now);
             }
+            self.put_off(id);
             self.tell_exit();
         }
+    }
+
+    /// After a piece for a client with a pace of its own: off the stream again, and it says when it has read the piece.
+    fn put_off(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.get_mut(id).filter(|client| client.pace_ms > 0) {
+            self.effects.push(Effect::Send { link: client.link, client: Some(id), down: Down::Behind });
+        }
+    }
+
+    /// Off the stream, nothing is under way any more, and there is something to catch up with.
+    fn may_catch_up(&self, client: &Client) -> bool {
+        let is_off = client.delivery == Delivery::Latest && !client.is_following && client.consumed >= client.sent;
+        let has_news = || client.sent < self.log.end() || client.resizes_sent < self.log.resizes_at(client.sent);
+        is_off && (client.pace_ms == 0 || has_news())
     }
 
     /// A new size, in its place in everybody's stream.
@@ -200,6 +255,7 @@ impl Core {
         client.consumed = offset;
         client.resizes_sent = self.log.resizes_at(offset);
         client.keyframe_ms = now;
+        client.refresh = None;
         let down = Down::Keyframe { offset, skipped, size, kind, data };
         self.effects.push(Effect::Send { link: client.link, client: Some(id), down });
     }
@@ -248,9 +304,14 @@ impl Core {
     }
 }
 
-impl super::clients::Client {
-    /// Off the stream, and nothing is under way any more.
-    fn may_catch_up(&self) -> bool {
-        self.delivery == Delivery::Latest && !self.is_following && self.consumed >= self.sent
+impl Client {
+    /// When its next keyframe may go out.
+    fn keyframe_at(&self) -> u64 {
+        self.keyframe_ms + KEYFRAME_MS
+    }
+
+    /// When it may catch up.
+    fn catch_up_at(&self) -> u64 {
+        self.keyframe_ms + KEYFRAME_MS.max(self.pace_ms)
     }
 }

@@ -43,6 +43,14 @@ pub(super) enum Effect {
     HangUp,
 }
 
+/// A link that said hello.
+#[derive(Clone, Copy)]
+struct Link {
+    id: LinkId,
+    /// Its peer takes what it is sent.
+    has_room: bool,
+}
+
 /// The state of a session.
 pub(super) struct Core {
     created_ms: u64,
@@ -64,7 +72,7 @@ pub(super) struct Core {
     last_output_ms: Option<u64>,
     summary_due: Option<u64>,
     summary_sent_ms: u64,
-    links: Vec<LinkId>,
+    links: Vec<Link>,
     effects: Vec<Effect>,
 }
 
@@ -107,12 +115,19 @@ impl Core {
 
     /// A link opened; it gets summaries from now on.
     pub(super) fn link_opened(&mut self, link: LinkId) {
-        self.links.push(link);
+        self.links.push(Link { id: link, has_room: true });
+    }
+
+    /// Whether a link's peer takes what it is sent; what can wait does so while it does not.
+    pub(super) fn link_room(&mut self, link: LinkId, has_room: bool) {
+        if let Some(link) = self.links.iter_mut().find(|open| open.id == link) {
+            link.has_room = has_room;
+        }
     }
 
     /// A link is gone: its clients are no longer attached, but their input numbers stay.
     pub(super) fn link_closed(&mut self, link: LinkId, now: u64) {
-        self.links.retain(|open| *open != link);
+        self.links.retain(|open| open.id != link);
         if self.clients.detach_link(link) {
             self.attendance_changed(now);
         }
@@ -234,12 +249,13 @@ impl Core {
     /// Does what is due.
     pub(super) fn tick(&mut self, now: u64) {
         self.catch_up_due(now);
+        self.refresh_due(now);
         if self.summary_due.is_some_and(|due| due <= now) {
             self.summary_due = None;
             self.summary_sent_ms = now;
             let summary = self.summary();
             for link in &self.links {
-                self.effects.push(Effect::Send { link: *link, client: None, down: Down::Summary(summary.clone()) });
+                self.effects.push(Effect::Send { link: link.id, client: None, down: Down::Summary(summary.clone()) });
             }
         }
     }
@@ -380,6 +396,10 @@ impl Core {
         if self.summary_due.is_none() {
             self.summary_due = Some(now.max(self.summary_sent_ms.min(now) + SUMMARY_MS));
         }
+    }
+
+    fn has_room(&self, link: LinkId) -> bool {
+        self.links.iter().any(|open| open.id == link && open.has_room)
     }
 
     fn tell_all(&mut self, down: Down) {

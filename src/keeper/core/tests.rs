@@ -134,41 +134,157 @@ fn input_without_room_is_asked_for_again_when_there_is() {
 #[test]
 fn a_viewer_that_falls_behind_gets_a_keyframe_and_the_count_once_it_has_read() {
     let (mut bench, id) = (Bench::new(), ClientId::random());
-    bench.up(id, Up::Attach(Attach { window: Some(1000), ..attach(Role::Observer) }));
-    assert_eq!(bench.output(id, &[b'a'; 900]).len(), 1);
-    assert_eq!(bench.output(id, &[b'b'; 900]), [Down::Behind]);
+    bench.up(id, Up::Attach(Attach { window: Some(16 * 1024), ..attach(Role::Observer) }));
+    assert_eq!(bench.output(id, &[b'a'; 16_000]).len(), 1);
+    assert_eq!(bench.output(id, &[b'b'; 16_000]), [Down::Behind]);
     assert_eq!(bench.output(id, &[b'c'; 100_000]), [], "nothing more while it reads");
     bench.now += 1000;
-    let downs = bench.up(id, Up::Consumed(900));
-    assert!(matches!(downs[..], [Down::Keyframe { offset: 101_800, skipped: 100_900, .. }]), "{downs:?}");
+    let downs = bench.up(id, Up::Consumed(16_000));
+    assert!(matches!(downs[..], [Down::Keyframe { offset: 132_000, skipped: 116_000, .. }]), "{downs:?}");
     assert_eq!(bench.output(id, b"d").len(), 1, "on the stream again");
 }
 
 #[test]
 fn a_lossless_client_is_served_from_the_log_as_far_as_its_window() {
     let (mut bench, id) = (Bench::new(), ClientId::random());
+    let window = 16 * 1024;
     let wish =
-        Attach { window: Some(10), delivery: Delivery::Lossless, from_offset: Some(0), ..attach(Role::Observer) };
+        Attach { window: Some(window), delivery: Delivery::Lossless, from_offset: Some(0), ..attach(Role::Observer) };
     bench.up(id, Up::Attach(wish));
-    assert_eq!(
-        bench.output(id, b"0123456789abcdef"),
-        [Down::Output { offset: 0, data: Bytes::from_static(b"0123456789") }]
-    );
-    assert_eq!(bench.up(id, Up::Consumed(4)), [Down::Output { offset: 10, data: Bytes::from_static(b"abcd") }]);
+    let data = vec![b'x'; 20_000];
+    let part = |from: usize, to: usize| Bytes::copy_from_slice(&data[from..to]);
+    assert_eq!(bench.output(id, &data), [Down::Output { offset: 0, data: part(0, window as usize) }]);
+    let rest = part(window as usize, window as usize + 400);
+    assert_eq!(bench.up(id, Up::Consumed(400)), [Down::Output { offset: window.into(), data: rest }]);
+}
+
+/// A client that asked for a window below the 8 KiB step in which it reports what it read got one window and then nothing:
+/// it never reported, and the keeper never sent.
+#[test]
+fn a_window_below_the_step_of_reports_is_widened() {
+    for delivery in [Delivery::Lossless, Delivery::Latest] {
+        let (mut bench, id) = (Bench::new(), ClientId::random());
+        let wish = Attach { window: Some(4096), delivery, from_offset: Some(0), ..attach(Role::Observer) };
+        bench.up(id, Up::Attach(wish));
+        let downs = bench.output(id, &[b'x'; 16_000]);
+        assert!(matches!(&downs[..], [Down::Output { data, .. }] if data.len() == 16_000), "{downs:?}");
+    }
 }
 
 /// A client that was still being served from the log was told of the end first, and took the rest for lost.
 #[test]
 fn the_exit_comes_after_the_last_byte_for_a_slow_client_too() {
     let (mut bench, id) = (Bench::new(), ClientId::random());
-    let wish = Attach { window: Some(4), delivery: Delivery::Lossless, from_offset: Some(0), ..attach(Role::Observer) };
+    let window = 16 * 1024;
+    let wish =
+        Attach { window: Some(window), delivery: Delivery::Lossless, from_offset: Some(0), ..attach(Role::Observer) };
     bench.up(id, Up::Attach(wish));
-    bench.output(id, b"012345");
+    let mut data = vec![b'x'; window as usize];
+    data.extend_from_slice(b"45");
+    bench.output(id, &data);
     bench.core.exited(0, None, 0);
     assert_eq!(bench.downs(id), [], "two bytes are not sent yet");
-    let downs = bench.up(id, Up::Consumed(4));
-    let exit = Exit { code: 0, signal: None, offset: 6 };
-    assert_eq!(downs, [Down::Output { offset: 4, data: Bytes::from_static(b"45") }, Down::Exited(exit)]);
+    let downs = bench.up(id, Up::Consumed(window.into()));
+    let exit = Exit { code: 0, signal: None, offset: u64::from(window) + 2 };
+    assert_eq!(downs, [Down::Output { offset: window.into(), data: Bytes::from_static(b"45") }, Down::Exited(exit)]);
+}
+
+/// A client could ask for many keyframes in one turn, and the keeper made every one of them.
+#[test]
+fn keyframes_asked_for_in_a_storm_are_one_at_a_time() {
+    let (mut bench, id) = (Bench::new(), ClientId::random());
+    bench.up(id, Up::Attach(attach(Role::Observer)));
+    bench.output(id, b"0123456789");
+    bench.now += 1000;
+    let ask = |from_offset| Up::Refresh { from_offset, keyframe: KeyframeKind::Replica, history_bytes: 0 };
+    let downs = bench.up(id, ask(4));
+    assert!(matches!(downs[..], [Down::Keyframe { offset: 10, skipped: 6, .. }]), "the first at once: {downs:?}");
+    for from in 0..1000 {
+        assert_eq!(bench.up(id, ask(from % 10)), [], "the others wait");
+    }
+    bench.core.tick(bench.now + 1);
+    assert_eq!(bench.downs(id), [], "not yet");
+    bench.core.tick(bench.now + 1000);
+    let downs = bench.downs(id);
+    assert!(matches!(downs[..], [Down::Keyframe { offset: 10, skipped: 1, .. }]), "as one: {downs:?}");
+    bench.core.tick(bench.now + 2000);
+    assert_eq!(bench.downs(id), []);
+}
+
+#[test]
+fn keyframes_asked_for_wait_for_the_link_and_come_one_a_turn() {
+    let mut bench = Bench::new();
+    let ids = [ClientId::random(), ClientId::random()];
+    let ask = Up::Refresh { from_offset: 0, keyframe: KeyframeKind::Replica, history_bytes: 0 };
+    for id in ids {
+        bench.up(id, Up::Attach(attach(Role::Observer)));
+        bench.up(id, ask.clone());
+    }
+    let keyframes = |bench: &mut Bench| {
+        let effects = bench.core.take_effects();
+        effects.iter().filter(|effect| matches!(effect, Effect::Send { down: Down::Keyframe { .. }, .. })).count()
+    };
+    bench.core.link_room(LINK, false);
+    bench.now += 5000;
+    bench.core.tick(bench.now);
+    assert_eq!(keyframes(&mut bench), 0);
+    assert_eq!(bench.core.deadline(), None, "nothing to wake up for");
+    bench.core.link_room(LINK, true);
+    for expected in [1, 1, 0] {
+        assert!(expected == 0 || bench.core.deadline().is_some_and(|due| due <= bench.now));
+        bench.core.tick(bench.now);
+        assert_eq!(keyframes(&mut bench), expected);
+    }
+}
+
+/// The wish for a pace was carried to the keeper and ignored there.
+#[test]
+fn a_client_gets_output_at_the_pace_it_asked_for_and_delays_nobody_else() {
+    let mut bench = Bench::new();
+    let (slow, fast) = (ClientId::random(), ClientId::random());
+    bench.up(fast, Up::Attach(attach(Role::Observer)));
+    let downs = bench.up(slow, Up::Attach(Attach { pace_ms: Some(200), ..attach(Role::Observer) }));
+    assert!(downs.contains(&Down::Behind), "never on the stream: {downs:?}");
+    bench.now += 1000;
+    // What the slow client alone is sent, and what goes to everybody on the stream.
+    let step = |bench: &mut Bench, ms: u64, data: &'static [u8]| {
+        bench.now += ms;
+        bench.core.output(Bytes::from_static(data), bench.now);
+        bench.core.tick(bench.now);
+        let (mut own, mut all) = (Vec::new(), Vec::new());
+        for effect in bench.core.take_effects() {
+            match effect {
+                Effect::Send { client: Some(id), down: Down::Output { data, .. }, .. } if id == slow => own.push(data),
+                Effect::Send { client: None, down: Down::Output { data, .. }, .. } => all.push(data),
+                _ => {}
+            }
+        }
+        let offset = bench.core.log.end();
+        if !own.is_empty() {
+            bench.core.frame(LINK, Some(slow), Up::Consumed(offset), bench.now);
+        }
+        (own.concat(), all.concat())
+    };
+    assert_eq!(step(&mut bench, 0, b"a"), (b"a".to_vec(), b"a".to_vec()), "after quiet at once");
+    assert_eq!(step(&mut bench, 20, b"b"), (vec![], b"b".to_vec()));
+    assert_eq!(step(&mut bench, 20, b"c"), (vec![], b"c".to_vec()));
+    assert_eq!(step(&mut bench, 160, b"d"), (b"bcd".to_vec(), b"d".to_vec()), "joined when its time has come");
+    assert_eq!(step(&mut bench, 10, b"e"), (vec![], b"e".to_vec()));
+    let due = bench.core.keyframe_due();
+    assert_eq!(due, Some(bench.now + 190), "the rest comes without more output");
+    bench.core.tick(bench.now + 190);
+    assert!(bench.downs(slow).contains(&Down::Output { offset: 4, data: Bytes::from_static(b"e") }));
+    assert_eq!(bench.core.keyframe_due(), None, "and then nothing is due");
+}
+
+#[test]
+fn a_pace_is_clamped_and_one_as_fast_as_the_stream_changes_nothing() {
+    for (wish, expected) in [(16, 0), (17, 0), (18, 18), (1000, 1000), (u32::MAX, 1000)] {
+        let (mut bench, id) = (Bench::new(), ClientId::random());
+        let downs = bench.up(id, Up::Attach(Attach { pace_ms: Some(wish), ..attach(Role::Observer) }));
+        assert_eq!(bench.core.clients.get_mut(id).unwrap().pace_ms, expected);
+        assert_eq!(downs.contains(&Down::Behind), expected > 0);
+    }
 }
 
 #[test]

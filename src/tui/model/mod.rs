@@ -11,12 +11,12 @@ use std::collections::{BTreeMap, HashSet};
 
 use ratatui::layout::Rect;
 
+use crate::client::ConnectionState;
 use crate::fleet::{MachineId, SessionId, Size};
 use crate::term::Rows;
 
 use super::effect::{Effect, Effects};
 use super::input::Keymap;
-use super::msg::Connection;
 use super::theme::Theme;
 
 pub use fleet::Fleet;
@@ -101,7 +101,7 @@ pub struct Model {
     /// Machines and sessions.
     pub fleet: Fleet,
     /// The way to the relay.
-    pub connection: Connection,
+    pub connection: ConnectionState,
     /// Panes by number.
     pub panes: BTreeMap<PaneId, Pane>,
     /// Panes in the order of the grid.
@@ -156,7 +156,7 @@ impl Model {
             now_ms: 0,
             screen: (cols, rows),
             fleet: Fleet::default(),
-            connection: Connection::default(),
+            connection: ConnectionState::default(),
             panes: BTreeMap::new(),
             order: Vec::new(),
             focused: None,

@@ -4,10 +4,10 @@ use ratatui::layout::Rect;
 
 use super::super::input::{Action, Context};
 use super::super::model::{Focus, Link, Model, Pane, Severity};
-use super::super::msg::Connection;
 use super::super::theme::Ink;
 use super::canvas::Canvas;
 use super::words;
+use crate::client::ConnectionState;
 
 /// Draws it.
 pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>) {
@@ -85,15 +85,15 @@ fn mode(model: &Model) -> (&'static str, Ink) {
 /// Page and relay, right-aligned; returns where they begin.
 fn right(model: &Model, area: Rect, canvas: &mut Canvas<'_>) -> u16 {
     let (relay, ink) = match &model.connection {
-        Connection::Starting => ("connecting…".to_string(), Ink::BarDetail),
-        Connection::Connecting { attempt, error } => {
+        ConnectionState::Connecting { attempt: 0, .. } => ("connecting…".to_string(), Ink::BarDetail),
+        ConnectionState::Connecting { attempt, error } => {
             let why = error.as_deref().map(|error| format!(": {}", words::clip(error, 40))).unwrap_or_default();
             (format!("no relay (try {attempt}){why}"), Ink::ToastError)
         }
-        Connection::Connected { latency_us: Some(us), .. } => {
+        ConnectionState::Connected { latency_us: Some(us), .. } => {
             (format!("relay {}", words::latency(*us)), Ink::BarDetail)
         }
-        Connection::Connected { .. } => ("relay".to_string(), Ink::BarDetail),
+        ConnectionState::Connected { .. } => ("relay".to_string(), Ink::BarDetail),
     };
     let mut end = area.right();
     let mut put = |text: String, ink: Ink| {

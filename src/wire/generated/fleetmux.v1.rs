@@ -566,7 +566,7 @@ pub struct Load {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AgentUp {
-    #[prost(oneof = "agent_up::Frame", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "agent_up::Frame", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub frame: ::core::option::Option<agent_up::Frame>,
 }
 /// Nested message and enum types in `AgentUp`.
@@ -577,7 +577,7 @@ pub mod agent_up {
         Hello(super::Hello),
         #[prost(message, tag = "2")]
         Facts(super::MachineFacts),
-        /// All living sessions; what is not in it is gone.
+        /// All living sessions; what is not in it and not silent is gone.
         #[prost(message, tag = "3")]
         Sessions(super::SessionList),
         #[prost(message, tag = "4")]
@@ -593,6 +593,10 @@ pub mod agent_up {
         Reply(super::Reply),
         #[prost(message, tag = "9")]
         Pong(super::Pong),
+        /// UUID, 16 bytes: its keeper is there and does not answer. It has not ended, whatever the list says; it counts as
+        /// silent until it is added or removed. Sent before the list and whenever a keeper falls silent.
+        #[prost(bytes, tag = "10")]
+        SessionSilent(::prost::bytes::Bytes),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -14,6 +14,9 @@ use tempfile::TempDir;
 /// A step of a test that takes longer has failed; no test depends on it being reached.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
+/// Soft limit of open files that a fleet is started with; less than any hard one.
+pub const SOFT_FILES: u32 = 256;
+
 pub struct Fleet {
     pub dir: TempDir,
     relay: Option<Child>,
@@ -41,6 +44,12 @@ impl Fleet {
         let listen = self.endpoint().to_string();
         let store = self.dir.path().join("relay.redb");
         self.relay = Some(self.spawn(&["relay", "--listen", &listen, "--store", store.to_str().unwrap()], "relay"));
+    }
+
+    /// A relay that remembers nothing.
+    pub fn start_forgetful_relay(&mut self) {
+        let listen = self.endpoint().to_string();
+        self.relay = Some(self.spawn(&["relay", "--listen", &listen], "relay"));
     }
 
     pub fn kill_relay(&mut self) {
@@ -91,7 +100,8 @@ impl Fleet {
     fn spawn(&self, args: &[&str], log: &str) -> Child {
         let log =
             fs::File::options().create(true).append(true).open(self.dir.path().join(format!("{log}.log"))).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fleetmux"));
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &format!("ulimit -S -n {SOFT_FILES}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_fleetmux")]);
         command.args(args).arg("--die-with-parent").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         command.env("FLEETMUX_RUNTIME_DIR", self.dir.path()).env("FLEETMUX_STATE_DIR", self.dir.path().join("state"));
         command.spawn().unwrap()
