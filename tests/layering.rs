@@ -32,7 +32,6 @@ const FENCES: &[(&str, &[&str])] = &[
     ("prost", &["wire"]),
     ("directories", &["config/paths.rs"]),
     ("ratatui", &["tui"]),
-    ("crossterm", &["tui"]),
     ("redb", &["relay/store.rs"]),
     ("clap", &["cli"]),
     ("color_eyre", &["cli"]),
