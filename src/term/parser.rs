@@ -140,6 +140,12 @@ impl Parser {
                     at += 1;
                 }
                 b'\n' if term.may_pass_newline() => {
+                    // The engine would keep a pending wrap over a line feed.
+                    if (at == pass_from || bytes[at - 1] != b'\r') && term.may_wrap_after(&bytes[pass_from..at]) {
+                        term.pass(&bytes[pass_from..at]);
+                        term.end_wrap();
+                        pass_from = at;
+                    }
                     term.note_newline();
                     at += 1;
                     if at >= flood_from && bytes.len() - at >= FLOOD_BYTES {

@@ -226,3 +226,12 @@ fn rep_repeats_the_whole_character_and_only_right_behind_it() {
     assert_eq!(rows(&screen(1, 8, "abc\x1b[2D\x1b[b")), ["abc"]);
     assert_eq!(rows(&screen(1, 4, "\x1b[?7labcd\x1b[2b")), ["abcd"]);
 }
+
+#[test]
+fn a_line_feed_ends_a_pending_wrap() {
+    for feed in ["\n", "\x0b", "\x0c", "\x1bD"] {
+        assert_eq!(rows(&screen(3, 4, format!("abcd{feed}x"))), ["abcd", "   x", ""], "{feed:?}");
+        assert_eq!(rows(&screen(2, 4, format!("\n\rabcd{feed}x"))), ["abcd", "   x"], "{feed:?}");
+    }
+    assert_eq!(rows(&screen(3, 4, "a\nb\ncd\nx")), [" b", "  cd", "   x"]);
+}

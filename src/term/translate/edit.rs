@@ -42,7 +42,7 @@ impl Term {
     }
 
     /// Clamps a pending wrap away.
-    fn end_wrap(&mut self) {
+    pub(in crate::term) fn end_wrap(&mut self) {
         let (row, col) = self.pos();
         self.go(row, col);
     }
@@ -219,6 +219,7 @@ impl Term {
 
     /// IND: down, scrolling at the bottom margin.
     pub(super) fn index(&mut self) {
+        self.end_wrap();
         let row = self.pos().0;
         if row == self.bottom {
             self.write_scrolling(b"\n", 1);

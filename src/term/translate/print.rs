@@ -97,6 +97,15 @@ impl Term {
         self.last_char = None;
     }
 
+    /// Whether a wrap may be pending once this text, in which nothing but CR moves back, has been printed.
+    pub(in crate::term) fn may_wrap_after(&self, text: &[u8]) -> bool {
+        let cols = usize::from(self.size.cols());
+        match memchr::memrchr(b'\r', text) {
+            Some(at) => text.len() - at > cols,
+            None => usize::from(self.engine().pos().1) + text.len() >= cols,
+        }
+    }
+
     /// Remembers the last character of printed text, for REP.
     pub(in crate::term) fn note_last(&mut self, bytes: &[u8]) {
         if let Some(&byte @ 0x20..=0x7e) = bytes.last() {
