@@ -236,7 +236,7 @@ impl Term {
         if self.modes.origin && !(self.top..=self.bottom).contains(&self.pos().0) {
             let _ = write!(out, "\x1bP+fg{};{}\x1b\\", self.pos().0 + 1, col + 1);
         }
-        if self.engine().is_wrap_pending() {
+        if self.is_wrap_pending() {
             out.extend_from_slice(b"\x1bP+fw\x1b\\");
         }
         write_pen(out, &self.pen);

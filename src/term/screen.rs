@@ -69,7 +69,7 @@ impl Screen {
 
     /// Whether the next character goes to the next row; the cursor's column is the last one then.
     pub fn is_wrap_pending(&self) -> bool {
-        self.term.engine().is_wrap_pending()
+        self.term.is_wrap_pending()
     }
 
     /// Modes that matter for input and drawing.

@@ -235,3 +235,13 @@ fn a_line_feed_ends_a_pending_wrap() {
     }
     assert_eq!(rows(&screen(3, 4, "a\nb\ncd\nx")), [" b", "  cd", "   x"]);
 }
+
+#[test]
+fn el_leaves_a_pending_wrap_alone() {
+    assert_eq!(rows(&screen(2, 4, "abcd\x1b[Ke")), ["abcd", "e"]);
+    for mode in [1, 2] {
+        let screen = screen(2, 4, format!("abcd\x1b[{mode}Ke"));
+        assert_eq!(rows(&screen), ["", "e"]);
+        assert!(screen.is_wrapped(0));
+    }
+}

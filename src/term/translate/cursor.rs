@@ -105,7 +105,7 @@ impl Term {
         self.saved[usize::from(self.is_alternate)] = Saved {
             row,
             col,
-            is_wrap_pending: self.engine().is_wrap_pending(),
+            is_wrap_pending: self.is_wrap_pending(),
             pen: self.pen.clone(),
             charsets: self.charsets,
             is_origin: self.modes.origin,
@@ -127,7 +127,7 @@ impl Term {
 
     /// Puts the cursor past the last column of its row, leaving the cells as they are.
     pub(in crate::term) fn force_wrap_pending(&mut self) {
-        if self.engine().is_wrap_pending() {
+        if self.is_wrap_pending() {
             return;
         }
         let (row, last) = (self.pos().0, self.last_col());

@@ -71,11 +71,11 @@ impl Term {
         }
     }
 
-    /// EL.
+    /// EL. A pending wrap stays: the cursor is past the last column then, so nothing is to its right.
     pub(super) fn erase_line(&mut self, mode: u16) {
-        self.end_wrap();
         let ((row, col), last_col) = (self.pos(), self.last_col());
         match mode {
+            0 if self.is_wrap_pending() => return,
             0 => self.erase_span(row, col, last_col),
             1 => self.erase_span(row, 0, col),
             2 => self.erase_span(row, 0, last_col),

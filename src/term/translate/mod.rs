@@ -195,6 +195,11 @@ impl Term {
         (row, col.min(self.last_col()))
     }
 
+    /// Whether the next character goes to the next row.
+    pub(super) fn is_wrap_pending(&self) -> bool {
+        self.engine().is_wrap_pending()
+    }
+
     /// Gives the engine bytes and takes the rows that left it.
     fn write(&mut self, bytes: &[u8]) {
         self.engine_mut().write(bytes);

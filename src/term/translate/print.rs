@@ -24,6 +24,10 @@ impl Term {
 
     /// Bytes that the engine handles right by itself: text, CR, LF, plain SGR.
     pub(in crate::term) fn pass(&mut self, bytes: &[u8]) {
+        // Only a cursor that was put there can be behind a blank last cell; text fills it.
+        if self.engine().is_wrap_pending() && prints_first(bytes) {
+            self.fill_before_wrap();
+        }
         let mut rest = bytes;
         while !rest.is_empty() {
             let (first, col) = self.engine().pos();
@@ -52,6 +56,17 @@ impl Term {
                 }
             }
             rest = after;
+        }
+    }
+
+    /// Puts a space into a blank last cell that a wrap is pending behind: vt100 takes no row for continued without.
+    fn fill_before_wrap(&mut self) {
+        let (row, last) = (self.pos().0, self.last_col());
+        let is_blank = self.engine().raw(row, last).is_some_and(|cell| !cell.has_contents());
+        if self.modes.autowrap && self.engine().is_wrap_pending() && is_blank && self.engine().width(row, last) == 1 {
+            // The engine's pen may lag behind ours: its own save slot keeps it.
+            let (line, column) = (u32::from(row) + 1, u32::from(last) + 1);
+            self.engine_mut().put(format_args!("\x1b7\x1b[{line};{column}H\x1b[m \x1b8"));
         }
     }
 
@@ -208,6 +223,7 @@ impl Term {
     }
 
     fn print_wide(&mut self, c: char, width: u16) {
+        self.fill_before_wrap();
         let (row, col) = self.engine().pos();
         let cols = self.size.cols();
         let needs_wrap = col + width > cols;
@@ -267,6 +283,15 @@ impl Term {
         }
         self.charsets = charsets;
     }
+}
+
+/// Whether bytes that pass begin with text, but for SGR before it.
+fn prints_first(mut bytes: &[u8]) -> bool {
+    while let Some(sequence) = bytes.strip_prefix(b"\x1b[") {
+        let end = memchr::memchr(b'm', sequence).map_or(sequence.len(), |at| at + 1);
+        bytes = &sequence[end..];
+    }
+    bytes.first().is_some_and(|&byte| byte >= b' ')
 }
 
 const PASS: usize = super::PASS_BYTES;
