@@ -245,3 +245,9 @@ fn el_leaves_a_pending_wrap_alone() {
         assert!(screen.is_wrapped(0));
     }
 }
+
+#[test]
+fn a_pending_wrap_goes_along_to_the_other_screen() {
+    assert_eq!(rows(&screen(2, 4, "abcd\x1b[?47hx")), ["", "x"]);
+    assert_eq!(rows(&screen(2, 4, "abcd\x1b[?47h\x1b[?47lx")), ["abcd", "x"]);
+}

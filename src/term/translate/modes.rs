@@ -99,7 +99,7 @@ impl Term {
             }
             return;
         }
-        let (row, col) = self.pos();
+        let ((row, col), is_wrap_pending) = (self.pos(), self.is_wrap_pending());
         if !on && clears {
             self.engine_mut().write(b"\x1b[m\x1b[2J");
         }
@@ -114,6 +114,9 @@ impl Term {
         self.set_margins();
         self.set_pen();
         self.engine_mut().go(row, col);
+        if is_wrap_pending {
+            self.force_wrap_pending();
+        }
         self.damage.all();
     }
 
