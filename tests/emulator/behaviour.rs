@@ -251,3 +251,21 @@ fn a_pending_wrap_goes_along_to_the_other_screen() {
     assert_eq!(rows(&screen(2, 4, "abcd\x1b[?47hx")), ["", "x"]);
     assert_eq!(rows(&screen(2, 4, "abcd\x1b[?47h\x1b[?47lx")), ["abcd", "x"]);
 }
+
+#[test]
+fn inserting_lines_goes_to_the_first_column() {
+    assert_eq!(rows(&screen(3, 4, "ab\r\ncd\x1b[Lx")), ["ab", "x", "cd"]);
+    assert_eq!(rows(&screen(3, 4, "ab\r\ncd\r\nef\x1b[A\x1b[Mx")), ["ab", "xf", ""]);
+}
+
+#[test]
+fn columns_are_shifted_only_from_within_the_margins() {
+    let text = "abcd\r\nabcd\r\nabcd\x1b[2;3r";
+    let shifted = |sequence: &str| rows(&screen(3, 4, format!("{text}{sequence}")));
+    assert_eq!(shifted("\x1b[2;2H\x1b['}"), ["abcd", "a bc", "a bc"]);
+    assert_eq!(shifted("\x1b[2;2H\x1b['~"), ["abcd", "acd", "acd"]);
+    assert_eq!(shifted("\x1b[2;2H\x1b[ @"), ["abcd", "bcd", "bcd"]);
+    for sequence in ["\x1b['}", "\x1b['~", "\x1b[ @", "\x1b[ A"] {
+        assert_eq!(shifted(&format!("\x1b[H{sequence}")), ["abcd"; 3]);
+    }
+}

@@ -152,11 +152,14 @@ impl Term {
         self.damage.span(row, row);
     }
 
-    /// SL and SR: shifts the columns of every row within the margins.
-    pub(super) fn shift_columns(&mut self, n: u16, is_left: bool) {
+    /// SL and SR, DECDC and DECIC: shifts the columns of every row within the margins, from a column on.
+    pub(super) fn shift_columns(&mut self, from: u16, n: u16, is_left: bool) {
+        if !self.is_in_margins() {
+            return;
+        }
         let (row, col) = self.pos();
         for line in self.top..=self.bottom {
-            self.go(line, 0);
+            self.go(line, from);
             if is_left { self.delete_cells(n) } else { self.insert_cells(n) }
         }
         self.go(row, col);
@@ -185,6 +188,7 @@ impl Term {
         let n = n.min(bottom - row + 1);
         self.engine_mut().put(format_args!("\x1b[{n}L"));
         self.fill_rows(row, n);
+        self.carriage_return();
         self.damage.span(row, bottom);
     }
 
@@ -198,6 +202,7 @@ impl Term {
         let n = n.min(bottom - row + 1);
         self.engine_mut().put(format_args!("\x1b[{n}M"));
         self.fill_rows(bottom + 1 - n, n);
+        self.carriage_return();
         self.damage.span(row, bottom);
     }
 
