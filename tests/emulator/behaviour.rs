@@ -269,3 +269,10 @@ fn columns_are_shifted_only_from_within_the_margins() {
         assert_eq!(shifted(&format!("\x1b[H{sequence}")), ["abcd"; 3]);
     }
 }
+
+#[test]
+fn relative_rows_keep_the_column_and_ignore_the_margins() {
+    assert_eq!(cursor(&screen(9, 9, "\x1b[2;4r\x1b[3;5H\x1b[3e")), (5, 4));
+    assert_eq!(cursor(&screen(9, 9, "\x1b[5;9r\x1b[7;5H\x1b[5k")), (1, 4));
+    assert_eq!(cursor(&screen(9, 9, "\x1b[2;4r\x1b[?6h\x1b[9e")), (3, 0));
+}

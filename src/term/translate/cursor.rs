@@ -46,6 +46,14 @@ impl Term {
         self.go(row.saturating_add(n).min(limit), col);
     }
 
+    /// VPR and VPB: rows down or up, heedless of the margins unless they are the origin.
+    pub(super) fn row_by(&mut self, n: i32) {
+        let (row, col) = self.pos();
+        let (first, last) = if self.modes.origin { (self.top, self.bottom) } else { (0, self.last_row()) };
+        let row = (i32::from(row) + n).clamp(i32::from(first), i32::from(last));
+        self.go(row as u16, col);
+    }
+
     pub(super) fn right(&mut self, n: u16) {
         let (row, col) = self.pos();
         self.go(row, col.saturating_add(n));
