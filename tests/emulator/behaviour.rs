@@ -276,3 +276,9 @@ fn relative_rows_keep_the_column_and_ignore_the_margins() {
     assert_eq!(cursor(&screen(9, 9, "\x1b[5;9r\x1b[7;5H\x1b[5k")), (1, 4));
     assert_eq!(cursor(&screen(9, 9, "\x1b[2;4r\x1b[?6h\x1b[9e")), (3, 0));
 }
+
+#[test]
+fn reverse_wrap_goes_on_from_the_first_row_to_the_last() {
+    assert_eq!(cursor(&screen(3, 4, "\x1b[?45h\x08")), (2, 3));
+    assert_eq!(cursor(&screen(3, 4, "\x1b[?45h\x1b[2H\x08")), (0, 3));
+}

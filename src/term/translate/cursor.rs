@@ -64,11 +64,12 @@ impl Term {
         self.go(row, col.saturating_sub(n));
     }
 
-    /// BS; with reverse wrap it goes on from the row above.
+    /// BS; with reverse wrap it goes on from the row above, and from the first row at the last one.
     pub(super) fn backspace(&mut self) {
         let (row, col) = self.pos();
-        if col == 0 && self.modes.reverse_wrap && self.modes.autowrap && row > 0 {
-            self.go(row - 1, self.last_col());
+        if col == 0 && self.modes.reverse_wrap && self.modes.autowrap {
+            let (first, last) = if row == self.top { (self.top, self.bottom) } else { (0, self.last_row()) };
+            self.go(if row == first { last } else { row - 1 }, self.last_col());
         } else {
             self.go(row, col.saturating_sub(1));
         }
