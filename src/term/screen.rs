@@ -120,6 +120,7 @@ impl Screen {
     /// Visits the cells of a row of the visible screen, left to right; rows outside are not visited.
     pub fn visit_row(&self, row: u16, mut visit: impl FnMut(u16, Cell<'_>)) {
         let engine = self.term.engine();
+        let is_reverse = self.term.modes.reverse_screen;
         let mut scratch = String::new();
         // The second half of a wide character is drawn like the first.
         let mut wide = (Style::default(), None);
@@ -131,7 +132,8 @@ impl Screen {
                 visit(col, Cell { text: "", width, style: wide.0, link });
                 continue;
             }
-            let (style, mark) = style_of(cell, &self.term.marks);
+            let (mut style, mark) = style_of(cell, &self.term.marks);
+            style.inverse ^= is_reverse;
             wide = (style, mark);
             let text = marks::clean(cell.contents(), &mut scratch);
             let link = mark.and_then(|mark| self.term.marks.get(mark)).and_then(|extra| extra.link.as_deref());

@@ -282,3 +282,18 @@ fn reverse_wrap_goes_on_from_the_first_row_to_the_last() {
     assert_eq!(cursor(&screen(3, 4, "\x1b[?45h\x08")), (2, 3));
     assert_eq!(cursor(&screen(3, 4, "\x1b[?45h\x1b[2H\x08")), (0, 3));
 }
+
+#[test]
+fn a_reversed_screen_is_read_reversed() {
+    let inverse = |text: &str| {
+        let mut flags = Vec::new();
+        screen(1, 3, text).visit_row(0, |_, cell| flags.push(cell.style.inverse));
+        flags
+    };
+    assert_eq!(inverse("a\x1b[7mb\x1b[?5h"), [true, false, true]);
+    assert_eq!(inverse("a\x1b[7mb\x1b[?5h\x1b[?5l"), [false, true, false]);
+    let mut screen = screen(1, 3, "a");
+    let _ = screen.take_dirty();
+    screen.feed(b"\x1b[?5h");
+    assert_eq!(screen.take_dirty(), Rows::All);
+}

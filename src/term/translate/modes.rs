@@ -18,7 +18,10 @@ impl Term {
         match mode {
             1 => self.modes.app_cursor = on,
             3 => self.column_mode(),
-            5 => self.modes.reverse_screen = on,
+            5 => {
+                self.modes.reverse_screen = on;
+                self.damage.all();
+            }
             6 => {
                 self.modes.origin = on;
                 self.to(0, 0);
