@@ -297,3 +297,14 @@ fn a_reversed_screen_is_read_reversed() {
     screen.feed(b"\x1b[?5h");
     assert_eq!(screen.take_dirty(), Rows::All);
 }
+
+#[test]
+fn a_wider_screen_has_room_behind_a_pending_wrap() {
+    let mut screen = screen(2, 4, "abcd\x1b7");
+    screen.resize(Size::new(2, 6));
+    screen.feed(b"e\r\x1b8f");
+    assert_eq!(rows(&screen), ["abcdf", ""]);
+    screen.feed(b"\rabcdef");
+    screen.resize(Size::new(2, 3));
+    assert_eq!(cursor(&screen), (0, 2));
+}

@@ -76,7 +76,8 @@ impl Term {
         if size == self.size {
             return;
         }
-        let (row, col) = self.pos();
+        // A pending wrap becomes a place behind the character where there is room for it.
+        let (row, col) = self.engine().pos();
         let lift = (row + 1).saturating_sub(size.rows());
         // Rows above the new top of the primary screen go to the history first, out of the old engine.
         let (primary_row, _) = self.primary.pos();
@@ -98,7 +99,7 @@ impl Term {
         for (index, saved) in self.saved.iter_mut().enumerate() {
             let lift = if (index == 1) == self.is_alternate { lift } else { primary_lift };
             saved.row = saved.row.saturating_sub(lift).min(size.rows() - 1);
-            saved.col = saved.col.min(size.cols() - 1);
+            saved.col = (saved.col + u16::from(saved.is_wrap_pending)).min(size.cols() - 1);
             saved.is_wrap_pending = false;
         }
         self.known.clear();
