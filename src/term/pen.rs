@@ -167,7 +167,8 @@ fn apply_code(style: &mut Style, code: u16) {
         7 => style.inverse = true,
         8 => style.hidden = true,
         9 => style.strike = true,
-        21 => style.underline = Underline::Double,
+        // Terminals disagree on 21; none draws over a style that was asked for by its own code.
+        21 if matches!(style.underline, Underline::None | Underline::Single) => style.underline = Underline::Double,
         22 => (style.bold, style.dim) = (false, false),
         23 => style.italic = false,
         24 => style.underline = Underline::None,
@@ -272,6 +273,13 @@ mod tests {
         assert_eq!(style("38:2::1:2:3").fg, Color::Rgb(1, 2, 3));
         assert_eq!(style("38:2:1:2:3").fg, style("38;2;1;2;3").fg);
         assert_eq!(style("48:5:17").bg, style("48;5;17").bg);
+    }
+
+    #[test]
+    fn twenty_one_doubles_a_plain_underline_and_no_other() {
+        assert_eq!(style("21").underline, Underline::Double);
+        assert_eq!(style("4;21").underline, Underline::Double);
+        assert_eq!(style("4:3;21").underline, Underline::Curly);
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl Term {
                 let (row, col) = self.pos();
                 let row = if self.modes.origin { row.saturating_sub(self.top) } else { row };
                 let (row, col) = (row + 1, col + 1);
-                self.reply(if is_private { format!("\x1b[?{row};{col};1R") } else { format!("\x1b[{row};{col}R") });
+                self.reply(if is_private { format!("\x1b[?{row};{col}R") } else { format!("\x1b[{row};{col}R") });
             }
             15 if is_private => self.reply(b"\x1b[?13n"),
             25 if is_private => self.reply(b"\x1b[?21n"),

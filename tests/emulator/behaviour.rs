@@ -95,7 +95,7 @@ fn tab_stops_can_be_set_cleared_and_walked() {
 #[test]
 fn every_query_gets_its_reply() {
     assert_eq!(replies("\x1b[c"), "\x1b[?62;22c");
-    assert_eq!(replies("\x1b[5n\x1b[3;4H\x1b[6n\x1b[?6n"), "\x1b[0n\x1b[3;4R\x1b[?3;4;1R");
+    assert_eq!(replies("\x1b[5n\x1b[3;4H\x1b[6n\x1b[?6n"), "\x1b[0n\x1b[3;4R\x1b[?3;4R");
     assert_eq!(replies("\x1b[?7$p\x1b[?9999$p\x1b[4$p"), "\x1b[?7;1$y\x1b[?9999;0$y\x1b[4;2$y");
     assert_eq!(replies("\x1b[1;31m\x1bP$qm\x1b\\"), "\x1bP1$r0;1;31m\x1b\\");
     assert_eq!(replies("\x1b[2;5r\x1bP$qr\x1b\\"), "\x1bP1$r2;5r\x1b\\");
