@@ -308,3 +308,10 @@ fn a_wider_screen_has_room_behind_a_pending_wrap() {
     screen.resize(Size::new(2, 3));
     assert_eq!(cursor(&screen), (0, 2));
 }
+
+#[test]
+fn the_alignment_pattern_leaves_the_cursor_where_it_is() {
+    let screen = screen(3, 4, "\x1b[2;3r\x1b[2;3H\x1b#8");
+    assert_eq!(rows(&screen), ["EEEE"; 3]);
+    assert_eq!(cursor(&screen), (1, 2));
+}

@@ -69,18 +69,19 @@ impl Term {
         self.cwd = Some(crate::term::osc::sanitize(cwd, crate::term::osc::PATH_CAP));
     }
 
-    /// DECALN: the screen full of E, margins reset.
+    /// DECALN: the screen full of E, margins reset; the cursor stays where it is.
     pub(super) fn align(&mut self) {
+        let (row, col) = self.pos();
         (self.top, self.bottom) = (0, self.last_row());
         self.modes.origin = false;
         self.set_margins();
-        let row = "E".repeat(self.size.cols().into());
+        let text = "E".repeat(self.size.cols().into());
         self.engine_mut().write(b"\x1b[m\x1b[2J");
         for line in 0..self.size.rows() {
             self.engine_mut().go(line, 0);
-            self.engine_mut().write(row.as_bytes());
+            self.engine_mut().write(text.as_bytes());
         }
-        self.engine_mut().go(0, 0);
+        self.engine_mut().go(row, col);
         self.set_pen();
         self.damage.all();
     }
