@@ -50,6 +50,7 @@ impl Term {
             }
         }
         let _ = write!(out, "\x1b[{};{}r", self.top + 1, self.bottom + 1);
+        self.write_sides(&mut out);
         self.write_titles(&mut out);
         self.write_modes(&mut out);
         self.write_cursor(&mut out);
@@ -64,7 +65,7 @@ impl Term {
     pub(super) fn for_terminal(&self) -> Vec<u8> {
         let mut out = Vec::new();
         // End what may be on there: string, charset shift, margins, origin and insert mode, autowrap off.
-        out.extend_from_slice(b"\x1b\\\x0f\x1b(B\x1b[?6l\x1b[r\x1b[4l\x1b[20l\x1b[?7h\x1b]8;;\x1b\\\x1b[m");
+        out.extend_from_slice(b"\x1b\\\x0f\x1b(B\x1b[?6l\x1b[?69l\x1b[r\x1b[4l\x1b[20l\x1b[?7h\x1b]8;;\x1b\\\x1b[m");
         out.extend_from_slice(if self.is_alternate { b"\x1b[?1049h" } else { b"\x1b[?1049l" });
         for row in 1..=self.size.rows() {
             let _ = write!(out, "\x1b[{row};1H\x1b[K");
@@ -88,13 +89,13 @@ impl Term {
         if (self.top, self.bottom) != (0, self.size.rows() - 1) {
             let _ = write!(out, "\x1b[{};{}r", self.top + 1, self.bottom + 1);
         }
+        self.write_sides(&mut out);
         if !self.title.is_empty() {
             let _ = write!(out, "\x1b]2;{}\x1b\\", self.title);
         }
         self.write_modes(&mut out);
         self.write_charsets(&mut out, &self.charsets);
-        let (row, col) = self.pos();
-        let row = if self.modes.origin { row.saturating_sub(self.top) } else { row };
+        let (row, col) = self.pos_from_origin();
         write_pen(&mut out, &self.pen);
         let _ = write!(out, "\x1b[{};{}H", row + 1, col + 1);
         out
@@ -230,16 +231,22 @@ impl Term {
     }
 
     fn write_cursor(&self, out: &mut Vec<u8>) {
-        let (row, col) = self.pos();
-        let row = if self.modes.origin { row.saturating_sub(self.top) } else { row };
+        let (row, col) = self.pos_from_origin();
         let _ = write!(out, "\x1b[{};{}H", row + 1, col + 1);
-        if self.modes.origin && !(self.top..=self.bottom).contains(&self.pos().0) {
-            let _ = write!(out, "\x1bP+fg{};{}\x1b\\", self.pos().0 + 1, col + 1);
+        if self.modes.origin && !self.is_in_margins() {
+            let (row, col) = self.pos();
+            let _ = write!(out, "\x1bP+fg{};{}\x1b\\", row + 1, col + 1);
         }
         if self.is_wrap_pending() {
             out.extend_from_slice(b"\x1bP+fw\x1b\\");
         }
         write_pen(out, &self.pen);
+    }
+
+    fn write_sides(&self, out: &mut Vec<u8>) {
+        if self.modes.sides {
+            let _ = write!(out, "\x1b[?69h\x1b[{};{}s", self.left + 1, self.right + 1);
+        }
     }
 
     fn write_titles(&self, out: &mut Vec<u8>) {

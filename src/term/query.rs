@@ -108,8 +108,7 @@ impl Term {
         match kind {
             5 if !is_private => self.reply(b"\x1b[0n"),
             6 => {
-                let (row, col) = self.pos();
-                let row = if self.modes.origin { row.saturating_sub(self.top) } else { row };
+                let (row, col) = self.pos_from_origin();
                 let (row, col) = (row + 1, col + 1);
                 self.reply(if is_private { format!("\x1b[?{row};{col}R") } else { format!("\x1b[{row};{col}R") });
             }
@@ -148,6 +147,7 @@ impl Term {
         let value = match name {
             b"m" => pen::style_params(&self.pen.style) + "m",
             b"r" => format!("{};{}r", self.top + 1, self.bottom + 1),
+            b"s" => format!("{};{}s", self.left + 1, self.right + 1),
             b" q" => {
                 let steady = u8::from(!self.modes.cursor_blink);
                 let style = match self.modes.cursor_shape {

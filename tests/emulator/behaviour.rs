@@ -315,3 +315,28 @@ fn the_alignment_pattern_leaves_the_cursor_where_it_is() {
     assert_eq!(rows(&screen), ["EEEE"; 3]);
     assert_eq!(cursor(&screen), (1, 2));
 }
+
+#[test]
+fn side_margins_bound_text_scrolls_and_motions() {
+    let sides = "\x1b[?69h\x1b[2;4s";
+    let fed = |text: &str| screen(3, 6, format!("abcdef\r\nghijkl\r\nmnopqr{sides}{text}"));
+    assert_eq!(cursor(&fed("")), (0, 0));
+    assert_eq!(rows(&fed("\x1b[1;3H1234")), ["ab12ef", "g34jkl", "mnopqr"]);
+    assert_eq!(rows(&fed("\x1b[3;2H12345")), ["ahijef", "g123kl", "m45 qr"]);
+    assert_eq!(rows(&fed("\x1b[1;2H\x1b[L")), ["a   ef", "gbcdkl", "mhijqr"]);
+    assert_eq!(rows(&fed("\x1b[1;2H\x1b[M")), ["ahijef", "gnopkl", "m   qr"]);
+    assert_eq!(rows(&fed("\x1b[1;3H\x1b[@\x1b[2;2H\x1b[P")), ["ab cef", "gij kl", "mnopqr"]);
+    assert_eq!(rows(&fed("\x1b[1;6H\x1b[L\x1b[@")), ["abcdef", "ghijkl", "mnopqr"]);
+    assert_eq!(rows(&fed("\x1b[S")), ["ahijef", "gnopkl", "m   qr"]);
+    assert_eq!(cursor(&fed("\x1b[2;3H\x1b[9C")), (1, 3));
+    assert_eq!(cursor(&fed("\x1b[2;3H\r")), (1, 1));
+    assert_eq!(cursor(&fed("\x1b[?6h\x1b[2;9H")), (1, 3));
+    assert_eq!(fed("\x1b[?6h\x1b[2;2H\x1b[6n\x1bP$qs\x1b\\").take_replies(), b"\x1b[2;2R\x1bP1$r2;4s\x1b\\");
+    assert_eq!(rows(&fed("\x1b[?69l\x1b[1;5Hxyz")), ["abcdxy", "zhijkl", "mnopqr"]);
+}
+
+#[test]
+fn a_wide_character_across_a_side_margin_is_not_torn() {
+    let fed = |text: &str| rows(&screen(2, 6, format!("漢漢漢\r\n字字字\x1b[?69h\x1b[2;4s{text}")));
+    assert_eq!(fed("\x1b[1;2H\x1b[M"), ["  字漢", "    字"]);
+}

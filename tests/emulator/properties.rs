@@ -20,12 +20,12 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
         Just("\u{FFFD}é".to_owned()),
     ];
     let control = proptest::sample::select(&b"\r\n\t\x08\x0b\x0e\x0f\n\n\r"[..]).prop_map(|byte| vec![byte]);
-    let finals = proptest::sample::select(&b"@ABCDEFGHIJKLMPSTXZ`abdefgru"[..]);
+    let finals = proptest::sample::select(&b"@ABCDEFGHIJKLMPSTXZ`abdefgjkrsu"[..]);
     let csi = (vec(number.clone(), 0..3), finals).prop_map(|(numbers, last)| {
         let numbers: Vec<String> = numbers.iter().map(u16::to_string).collect();
         format!("\x1b[{}{}", numbers.join(";"), char::from(last)).into_bytes()
     });
-    let modes = [1u16, 5, 6, 7, 25, 47, 1000, 1003, 1006, 1047, 1048, 1049, 2004, 2026];
+    let modes = [1u16, 5, 6, 7, 25, 45, 47, 69, 1000, 1003, 1006, 1047, 1048, 1049, 2004, 2026];
     let mode = (proptest::sample::select(modes.to_vec()), any::<bool>())
         .prop_map(|(mode, on)| format!("\x1b[?{mode}{}", if on { 'h' } else { 'l' }).into_bytes());
     let other = [
@@ -58,6 +58,12 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
         "\x1b[6n",
         "\x1b[3 @",
         "\x1b[ A",
+        "\x1b[2'}",
+        "\x1b['~",
+        "\x1b6",
+        "\x1b9",
+        "\x1b[?69h\x1b[2;5s",
+        "\x1b[?69h\x1b[3;4s",
         "\x1b]",
         "\x1b[",
         "\x1b",

@@ -29,6 +29,8 @@ impl Term {
     pub(in crate::term) fn escape(&mut self, intermediates: &[u8], byte: u8) {
         self.last_char = None;
         match (intermediates, byte) {
+            ([], b'6') => self.back_index(),
+            ([], b'9') => self.forward_index(),
             ([], b'7') => self.save_cursor(),
             ([], b'8') => self.restore_cursor(),
             ([], b'=') => self.modes.app_keypad = true,

@@ -5,6 +5,7 @@ use super::{Saved, Term};
 impl Term {
     /// Moves within the screen; a pending wrap is over.
     pub(in crate::term) fn go(&mut self, row: u16, col: u16) {
+        self.is_wrap_at_side = false;
         let (row, col) = (row.min(self.last_row()), col.min(self.last_col()));
         if self.engine().pos() != (row, col) {
             self.pen_engine().go(row, col);
@@ -13,23 +14,32 @@ impl Term {
 
     /// Moves to a row and column counted from the origin.
     pub(super) fn to(&mut self, row: u16, col: u16) {
-        if self.modes.origin {
-            self.go(row.saturating_add(self.top).min(self.bottom), col);
-        } else {
-            self.go(row, col);
-        }
+        let (row, col) = (self.row_of(row), self.col_of(col));
+        self.go(row, col);
     }
 
     pub(super) fn row_to(&mut self, row: u16) {
-        self.to(row, self.pos().1);
+        self.go(self.row_of(row), self.pos().1);
     }
 
     pub(super) fn col_to(&mut self, col: u16) {
-        self.go(self.pos().0, col);
+        self.go(self.pos().0, self.col_of(col));
     }
 
+    /// The row that is so many from the origin.
+    fn row_of(&self, row: u16) -> u16 {
+        if self.modes.origin { row.saturating_add(self.top).min(self.bottom) } else { row }
+    }
+
+    /// The column that is so many from the origin.
+    fn col_of(&self, col: u16) -> u16 {
+        if self.modes.origin { col.saturating_add(self.left).min(self.right) } else { col }
+    }
+
+    /// To the left margin, or to the first column from left of it; in origin mode always to the margin.
     pub(super) fn carriage_return(&mut self) {
-        self.go(self.pos().0, 0);
+        let (row, col) = self.pos();
+        self.go(row, if self.modes.origin { self.left } else { self.left_edge(col) });
     }
 
     /// Up, stopping at the top margin if the cursor is not above it.
@@ -56,35 +66,37 @@ impl Term {
 
     pub(super) fn right(&mut self, n: u16) {
         let (row, col) = self.pos();
-        self.go(row, col.saturating_add(n));
+        self.go(row, col.saturating_add(n).min(self.right_edge(col)));
     }
 
     pub(super) fn left(&mut self, n: u16) {
         let (row, col) = self.pos();
-        self.go(row, col.saturating_sub(n));
+        self.go(row, col.saturating_sub(n).max(self.left_edge(col)));
     }
 
     /// BS; with reverse wrap it goes on from the row above, and from the first row at the last one.
     pub(super) fn backspace(&mut self) {
         let (row, col) = self.pos();
-        if col == 0 && self.modes.reverse_wrap && self.modes.autowrap {
+        let edge = self.left_edge(col);
+        if col == edge && self.modes.reverse_wrap && self.modes.autowrap {
             let (first, last) = if row == self.top { (self.top, self.bottom) } else { (0, self.last_row()) };
-            self.go(if row == first { last } else { row - 1 }, self.last_col());
+            self.go(if row == first { last } else { row - 1 }, self.right);
         } else {
-            self.go(row, col.saturating_sub(1));
+            self.go(row, col.saturating_sub(1).max(edge));
         }
     }
 
     /// HT and CHT; a pending wrap stays.
     pub(super) fn tab_forward(&mut self, n: u16) {
-        let (row, mut col) = self.engine().pos();
-        if col > self.last_col() {
+        if self.is_wrap_pending() {
             return;
         }
+        let (row, mut col) = self.pos();
+        let edge = self.right_edge(col);
         for _ in 0..n.min(self.size.cols()) {
             col = self.tabs.next(col);
         }
-        self.go(row, col);
+        self.go(row, col.min(edge));
     }
 
     /// CBT.
@@ -93,7 +105,7 @@ impl Term {
         for _ in 0..n.min(self.size.cols()) {
             col = self.tabs.previous(col);
         }
-        self.go(row, col);
+        self.go(row, if self.modes.origin { col.max(self.left) } else { col });
     }
 
     /// DECSTBM, one-based; `bottom` 0 is the last row. Bad margins are ignored.
@@ -127,19 +139,26 @@ impl Term {
         self.charsets = saved.charsets;
         self.modes.origin = saved.is_origin;
         self.change_pen(|pen| *pen = saved.pen);
-        let row = if self.modes.origin { saved.row.clamp(self.top, self.bottom) } else { saved.row };
-        self.go(row, saved.col);
-        if saved.is_wrap_pending && self.pos().1 == self.last_col() {
+        let (mut row, mut col) = (saved.row, saved.col);
+        if self.modes.origin {
+            (row, col) = (row.clamp(self.top, self.bottom), col.clamp(self.left, self.right));
+        }
+        self.go(row, col);
+        if saved.is_wrap_pending && col == self.right_edge(col) {
             self.force_wrap_pending();
         }
     }
 
-    /// Puts the cursor past the last column of its row, leaving the cells as they are.
+    /// Makes a wrap pending: at the right margin, or with the cursor past the last column of its row, leaving the cells as they are.
     pub(in crate::term) fn force_wrap_pending(&mut self) {
         if self.is_wrap_pending() {
             return;
         }
-        let (row, last) = (self.pos().0, self.last_col());
+        let ((row, col), last) = (self.pos(), self.last_col());
+        if col == self.right && col < last {
+            self.is_wrap_at_side = true;
+            return;
+        }
         let first = if self.engine().width(row, last) == 0 { last - 1 } else { last };
         let cells: Vec<_> = (first..=last).filter_map(|col| self.engine().raw(row, col).cloned()).collect();
         let engine = self.engine_mut();

@@ -12,11 +12,11 @@ impl Term {
     }
 
     /// Erases columns `from..=to` of a row to the background; cursor and pen stay.
-    fn erase_span(&mut self, row: u16, from: u16, to: u16) {
+    pub(super) fn erase_span(&mut self, row: u16, from: u16, to: u16) {
         self.erase_spans([(row, from, to)]);
     }
 
-    fn erase_spans(&mut self, spans: impl IntoIterator<Item = (u16, u16, u16)>) {
+    pub(super) fn erase_spans(&mut self, spans: impl IntoIterator<Item = (u16, u16, u16)>) {
         let mut out = Vec::new();
         for (row, from, to) in spans {
             if from > to {
@@ -75,7 +75,7 @@ impl Term {
     pub(super) fn erase_line(&mut self, mode: u16) {
         let ((row, col), last_col) = (self.pos(), self.last_col());
         match mode {
-            0 if self.is_wrap_pending() => return,
+            0 if self.engine().is_wrap_pending() => return,
             0 => self.erase_span(row, col, last_col),
             1 => self.erase_span(row, 0, col),
             2 => self.erase_span(row, 0, last_col),
@@ -120,8 +120,8 @@ impl Term {
     }
 
     /// Erases the wide character whose second half is here, so that an edit does not cut it.
-    fn free_half(&mut self, row: u16, col: u16) {
-        if col > 0 && self.engine().width(row, col) == 0 {
+    pub(super) fn free_half(&mut self, row: u16, col: u16) {
+        if col > 0 && col < self.size.cols() && self.engine().width(row, col) == 0 {
             self.erase_span(row, col - 1, col);
         }
     }
@@ -130,6 +130,12 @@ impl Term {
     pub(super) fn insert_cells(&mut self, n: u16) {
         self.end_wrap();
         let (row, col) = self.pos();
+        if self.has_sides() {
+            if (self.left..=self.right).contains(&col) {
+                self.shift_between_sides(n, false);
+            }
+            return;
+        }
         let n = n.min(self.size.cols() - col);
         self.free_half(row, col);
         self.free_half(row, self.size.cols() - n);
@@ -144,6 +150,12 @@ impl Term {
     pub(super) fn delete_cells(&mut self, n: u16) {
         self.end_wrap();
         let (row, col) = self.pos();
+        if self.has_sides() {
+            if (self.left..=self.right).contains(&col) {
+                self.shift_between_sides(n, true);
+            }
+            return;
+        }
         let n = n.min(self.size.cols() - col);
         self.engine_mut().put(format_args!("\x1b[{n}P"));
         if self.has_background() {
@@ -165,8 +177,10 @@ impl Term {
         self.go(row, col);
     }
 
-    fn is_in_margins(&self) -> bool {
-        (self.top..=self.bottom).contains(&self.pos().0)
+    /// Whether the cursor is within the scrolling region.
+    pub(in crate::term) fn is_in_margins(&self) -> bool {
+        let (row, col) = self.pos();
+        (self.top..=self.bottom).contains(&row) && (self.left..=self.right).contains(&col)
     }
 
     /// Fills rows that were scrolled or inserted in.
@@ -186,10 +200,14 @@ impl Term {
         self.end_wrap();
         let (row, bottom) = (self.pos().0, self.bottom);
         let n = n.min(bottom - row + 1);
-        self.engine_mut().put(format_args!("\x1b[{n}L"));
-        self.fill_rows(row, n);
+        if self.has_sides() {
+            self.scroll_between_sides(row, bottom, n, false);
+        } else {
+            self.engine_mut().put(format_args!("\x1b[{n}L"));
+            self.fill_rows(row, n);
+            self.damage.span(row, bottom);
+        }
         self.carriage_return();
-        self.damage.span(row, bottom);
     }
 
     /// DL.
@@ -200,15 +218,23 @@ impl Term {
         self.end_wrap();
         let (row, bottom) = (self.pos().0, self.bottom);
         let n = n.min(bottom - row + 1);
-        self.engine_mut().put(format_args!("\x1b[{n}M"));
-        self.fill_rows(bottom + 1 - n, n);
+        if self.has_sides() {
+            self.scroll_between_sides(row, bottom, n, true);
+        } else {
+            self.engine_mut().put(format_args!("\x1b[{n}M"));
+            self.fill_rows(bottom + 1 - n, n);
+            self.damage.span(row, bottom);
+        }
         self.carriage_return();
-        self.damage.span(row, bottom);
     }
 
     /// SU; rows leaving the top of the primary screen enter the history.
     pub(super) fn scroll_up(&mut self, n: u16) {
         let n = n.min(self.bottom - self.top + 1);
+        if self.has_sides() {
+            self.scroll_between_sides(self.top, self.bottom, n, true);
+            return;
+        }
         self.write_scrolling(format!("\x1b[{n}S").as_bytes(), n);
         self.fill_rows(self.bottom + 1 - n, n);
         self.damage.all();
@@ -217,6 +243,10 @@ impl Term {
     /// SD.
     pub(super) fn scroll_down(&mut self, n: u16) {
         let n = n.min(self.bottom - self.top + 1);
+        if self.has_sides() {
+            self.scroll_between_sides(self.top, self.bottom, n, false);
+            return;
+        }
         self.engine_mut().put(format_args!("\x1b[{n}T"));
         self.fill_rows(self.top, n);
         self.damage.all();
@@ -226,6 +256,12 @@ impl Term {
     pub(super) fn index(&mut self) {
         self.end_wrap();
         let row = self.pos().0;
+        if row == self.bottom && self.has_sides() {
+            if self.is_in_margins() {
+                self.scroll_up(1);
+            }
+            return;
+        }
         if row == self.bottom {
             self.write_scrolling(b"\n", 1);
         } else {
@@ -241,9 +277,29 @@ impl Term {
     pub(super) fn reverse_index(&mut self) {
         if self.pos().0 == self.top {
             self.end_wrap();
-            self.scroll_down(1);
+            if self.is_in_margins() {
+                self.scroll_down(1);
+            }
         } else {
             self.up(1);
+        }
+    }
+
+    /// DECBI: left, shifting the columns right at the left margin.
+    pub(super) fn back_index(&mut self) {
+        if self.pos().1 == self.left && self.is_in_margins() {
+            self.shift_columns(self.left, 1, false);
+        } else {
+            self.left(1);
+        }
+    }
+
+    /// DECFI: right, shifting the columns left at the right margin.
+    pub(super) fn forward_index(&mut self) {
+        if self.pos().1 == self.right && self.is_in_margins() {
+            self.shift_columns(self.left, 1, true);
+        } else {
+            self.right(1);
         }
     }
 

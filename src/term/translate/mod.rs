@@ -11,6 +11,7 @@ mod modes;
 mod print;
 mod reset;
 mod rows;
+mod sides;
 
 pub(super) use rows::paint_grid;
 
@@ -40,6 +41,8 @@ pub(super) struct ModeSet {
     pub(super) newline: bool,
     pub(super) autowrap: bool,
     pub(super) origin: bool,
+    /// DECLRMM: left and right margins may be set.
+    pub(super) sides: bool,
     pub(super) reverse_screen: bool,
     pub(super) app_cursor: bool,
     pub(super) app_keypad: bool,
@@ -62,6 +65,7 @@ impl Default for ModeSet {
             newline: false,
             autowrap: true,
             origin: false,
+            sides: false,
             reverse_screen: false,
             app_cursor: false,
             app_keypad: false,
@@ -104,6 +108,11 @@ pub(super) struct Term {
     /// First and last row of the scrolling region.
     pub(super) top: u16,
     pub(super) bottom: u16,
+    /// First and last column of it.
+    pub(super) left: u16,
+    pub(super) right: u16,
+    /// A wrap is pending at the right margin, short of the last column.
+    pub(super) is_wrap_at_side: bool,
     pub(super) modes: ModeSet,
     pub(super) charsets: Charsets,
     pub(super) tabs: Tabs,
@@ -140,6 +149,9 @@ impl Term {
             mark: None,
             top: 0,
             bottom: size.rows() - 1,
+            left: 0,
+            right: size.cols() - 1,
+            is_wrap_at_side: false,
             modes: ModeSet::default(),
             charsets: Charsets::default(),
             tabs: Tabs::new(size.cols()),
@@ -195,9 +207,15 @@ impl Term {
         (row, col.min(self.last_col()))
     }
 
+    /// Row and column as a program counts them: from the margins in origin mode.
+    pub(super) fn pos_from_origin(&self) -> (u16, u16) {
+        let (row, col) = self.pos();
+        if self.modes.origin { (row.saturating_sub(self.top), col.saturating_sub(self.left)) } else { (row, col) }
+    }
+
     /// Whether the next character goes to the next row.
     pub(super) fn is_wrap_pending(&self) -> bool {
-        self.engine().is_wrap_pending()
+        self.is_wrap_at_side || self.engine().is_wrap_pending()
     }
 
     /// Gives the engine bytes and takes the rows that left it.
@@ -318,8 +336,8 @@ impl Term {
             (0, 0, b'S') => self.scroll_up(n),
             (0, 0, b'T') if csi.params.len() <= 1 => self.scroll_down(n),
             (0, 0, b'^') => self.scroll_down(n),
-            (0, b' ', b'@') => self.shift_columns(0, n, true),
-            (0, b' ', b'A') => self.shift_columns(0, n, false),
+            (0, b' ', b'@') => self.shift_columns(self.left, n, true),
+            (0, b' ', b'A') => self.shift_columns(self.left, n, false),
             (0, b'\'', b'~') => self.shift_columns(self.pos().1, n, true),
             (0, b'\'', b'}') => self.shift_columns(self.pos().1, n, false),
             (0, 0, b'X') => self.erase_cells(n),
@@ -340,6 +358,7 @@ impl Term {
                 }
             }
             (0, 0, b'r') => self.margins(csi.params.get_or(0, 1), csi.params.get(1)),
+            (0, 0, b's') if self.modes.sides => self.sides(csi.params.get_or(0, 1), csi.params.get(1)),
             (0, 0, b's') if csi.params.len() == 0 => self.save_cursor(),
             (0, 0, b'u') => self.restore_cursor(),
             (0, b' ', b'q') => self.cursor_style(csi.params.get(0)),

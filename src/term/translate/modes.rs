@@ -37,6 +37,7 @@ impl Term {
             12 => self.modes.cursor_blink = on,
             25 => self.modes.cursor_visible = on,
             45 => self.modes.reverse_wrap = on,
+            69 => self.sides_mode(on),
             47 => self.show_alternate(on, false),
             66 => self.modes.app_keypad = on,
             1000 => self.mouse(MouseMode::PressRelease, on),
@@ -87,6 +88,7 @@ impl Term {
     /// DECCOLM: the width is not the program's to change, but the rest of what it does holds.
     fn column_mode(&mut self) {
         (self.top, self.bottom) = (0, self.last_row());
+        self.sides_mode(false);
         self.set_margins();
         self.erase_display(2);
         self.to(0, 0);
@@ -138,6 +140,7 @@ impl Term {
             (true, 25) => modes.cursor_visible,
             (true, 45) => modes.reverse_wrap,
             (true, 47 | 1047 | 1049) => self.is_alternate,
+            (true, 69) => modes.sides,
             (true, 66) => modes.app_keypad,
             (true, 1000) => modes.mouse == MouseMode::PressRelease,
             (true, 1002) => modes.mouse == MouseMode::ButtonMotion,

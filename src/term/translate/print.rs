@@ -15,6 +15,7 @@ impl Term {
             && self.mark.is_none()
             && self.pen.style.bg == Color::Default
             && self.charsets.is_plain()
+            && !self.has_sides()
     }
 
     /// Whether CR and LF may go with it.
@@ -135,7 +136,7 @@ impl Term {
 
     /// Prints from the start of a run of ASCII; says how much of it was printed.
     pub(in crate::term) fn print_ascii(&mut self, text: &str) -> usize {
-        let is_simple = self.modes.autowrap && !self.modes.insert && self.charsets.is_plain();
+        let is_simple = self.modes.autowrap && !self.modes.insert && self.charsets.is_plain() && !self.has_sides();
         let (row, col) = self.engine().pos();
         let width = usize::from(self.size.cols());
         // As much as fits without leaving the row: then nothing can scroll.
@@ -172,7 +173,17 @@ impl Term {
         };
         match c.width() {
             None => {}
+            Some(0) if self.is_wrap_at_side => {
+                // It joins the character on the margin, so the cursor must stand behind it.
+                let (row, col) = self.pos();
+                self.go(row, col + 1);
+                if c != '\u{FE0F}' {
+                    self.print_zero_width(c);
+                }
+                self.wrap_at_side(row);
+            }
             Some(0) => self.print_zero_width(c),
+            Some(width) if self.has_sides() => self.print_between_sides(c, width.min(2) as u16),
             Some(width) => self.print_wide(c, width.min(2) as u16),
         }
     }
@@ -219,6 +230,9 @@ impl Term {
             }
         }
         self.settle();
+        if self.has_sides() {
+            self.stop_at_side(row, col - 1);
+        }
         self.damage.span(row, row);
     }
 
@@ -269,8 +283,8 @@ impl Term {
         let Some(c) = self.last_char else { return };
         let (row, col) = self.engine().pos();
         // Without autowrap the cursor stays on a character in the last column.
-        let behind = u16::from(self.modes.autowrap || col < self.last_col());
-        let before = col.saturating_sub(behind);
+        let is_on_it = self.is_wrap_at_side || (!self.modes.autowrap && col == self.right_edge(col));
+        let before = col.saturating_sub(u16::from(!is_on_it));
         let before = before.saturating_sub(u16::from(self.engine().width(row, before) == 0));
         let mut scratch = String::new();
         let cell = self.engine().raw(row, before).map_or("", |cell| marks::clean(cell.contents(), &mut scratch));

@@ -30,6 +30,7 @@ impl Term {
         self.pen = Pen::default();
         self.mark = None;
         (self.top, self.bottom) = (0, self.last_row());
+        self.sides_mode(false);
         self.charsets = Charsets::default();
         self.saved = Default::default();
     }
@@ -73,6 +74,7 @@ impl Term {
     pub(super) fn align(&mut self) {
         let (row, col) = self.pos();
         (self.top, self.bottom) = (0, self.last_row());
+        self.reset_sides();
         self.modes.origin = false;
         self.set_margins();
         let text = "E".repeat(self.size.cols().into());

@@ -106,6 +106,7 @@ impl Term {
         self.size = size;
         self.tabs.resize(size.cols());
         (self.top, self.bottom) = (0, size.rows() - 1);
+        self.reset_sides();
         self.engine_mut().go(row - lift, col.min(size.cols() - 1));
         self.set_pen();
         self.damage.all();

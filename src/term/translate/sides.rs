@@ -1,0 +1,141 @@
+//! Left and right margins (DECLRMM and DECSLRM).
+//!
+//! The engine knows none: while they leave out a column, text is printed character by character, rectangles are
+//! moved cell by cell, and a wrap that is pending at the right margin is ours to remember.
+
+use super::Term;
+use crate::term::marks;
+
+impl Term {
+    /// Whether the margins leave out a column.
+    pub(in crate::term) fn has_sides(&self) -> bool {
+        (self.left, self.right) != (0, self.last_col())
+    }
+
+    /// Mode 69; the margins are the screen's edges before and after.
+    pub(super) fn sides_mode(&mut self, on: bool) {
+        self.modes.sides = on;
+        self.reset_sides();
+    }
+
+    pub(super) fn reset_sides(&mut self) {
+        (self.left, self.right) = (0, self.last_col());
+        self.is_wrap_at_side = false;
+    }
+
+    /// DECSLRM, one-based; `right` 0 is the last column. Bad margins are ignored.
+    pub(super) fn sides(&mut self, left: u16, right: u16) {
+        let cols = self.size.cols();
+        let right = if right == 0 { cols } else { right.min(cols) };
+        if left >= right {
+            return;
+        }
+        (self.left, self.right) = (left - 1, right - 1);
+        self.to(0, 0);
+    }
+
+    /// The last column that text or a motion from this column reaches.
+    pub(super) fn right_edge(&self, col: u16) -> u16 {
+        if col <= self.right { self.right } else { self.last_col() }
+    }
+
+    /// The first column that a motion from this column reaches.
+    pub(super) fn left_edge(&self, col: u16) -> u16 {
+        if col >= self.left { self.left } else { 0 }
+    }
+
+    /// Puts the cursor on the right margin with a wrap pending there.
+    pub(super) fn wrap_at_side(&mut self, row: u16) {
+        self.go(row, self.right);
+        self.is_wrap_at_side = true;
+    }
+
+    /// Prints one character of a width.
+    pub(super) fn print_between_sides(&mut self, c: char, width: u16) {
+        let (row, col) = self.pos();
+        let last = col + (width - 1);
+        let fits = last <= self.right_edge(col);
+        if self.modes.autowrap && (self.is_wrap_pending() || !fits) {
+            self.carriage_return();
+            self.index();
+        } else {
+            self.go(row, if fits { col } else { self.right_edge(col) + 1 - width });
+        }
+        if self.modes.insert {
+            self.insert_cells(width);
+        }
+        let (row, col) = self.pos();
+        let mut bytes = Vec::with_capacity(12);
+        bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+        if let Some(mark) = self.mark {
+            marks::push_marks(&mut bytes, mark);
+        }
+        self.write(&bytes);
+        self.stop_at_side(row, col);
+        self.last_char = Some(c);
+        self.damage.span(row, row);
+    }
+
+    /// After text from a column on: the cursor goes no further than the edge.
+    pub(super) fn stop_at_side(&mut self, row: u16, from: u16) {
+        let (edge, col) = (self.right_edge(from), self.engine().pos().1);
+        if col > edge && !self.modes.autowrap {
+            self.go(row, edge);
+        } else if col > edge && edge < self.last_col() {
+            self.wrap_at_side(row);
+        }
+    }
+
+    /// ICH and DCH: shifts the cells from the cursor to the right margin.
+    pub(super) fn shift_between_sides(&mut self, n: u16, is_left: bool) {
+        let ((row, col), right) = (self.pos(), self.right);
+        let n = n.min(right - col + 1);
+        // No wide character lies across an end of what moves, or of what goes.
+        for cut in [col, right + 1, if is_left { col + n } else { right + 1 - n }] {
+            self.free_half(row, cut);
+        }
+        let mut cells = self.cells(row, col);
+        let at = if is_left {
+            cells.drain(..usize::from(n));
+            col
+        } else {
+            cells.truncate(usize::from(right - col + 1 - n));
+            col + n
+        };
+        self.engine_mut().paint(row, at, &cells);
+        self.set_pen();
+        self.go(row, col);
+        self.erase_span(row, if is_left { right + 1 - n } else { col }, if is_left { right } else { col + n - 1 });
+        self.damage.span(row, row);
+    }
+
+    /// Moves the rows between the sides, from one row to another, up or down; blank ones come in.
+    pub(super) fn scroll_between_sides(&mut self, top: u16, bottom: u16, n: u16, is_up: bool) {
+        let (row, col) = self.pos();
+        for line in top..=bottom {
+            self.free_half(line, self.left);
+            self.free_half(line, self.right + 1);
+        }
+        let rows: Vec<_> = (top..=bottom).map(|line| self.cells(line, self.left)).collect();
+        let mut blanks = Vec::new();
+        for line in top..=bottom {
+            let from = if is_up { line.checked_add(n) } else { line.checked_sub(n) };
+            match from.and_then(|from| from.checked_sub(top)).and_then(|index| rows.get(usize::from(index))) {
+                Some(cells) => {
+                    let left = self.left;
+                    self.engine_mut().paint(line, left, cells);
+                }
+                None => blanks.push((line, self.left, self.right)),
+            }
+        }
+        self.set_pen();
+        self.go(row, col);
+        self.erase_spans(blanks);
+        self.damage.span(top, bottom);
+    }
+
+    /// Copies of the cells of a row from a column to the right margin.
+    fn cells(&self, row: u16, from: u16) -> Vec<vt100::Cell> {
+        (from..=self.right).filter_map(|col| self.engine().raw(row, col).cloned()).collect()
+    }
+}
