@@ -9,7 +9,7 @@ use super::history::LineBuf;
 use super::marks::{self, Marks};
 use super::params::Params;
 use super::pen::{self, Pen};
-use super::translate::{Saved, Term, paint_grid};
+use super::translate::{Keyboard, Saved, Term, paint_grid};
 use super::types::{CursorShape, MouseEncoding, MouseMode};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -22,6 +22,7 @@ impl Term {
         self.write_history(&mut out, history_bytes);
         self.write_palette(&mut out);
         self.write_grid(&mut out, &self.primary);
+        write_keyboard(&mut out, &self.keyboards[0]);
         if let Some(alternate) = &self.alternate {
             if !self.is_alternate {
                 // The alternate grid keeps its cells while hidden, and mode 47 shows them again.
@@ -29,6 +30,7 @@ impl Term {
                 out.extend_from_slice(b"\x1b[?47h");
                 self.write_grid(&mut out, alternate);
                 self.write_saved(&mut out, 1);
+                write_keyboard(&mut out, &self.keyboards[1]);
                 out.extend_from_slice(b"\x1b[?47l");
             } else {
                 let (row, col) = self.primary.pos();
@@ -37,6 +39,7 @@ impl Term {
                 out.extend_from_slice(b"\x1b[?47h");
                 self.write_grid(&mut out, alternate);
                 self.write_saved(&mut out, 1);
+                write_keyboard(&mut out, &self.keyboards[1]);
             }
         } else {
             self.write_saved(&mut out, 0);
@@ -94,6 +97,9 @@ impl Term {
             let _ = write!(out, "\x1b]2;{}\x1b\\", self.title);
         }
         self.write_modes(&mut out);
+        if self.keyboard().flags != 0 {
+            let _ = write!(out, "\x1b[={}u", self.keyboard().flags);
+        }
         self.write_charsets(&mut out, &self.charsets);
         let (row, col) = self.pos_from_origin();
         write_pen(&mut out, &self.pen);
@@ -366,6 +372,17 @@ fn pen_of(style: super::types::Style, mark: Option<u32>, marks: &Marks) -> Pen {
 fn write_pen(out: &mut Vec<u8>, pen: &Pen) {
     let _ = write!(out, "\x1b[{}m", pen::style_params(&pen.style));
     write_link_and_protection(out, &Pen::default(), pen);
+}
+
+/// What was pushed, oldest first, and what is set.
+fn write_keyboard(out: &mut Vec<u8>, keyboard: &Keyboard) {
+    let mut all = keyboard.stack.iter().chain([&keyboard.flags]);
+    if let Some(&first) = all.next().filter(|_| *keyboard != Keyboard::default()) {
+        let _ = write!(out, "\x1b[={first}u");
+        for flags in all {
+            let _ = write!(out, "\x1b[>{flags}u");
+        }
+    }
 }
 
 fn write_link_and_protection(out: &mut Vec<u8>, from: &Pen, to: &Pen) {

@@ -74,6 +74,12 @@ impl Mods {
 
 /// Bytes of a key press.
 pub fn encode_key(key: Key, mods: Mods, modes: &Modes) -> Vec<u8> {
+    if modes.disambiguate
+        && let Some(bytes) = unambiguous_key(key, mods)
+    {
+        return bytes;
+    }
+    let app_cursor = modes.app_cursor && !modes.disambiguate;
     match key {
         Key::Char(c) => encode_char(c, mods),
         Key::Enter => with_alt(mods.alt, b"\r"),
@@ -81,18 +87,50 @@ pub fn encode_key(key: Key, mods: Mods, modes: &Modes) -> Vec<u8> {
         Key::Tab => with_alt(mods.alt, b"\t"),
         Key::Backspace => with_alt(mods.alt, if mods.ctrl { b"\x08" } else { b"\x7f" }),
         Key::Escape => with_alt(mods.alt, b"\x1b"),
-        Key::Up => cursor_key(b'A', mods, modes.app_cursor),
-        Key::Down => cursor_key(b'B', mods, modes.app_cursor),
-        Key::Right => cursor_key(b'C', mods, modes.app_cursor),
-        Key::Left => cursor_key(b'D', mods, modes.app_cursor),
-        Key::Home => cursor_key(b'H', mods, modes.app_cursor),
-        Key::End => cursor_key(b'F', mods, modes.app_cursor),
+        Key::Up => cursor_key(b'A', mods, app_cursor),
+        Key::Down => cursor_key(b'B', mods, app_cursor),
+        Key::Right => cursor_key(b'C', mods, app_cursor),
+        Key::Left => cursor_key(b'D', mods, app_cursor),
+        Key::Home => cursor_key(b'H', mods, app_cursor),
+        Key::End => cursor_key(b'F', mods, app_cursor),
         Key::Insert => tilde_key(2, mods),
         Key::Delete => tilde_key(3, mods),
         Key::PageUp => tilde_key(5, mods),
         Key::PageDown => tilde_key(6, mods),
         Key::F(n) => function_key(n, mods),
     }
+}
+
+/// Keys that the kitty keyboard protocol writes otherwise under its flag 1: Escape, characters with Ctrl or Alt, and
+/// Enter, Tab and Backspace with modifiers, so that none is mistaken for another or for the start of a sequence.
+fn unambiguous_key(key: Key, mods: Mods) -> Option<Vec<u8>> {
+    let is_plain = mods == Mods::default();
+    let (code, mods) = match key {
+        Key::Escape => (27, mods),
+        Key::Enter if !is_plain => (13, mods),
+        Key::Tab if !is_plain => (9, mods),
+        Key::Backspace if !is_plain => (127, mods),
+        // A key is named by what it types without Shift.
+        Key::Char(c) if mods.ctrl || mods.alt => {
+            let lower = c.to_lowercase().next().filter(|_| c.is_uppercase());
+            (u32::from(lower.unwrap_or(c)), Mods { shift: mods.shift || lower.is_some(), ..mods })
+        }
+        Key::F(n @ 1..=4) => {
+            let last = ["P", "Q", "13~", "S"][usize::from(n) - 1];
+            return Some(match (mods.parameter(), n) {
+                (1, _) => format!("\x1b[{last}").into_bytes(),
+                (m, 3) => format!("\x1b[13;{m}~").into_bytes(),
+                (m, _) => format!("\x1b[1;{m}{last}").into_bytes(),
+            });
+        }
+        Key::F(n @ 13..=20) => (57376 + u32::from(n) - 13, mods),
+        _ => return None,
+    };
+    let text = match mods.parameter() {
+        1 => format!("\x1b[{code}u"),
+        m => format!("\x1b[{code};{m}u"),
+    };
+    Some(text.into_bytes())
 }
 
 fn with_alt(alt: bool, bytes: &[u8]) -> Vec<u8> {
@@ -262,6 +300,22 @@ mod tests {
         assert_eq!(key(Key::Enter, ALT), "\x1b\r");
         assert_eq!(key(Key::Up, ALT), "\x1b[1;3A");
         assert_eq!(key(Key::Backspace, ALT), "\x1b\x7f");
+    }
+
+    #[test]
+    fn under_flag_one_no_key_is_mistaken_for_another() {
+        let modes = Modes { disambiguate: true, app_cursor: true, ..Modes::default() };
+        let key = |key, mods| String::from_utf8(encode_key(key, mods, &modes)).unwrap();
+        assert_eq!(key(Key::Escape, NONE), "\x1b[27u");
+        assert_eq!(key(Key::Char('i'), CTRL), "\x1b[105;5u");
+        assert_eq!(key(Key::Char('A'), ALT), "\x1b[97;4u");
+        assert_eq!((key(Key::Char('A'), SHIFT), key(Key::Char('ü'), NONE)), ("A".into(), "ü".into()));
+        assert_eq!((key(Key::Enter, NONE), key(Key::Enter, SHIFT)), ("\r".into(), "\x1b[13;2u".into()));
+        assert_eq!((key(Key::Tab, NONE), key(Key::Tab, SHIFT)), ("\t".into(), "\x1b[9;2u".into()));
+        assert_eq!((key(Key::Backspace, NONE), key(Key::Backspace, CTRL)), ("\x7f".into(), "\x1b[127;5u".into()));
+        assert_eq!((key(Key::Up, NONE), key(Key::Up, CTRL)), ("\x1b[A".into(), "\x1b[1;5A".into()));
+        assert_eq!((key(Key::F(1), NONE), key(Key::F(3), SHIFT)), ("\x1b[P".into(), "\x1b[13;2~".into()));
+        assert_eq!((key(Key::F(5), NONE), key(Key::F(13), NONE)), ("\x1b[15~".into(), "\x1b[57376u".into()));
     }
 
     #[test]

@@ -82,6 +82,7 @@ impl Screen {
             focus_events: modes.focus,
             mouse: modes.mouse,
             mouse_encoding: modes.mouse_encoding,
+            disambiguate: self.term.keyboard().flags & 1 != 0,
             alternate: self.term.is_alternate,
             synchronized: modes.synchronized,
         }

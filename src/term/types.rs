@@ -142,6 +142,8 @@ pub struct Modes {
     pub mouse: MouseMode,
     /// Mouse encoding asked for.
     pub mouse_encoding: MouseEncoding,
+    /// Flag 1 of the kitty keyboard protocol: keys that are no text are sent as `CSI u`.
+    pub disambiguate: bool,
     /// The alternate screen is shown.
     pub alternate: bool,
     /// A synchronized update (mode 2026) is open: do not draw yet, at most 150 ms.

@@ -1,6 +1,6 @@
 //! Single behaviours, one sentence each.
 
-use crate::support::{history, look, rows, screen};
+use crate::support::{history, look, replica, rows, screen};
 use fleetmux::fleet::Size;
 use fleetmux::term::{Color, Event, KeyframeScope, Rows, Screen, Underline};
 
@@ -339,4 +339,16 @@ fn side_margins_bound_text_scrolls_and_motions() {
 fn a_wide_character_across_a_side_margin_is_not_torn() {
     let fed = |text: &str| rows(&screen(2, 6, format!("漢漢漢\r\n字字字\x1b[?69h\x1b[2;4s{text}")));
     assert_eq!(fed("\x1b[1;2H\x1b[M"), ["  字漢", "    字"]);
+}
+
+#[test]
+fn keyboard_flags_are_pushed_popped_and_told_on_each_screen() {
+    assert_eq!(replies("\x1b[?u\x1b[>31u\x1b[?u\x1b[<u\x1b[?u"), "\x1b[?0u\x1b[?1u\x1b[?0u");
+    assert_eq!(replies("\x1b[=1u\x1b[=2;3u\x1b[?u\x1b[=1;3u\x1b[?u"), "\x1b[?1u\x1b[?0u");
+    assert_eq!(replies("\x1b[>1u\x1b[?1049h\x1b[?u\x1b[?1049l\x1b[?u\x1bc\x1b[?u"), "\x1b[?0u\x1b[?1u\x1b[?0u");
+    let original = screen(2, 9, "\x1b[=1u\x1b[>0u\x1b[>1u\x1b[?1049h\x1b[>1u");
+    assert!(original.modes().disambiguate);
+    let mut copy = replica(&original);
+    copy.feed(b"\x1b[?u\x1b[<u\x1b[?u\x1b[?1049l\x1b[?u\x1b[<u\x1b[?u\x1b[<u\x1b[?u\x1b[<u\x1b[?u");
+    assert_eq!(copy.take_replies(), b"\x1b[?1u\x1b[?0u\x1b[?1u\x1b[?0u\x1b[?1u\x1b[?0u");
 }

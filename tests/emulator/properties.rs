@@ -61,6 +61,8 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
         "\x1b[2'}",
         "\x1b['~",
         "\x1b6",
+        "\x1b[>1u",
+        "\x1b[<u",
         "\x1b9",
         "\x1b[?69h\x1b[2;5s",
         "\x1b[?69h\x1b[3;4s",

@@ -7,12 +7,14 @@ mod control;
 mod cursor;
 mod edit;
 mod flood;
+mod keyboard;
 mod modes;
 mod print;
 mod reset;
 mod rows;
 mod sides;
 
+pub(super) use keyboard::Keyboard;
 pub(super) use rows::paint_grid;
 
 use super::charset::Charsets;
@@ -118,6 +120,8 @@ pub(super) struct Term {
     pub(super) tabs: Tabs,
     /// By screen: primary, alternate.
     pub(super) saved: [Saved; 2],
+    /// Likewise.
+    pub(super) keyboards: [Keyboard; 2],
     /// The character just printed, if nothing but text came since: REP repeats it.
     pub(super) last_char: Option<char>,
     pub(super) title: String,
@@ -156,6 +160,7 @@ impl Term {
             charsets: Charsets::default(),
             tabs: Tabs::new(size.cols()),
             saved: Default::default(),
+            keyboards: Default::default(),
             last_char: None,
             title: String::new(),
             title_stack: Vec::new(),
@@ -360,6 +365,7 @@ impl Term {
             (0, 0, b'r') => self.margins(csi.params.get_or(0, 1), csi.params.get(1)),
             (0, 0, b's') if self.modes.sides => self.sides(csi.params.get_or(0, 1), csi.params.get(1)),
             (0, 0, b's') if csi.params.len() == 0 => self.save_cursor(),
+            (marker @ (b'<' | b'=' | b'>' | b'?'), 0, b'u') => self.keyboard_flags(marker, &csi.params),
             (0, 0, b'u') => self.restore_cursor(),
             (0, b' ', b'q') => self.cursor_style(csi.params.get(0)),
             (0, b'"', b'q') => {

@@ -18,6 +18,7 @@ impl Term {
         self.reset_state();
         self.tabs = Tabs::new(self.size.cols());
         self.modes = ModeSet::default();
+        self.keyboards = Default::default();
         self.last_char = None;
         self.title.clear();
         self.title_stack.clear();
