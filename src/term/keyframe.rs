@@ -158,6 +158,9 @@ impl Term {
         write_pen(out, &Pen::default());
         write_link_and_protection(out, &saved.pen, &Pen::default());
         self.write_charsets(out, &Default::default());
+        if saved.charsets.single.is_some() {
+            out.extend_from_slice(b"\x1bP+fs\x1b\\");
+        }
     }
 
     fn write_charsets(&self, out: &mut Vec<u8>, charsets: &super::charset::Charsets) {
@@ -320,6 +323,7 @@ impl Term {
                 }
             }
             'n' => self.history.set_total(data.parse().unwrap_or(0)),
+            's' => self.charsets.single = None,
             'w' => self.force_wrap_pending(),
             'g' => {
                 let params = Params::parse(data.as_bytes());

@@ -352,3 +352,10 @@ fn keyboard_flags_are_pushed_popped_and_told_on_each_screen() {
     copy.feed(b"\x1b[?u\x1b[<u\x1b[?u\x1b[?1049l\x1b[?u\x1b[<u\x1b[?u\x1b[<u\x1b[?u\x1b[<u\x1b[?u");
     assert_eq!(copy.take_replies(), b"\x1b[?1u\x1b[?0u\x1b[?1u\x1b[?0u\x1b[?1u\x1b[?0u");
 }
+
+#[test]
+fn a_saved_single_shift_is_not_left_pending_by_a_keyframe() {
+    let mut copy = replica(&screen(1, 4, "\x1b)0\x1bN\x1b7\x0ea"));
+    copy.feed(b"q");
+    assert_eq!(rows(&copy), ["a─"]);
+}
