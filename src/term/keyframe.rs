@@ -148,10 +148,10 @@ impl Term {
             out.extend_from_slice(b"\x1b[?6h");
         }
         let _ = write!(out, "\x1b[{};{}H", saved.row + 1, saved.col + 1);
-        if saved.is_wrap_pending {
-            out.extend_from_slice(b"\x1bP+fw\x1b\\");
-        }
         out.extend_from_slice(b"\x1b7");
+        if saved.is_wrap_pending {
+            out.extend_from_slice(b"\x1bP+fW\x1b\\");
+        }
         if saved.is_origin {
             out.extend_from_slice(b"\x1b[?6l");
         }
@@ -324,6 +324,7 @@ impl Term {
             }
             'n' => self.history.set_total(data.parse().unwrap_or(0)),
             's' => self.charsets.single = None,
+            'W' => self.saved[usize::from(self.is_alternate)].is_wrap_pending = true,
             'w' => self.force_wrap_pending(),
             'g' => {
                 let params = Params::parse(data.as_bytes());

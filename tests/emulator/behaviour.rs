@@ -359,3 +359,15 @@ fn a_saved_single_shift_is_not_left_pending_by_a_keyframe() {
     copy.feed(b"q");
     assert_eq!(rows(&copy), ["a─"]);
 }
+
+#[test]
+fn a_wrap_saved_at_a_side_margin_is_told_by_a_keyframe() {
+    let mut original = screen(2, 6, "\x1b[?69h\x1b[2;5s\x1b[1;4Hab\x1b7\x1b[?69l");
+    let mut copy = replica(&original);
+    for sequence in ["\x1b8x", "\x1b[?69h\x1b[2;5s\x1b8y"] {
+        original.feed(sequence.as_bytes());
+        copy.feed(sequence.as_bytes());
+        assert_eq!(look(&original), look(&copy));
+    }
+    assert_eq!(rows(&copy), ["   ax", " y"]);
+}
