@@ -371,3 +371,14 @@ fn a_wrap_saved_at_a_side_margin_is_told_by_a_keyframe() {
     }
     assert_eq!(rows(&copy), ["   ax", " y"]);
 }
+
+#[test]
+fn deleting_half_of_a_wide_character_leaves_plain_blanks() {
+    for text in ["\x1b[1m 漢\x1b[P", "\x1b[1m 漢\x1b[1;2H\x1b[P"] {
+        let mut original = screen(1, 3, text);
+        let mut copy = replica(&original);
+        original.feed(b"\n");
+        copy.feed(b"\n");
+        assert_eq!(look(&original), look(&copy), "{text:?}");
+    }
+}

@@ -157,6 +157,8 @@ impl Term {
             return;
         }
         let n = n.min(self.size.cols() - col);
+        self.free_half(row, col);
+        self.free_half(row, col + n);
         self.engine_mut().put(format_args!("\x1b[{n}P"));
         if self.has_background() {
             self.erase_span(row, self.size.cols() - n, self.last_col());
