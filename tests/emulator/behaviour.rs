@@ -382,3 +382,15 @@ fn deleting_half_of_a_wide_character_leaves_plain_blanks() {
         assert_eq!(look(&original), look(&copy), "{text:?}");
     }
 }
+
+#[test]
+fn a_blank_cell_at_the_end_of_a_line_is_not_kept_for_its_style() {
+    // The engine clears the other half of a wide character with the style it had.
+    let mut original = screen(1, 2, "\x1b[1m漢字\x1b[X");
+    let mut copy = replica(&original);
+    for screen in [&mut original, &mut copy] {
+        screen.feed("漢字".as_bytes());
+    }
+    assert_eq!(history(&original), ["漢", "", "漢"]);
+    assert_eq!(look(&original), look(&copy));
+}

@@ -208,11 +208,7 @@ fn read_cells(engine: &Engine, row: u16, marks: &Marks, line: &mut LineBuf) {
             blanks += usize::from(!cell.is_wide_continuation());
             continue;
         }
-        if blanks > 0 {
-            line.text.resize(line.text.len() + blanks, b' ');
-            line.cover(&Look::default(), blanks);
-            blanks = 0;
-        }
+        add_blanks(line, &mut blanks);
         let (style, mark) = style_of(cell, marks);
         let link = mark.and_then(|mark| marks.get(mark)).and_then(|extra| extra.link.clone());
         let text = if is_blank(cell) { " " } else { marks::clean(cell.contents(), &mut scratch) };
@@ -228,12 +224,7 @@ fn read_row(text: &str, marks: &Marks, line: &mut LineBuf) {
     let mut rest = text;
     loop {
         let end = memchr::memchr(0x1b, rest.as_bytes()).unwrap_or(rest.len());
-        if end > 0 && blanks > 0 {
-            line.text.resize(line.text.len() + blanks, b' ');
-            line.cover(&Look::default(), blanks);
-            blanks = 0;
-        }
-        read_piece(&rest[..end], &style, marks, line);
+        read_piece(&rest[..end], &style, marks, line, &mut blanks);
         let Some(sequence) = rest[end..].strip_prefix("\x1b[") else { return };
         let Some(length) = sequence.bytes().position(|byte| byte.is_ascii_alphabetic()) else { return };
         let params = Params::parse(&sequence.as_bytes()[..length]);
@@ -254,9 +245,22 @@ fn read_row(text: &str, marks: &Marks, line: &mut LineBuf) {
     }
 }
 
-/// Adds text of one vt100 style, taking out the marks; NULs are blank cells.
-fn read_piece(text: &str, style: &Style, marks: &Marks, line: &mut LineBuf) {
+/// Adds blank cells that something follows; those at the end of a line are left out.
+fn add_blanks(line: &mut LineBuf, blanks: &mut usize) {
+    if *blanks > 0 {
+        line.text.resize(line.text.len() + *blanks, b' ');
+        line.cover(&Look::default(), *blanks);
+        *blanks = 0;
+    }
+}
+
+/// Adds text of one vt100 style, taking out the marks; NULs are blank cells, whatever their style.
+fn read_piece(text: &str, style: &Style, marks: &Marks, line: &mut LineBuf, blanks: &mut usize) {
+    if text.is_empty() {
+        return;
+    }
     if !text.bytes().any(|byte| byte >= 0xF3 || byte == 0) {
+        add_blanks(line, blanks);
         line.text.extend_from_slice(text.as_bytes());
         line.cover(&Look { style: *style, link: None }, text.len());
         return;
@@ -266,8 +270,8 @@ fn read_piece(text: &str, style: &Style, marks: &Marks, line: &mut LineBuf) {
         let mut look = Look { style: *style, link: None };
         let cluster = match cluster {
             "\0" => {
-                look = Look::default();
-                " "
+                *blanks += 1;
+                continue;
             }
             marks::ERASED_TEXT => " ",
             cluster => {
@@ -278,6 +282,7 @@ fn read_piece(text: &str, style: &Style, marks: &Marks, line: &mut LineBuf) {
                 marks::clean(cluster, &mut scratch)
             }
         };
+        add_blanks(line, blanks);
         line.text.extend_from_slice(cluster.as_bytes());
         line.cover(&look, cluster.len());
     }
