@@ -394,3 +394,15 @@ fn a_blank_cell_at_the_end_of_a_line_is_not_kept_for_its_style() {
     assert_eq!(history(&original), ["漢", "", "漢"]);
     assert_eq!(look(&original), look(&copy));
 }
+
+#[test]
+fn a_cell_keeps_five_diacritics_in_any_style_and_however_they_arrive() {
+    let heap = "\u{301}".repeat(9);
+    for text in [format!("e{heap}x"), format!("\x1b[9me{heap}x"), format!("é漢{heap}x")] {
+        let whole = screen(1, 9, &text);
+        assert_eq!(rows(&whole)[0].matches('\u{301}').count(), 5, "{text:?}");
+        let mut cut = screen(1, 9, "");
+        text.as_bytes().iter().for_each(|&byte| cut.feed(&[byte]));
+        assert_eq!(look(&whole), look(&cut));
+    }
+}
