@@ -406,3 +406,9 @@ fn a_cell_keeps_five_diacritics_in_any_style_and_however_they_arrive() {
         assert_eq!(look(&whole), look(&cut));
     }
 }
+
+#[test]
+fn selective_erase_is_no_erase() {
+    let screen = screen(2, 4, "A\x1b[1\"qB\x1b[2\"qC\x1b[?2J\r\x1b[?J\x1b[?2K");
+    assert_eq!(rows(&screen), ["ABC", ""]);
+}
