@@ -87,7 +87,7 @@ impl Engine {
         Engine { parser: parser(size, keeps_rows), size, has_panicked: false }
     }
 
-    /// Bytes for the grid. Should vt100 panic, the grid is rebuilt from its text and [`Engine::take_panic`] tells.
+    /// Bytes for the grid. Should vt100 panic, the grid is rebuilt from its cells and [`Engine::take_panic`] tells.
     pub(super) fn write(&mut self, bytes: &[u8]) {
         let parser = &mut self.parser;
         if catch_unwind(AssertUnwindSafe(|| parser.process(bytes))).is_err() {
@@ -115,27 +115,25 @@ impl Engine {
     }
 
     fn rebuild(&mut self) {
-        let screen = self.parser.screen();
-        let cols = self.size.cols();
-        let text = catch_unwind(AssertUnwindSafe(|| {
-            let rows: Vec<String> =
-                screen.rows(0, cols).map(|row| row.chars().filter(char::is_ascii).collect()).collect();
-            (rows, screen.cursor_position())
-        }));
-        let keeps_rows = !self.parser.callbacks().is_off;
-        let sink = std::mem::take(self.parser.callbacks_mut());
-        self.parser = parser(self.size, keeps_rows);
-        *self.parser.callbacks_mut() = sink;
+        let fresh = parser(self.size, !self.parser.callbacks().is_off);
+        let mut old = std::mem::replace(&mut self.parser, fresh);
+        *self.parser.callbacks_mut() = std::mem::take(old.callbacks_mut());
         self.has_panicked = true;
-        let Ok((rows, (row, col))) = text else { return };
-        let mut paint = Vec::new();
-        for (index, row) in rows.iter().enumerate() {
-            let row = &row[..row.len().min(usize::from(cols))];
-            let _ = write!(paint, "\x1b[{};1H{row}", index + 1);
+        for row in 0..self.size.rows() {
+            let row = catch_unwind(AssertUnwindSafe(|| row_as_sequences(old.screen(), row, self.size.cols())));
+            self.try_write(&row.unwrap_or_default());
         }
-        let _ = write!(paint, "\x1b[{};{}H", row + 1, col.min(cols - 1) + 1);
+        let (row, col) = catch_unwind(AssertUnwindSafe(|| old.screen().cursor_position())).unwrap_or_default();
+        self.try_write(b"\x1b[m");
+        self.go(row.min(self.size.rows() - 1), col.min(self.size.cols() - 1));
+    }
+
+    /// Writes to a grid that is being rebuilt; bytes that make vt100 panic again leave it blank.
+    fn try_write(&mut self, bytes: &[u8]) {
         let parser = &mut self.parser;
-        let _ = catch_unwind(AssertUnwindSafe(|| parser.process(&paint)));
+        if catch_unwind(AssertUnwindSafe(|| parser.process(bytes))).is_err() {
+            self.parser = self::parser(self.size, !self.parser.callbacks().is_off);
+        }
     }
 
     /// Whether the grid was rebuilt since last asked: its pen and margins are the default ones then.
@@ -235,6 +233,23 @@ fn parser(size: Size, keeps_rows: bool) -> vt100::Parser<Sink> {
     vt100::Parser::new_with_callbacks(rows, cols, 0, Sink { is_off: !keeps_rows, ..Sink::default() })
 }
 
+/// The cells of a row, each at its place, whatever state a panic left the grid in.
+fn row_as_sequences(screen: &vt100::Screen, row: u16, cols: u16) -> Vec<u8> {
+    let mut out = Vec::new();
+    for col in 0..cols {
+        let Some(cell) = screen.cell(row, col).filter(|cell| cell.has_contents()) else { continue };
+        if col + u16::from(width_of(cell)) > cols {
+            continue;
+        }
+        let _ = write!(out, "\x1b[{};{}H", u32::from(row) + 1, u32::from(col) + 1);
+        attrs_of(cell).write_sgr(&mut out);
+        // On a narrow cell it is what vt100 panics at.
+        let text = cell.contents().chars().filter(|&c| c != '\u{FE0F}' || cell.is_wide());
+        out.extend_from_slice(text.collect::<String>().as_bytes());
+    }
+    out
+}
+
 /// Width of a vt100 cell.
 pub(super) fn width_of(cell: &vt100::Cell) -> u8 {
     if cell.is_wide() { 2 } else { u8::from(!cell.is_wide_continuation()) }
@@ -285,5 +300,27 @@ fn color(color: vt100::Color) -> Color {
         vt100::Color::Default => Color::Default,
         vt100::Color::Idx(i) => Color::Indexed(i),
         vt100::Color::Rgb(r, g, b) => Color::Rgb(r, g, b),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grid_rebuilt_after_a_panic_keeps_its_cells_and_styles() {
+        let mut engine = Engine::new(Size::new(2, 6), true);
+        engine.write("\x1b[1;31mé漢\x1b[44mx\r\n\x1b[m1⚠\u{FE0F}345".as_bytes());
+        let contents = |engine: &Engine, row| {
+            (0..6).filter_map(|col| engine.raw(row, col)).map(vt100::Cell::contents).collect::<String>()
+        };
+        let before = [contents(&engine, 0), contents(&engine, 1)];
+        engine.rebuild();
+        assert!(engine.take_panic());
+        assert_eq!([contents(&engine, 0), contents(&engine, 1)], before);
+        assert_eq!(before, ["é漢x", "1⚠\u{FE0F}345"]);
+        let cell = engine.raw(0, 3).unwrap();
+        assert_eq!((cell.bold(), color(cell.bgcolor())), (true, Color::Indexed(4)));
+        assert_eq!((engine.pos(), engine.width(0, 1)), ((1, 5), 2));
     }
 }

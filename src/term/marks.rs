@@ -118,6 +118,15 @@ pub(super) fn is_mark(c: char) -> bool {
     (FIRST..FIRST + COUNT).contains(&u32::from(c))
 }
 
+/// Diacritics in a row that a cell keeps, as in libvterm: with marks and a base of any length more would not fit into
+/// a vt100 cell, and a styled cell shall keep as many as a plain one.
+pub(super) const DIACRITICS_CAP: usize = 5;
+
+/// Whether a character is one of the combining diacritical marks that are counted.
+pub(super) fn is_diacritic(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36F}')
+}
+
 /// Appends the two marks of an entry.
 pub(super) fn push_marks(out: &mut Vec<u8>, index: u32) {
     for value in [index / COUNT, index % COUNT] {

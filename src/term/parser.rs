@@ -2,6 +2,7 @@
 //!
 //! It keeps the raw bytes of an unfinished sequence, so that a keyframe can end with them.
 
+use super::marks;
 use super::params::Params;
 use super::pen;
 use super::translate::Term;
@@ -398,14 +399,30 @@ pub(super) fn plain_text(bytes: &[u8]) -> (usize, bool) {
         let next = (bytes[hit], bytes.get(hit + 1).copied().unwrap_or(0), bytes.get(hit + 2).copied().unwrap_or(0));
         // C1 controls, U+FE0F, U+FFFD, and the plane of our marks.
         if matches!(next, (0xC2, 0x80..=0x9F, _) | (0xEF, 0xB8, 0x8F) | (0xEF, 0xBF, 0xBD) | (0xF3, _, _)) {
-            return (hit, false);
+            return (before_heap(&bytes[..hit]), false);
         }
         from = hit + 1;
     }
-    match memchr::memchr(0xF4, bytes) {
-        Some(hit) => (hit, false),
-        None => (valid, true),
+    let end = memchr::memchr(0xF4, bytes).unwrap_or(bytes.len());
+    let plain = before_heap(&bytes[..end]);
+    (plain, plain == valid)
+}
+
+/// How much of valid text comes before more diacritics in a row than a cell keeps.
+fn before_heap(bytes: &[u8]) -> usize {
+    let is_diacritic = |at: usize| matches!(bytes.get(at..at + 2), Some([0xCC, 0x80..=0xBF] | [0xCD, 0x80..=0xAF]));
+    let mut from = 0;
+    while let Some(start) = memchr::memchr2(0xCC, 0xCD, &bytes[from..]).map(|hit| hit + from) {
+        from = start;
+        while is_diacritic(from) {
+            from += 2;
+        }
+        if from - start > 2 * marks::DIACRITICS_CAP {
+            return start;
+        }
+        from = from.max(start + 1);
     }
+    bytes.len()
 }
 
 fn starts_with_zero_width(bytes: &[u8]) -> bool {

@@ -382,3 +382,33 @@ fn deleting_half_of_a_wide_character_leaves_plain_blanks() {
         assert_eq!(look(&original), look(&copy), "{text:?}");
     }
 }
+
+#[test]
+fn a_blank_cell_at_the_end_of_a_line_is_not_kept_for_its_style() {
+    // The engine clears the other half of a wide character with the style it had.
+    let mut original = screen(1, 2, "\x1b[1m漢字\x1b[X");
+    let mut copy = replica(&mut original);
+    for screen in [&mut original, &mut copy] {
+        screen.feed("漢字".as_bytes());
+    }
+    assert_eq!(history(&original), ["漢", "", "漢"]);
+    assert_eq!(look(&original), look(&copy));
+}
+
+#[test]
+fn a_cell_keeps_five_diacritics_in_any_style_and_however_they_arrive() {
+    let heap = "\u{301}".repeat(9);
+    for text in [format!("e{heap}x"), format!("\x1b[9me{heap}x"), format!("é漢{heap}x")] {
+        let whole = screen(1, 9, &text);
+        assert_eq!(rows(&whole)[0].matches('\u{301}').count(), 5, "{text:?}");
+        let mut cut = screen(1, 9, "");
+        text.as_bytes().iter().for_each(|&byte| cut.feed(&[byte]));
+        assert_eq!(look(&whole), look(&cut));
+    }
+}
+
+#[test]
+fn selective_erase_is_no_erase() {
+    let screen = screen(2, 4, "A\x1b[1\"qB\x1b[2\"qC\x1b[?2J\r\x1b[?J\x1b[?2K");
+    assert_eq!(rows(&screen), ["ABC", ""]);
+}

@@ -13,6 +13,7 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
         "[a-z ]{1,12}",
         Just("漢字".to_owned()),
         Just("e\u{301}".to_owned()),
+        Just("\u{301}\u{302}\u{303}".to_owned()),
         Just("⚠\u{FE0F}❤".to_owned()),
         Just("1\u{FE0F}\u{20E3}".to_owned()),
         Just("กำ\u{E33}".to_owned()),

@@ -84,33 +84,6 @@ impl Term {
         self.damage.span(row, row);
     }
 
-    /// DECSED and DECSEL: spares protected cells.
-    pub(super) fn erase_unprotected(&mut self, mode: u16, is_display: bool) {
-        self.end_wrap();
-        let ((row, col), last_row, last_col) = (self.pos(), self.last_row(), self.last_col());
-        let (first, last) = match mode {
-            0 => ((row, col), (if is_display { last_row } else { row }, last_col)),
-            1 => ((if is_display { 0 } else { row }, 0), (row, col)),
-            2 if is_display => ((0, 0), (last_row, last_col)),
-            2 => ((row, 0), (row, last_col)),
-            _ => return,
-        };
-        let mut spans = Vec::new();
-        for row in first.0..=last.0 {
-            let from = if row == first.0 { first.1 } else { 0 };
-            let to = if row == last.0 { last.1 } else { last_col };
-            for col in from..=to {
-                let extra = self.engine().mark(row, col).and_then(|index| self.marks.get(index));
-                let is_half = self.engine().width(row, col) == 0 && col > from;
-                if !is_half && !extra.is_some_and(|extra| extra.is_protected) {
-                    spans.push((row, col, col));
-                }
-            }
-        }
-        self.erase_spans(spans);
-        self.damage.span(first.0, last.0);
-    }
-
     /// ECH.
     pub(super) fn erase_cells(&mut self, n: u16) {
         self.end_wrap();

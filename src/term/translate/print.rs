@@ -193,6 +193,9 @@ impl Term {
             self.widen(row, col);
             return;
         }
+        if marks::is_diacritic(c) && self.diacritics_before(row, col) >= marks::DIACRITICS_CAP {
+            return;
+        }
         let before = self.engine().raw(row, col.saturating_sub(1));
         if col > 0 && before.is_some_and(|cell| is_blank(cell) && !cell.is_wide_continuation()) {
             // Nothing to combine with.
@@ -201,6 +204,14 @@ impl Term {
         self.engine_mut().write(c.encode_utf8(&mut [0; 4]).as_bytes());
         self.settle();
         self.damage.span(row, row);
+    }
+
+    /// How many diacritics end the character before a column.
+    fn diacritics_before(&self, row: u16, col: u16) -> usize {
+        let before = col.saturating_sub(1);
+        let before = before.saturating_sub(u16::from(self.engine().width(row, before) == 0));
+        let contents = self.engine().raw(row, before).map_or("", vt100::Cell::contents);
+        contents.chars().rev().filter(|&c| !marks::is_mark(c)).take_while(|&c| marks::is_diacritic(c)).count()
     }
 
     /// U+FE0F: makes the character before the cursor wide if it has a wide form, and is dropped otherwise; past the

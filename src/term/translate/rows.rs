@@ -180,12 +180,7 @@ fn read_row(text: &str, marks: &Marks, line: &mut LineBuf) {
     let mut rest = text;
     loop {
         let end = memchr::memchr(0x1b, rest.as_bytes()).unwrap_or(rest.len());
-        if end > 0 && blanks > 0 {
-            line.text.resize(line.text.len() + blanks, b' ');
-            line.cover(&Look::default(), blanks);
-            blanks = 0;
-        }
-        read_piece(&rest[..end], &style, marks, line);
+        read_piece(&rest[..end], &style, marks, line, &mut blanks);
         let Some(sequence) = rest[end..].strip_prefix("\x1b[") else { return };
         let Some(length) = sequence.bytes().position(|byte| byte.is_ascii_alphabetic()) else { return };
         let params = Params::parse(&sequence.as_bytes()[..length]);
@@ -206,9 +201,22 @@ fn read_row(text: &str, marks: &Marks, line: &mut LineBuf) {
     }
 }
 
-/// Adds text of one vt100 style, taking out the marks; NULs are blank cells.
-fn read_piece(text: &str, style: &Style, marks: &Marks, line: &mut LineBuf) {
+/// Adds blank cells that something follows; those at the end of a line are left out.
+fn add_blanks(line: &mut LineBuf, blanks: &mut usize) {
+    if *blanks > 0 {
+        line.text.resize(line.text.len() + *blanks, b' ');
+        line.cover(&Look::default(), *blanks);
+        *blanks = 0;
+    }
+}
+
+/// Adds text of one vt100 style, taking out the marks; NULs are blank cells, whatever their style.
+fn read_piece(text: &str, style: &Style, marks: &Marks, line: &mut LineBuf, blanks: &mut usize) {
+    if text.is_empty() {
+        return;
+    }
     if !text.bytes().any(|byte| byte >= 0xF3 || byte == 0) {
+        add_blanks(line, blanks);
         line.text.extend_from_slice(text.as_bytes());
         line.cover(&Look { style: *style, link: None }, text.len());
         return;
@@ -218,8 +226,8 @@ fn read_piece(text: &str, style: &Style, marks: &Marks, line: &mut LineBuf) {
         let mut look = Look { style: *style, link: None };
         let cluster = match cluster {
             "\0" => {
-                look = Look::default();
-                " "
+                *blanks += 1;
+                continue;
             }
             marks::ERASED_TEXT => " ",
             cluster => {
@@ -230,6 +238,7 @@ fn read_piece(text: &str, style: &Style, marks: &Marks, line: &mut LineBuf) {
                 marks::clean(cluster, &mut scratch)
             }
         };
+        add_blanks(line, blanks);
         line.text.extend_from_slice(cluster.as_bytes());
         line.cover(&look, cluster.len());
     }

@@ -53,7 +53,8 @@ impl Term {
     /// Prints one character of a width.
     pub(super) fn print_between_sides(&mut self, c: char, width: u16) {
         let (row, col) = self.pos();
-        let fits = col + width - 1 <= self.right_edge(col);
+        let last = col + (width - 1);
+        let fits = last <= self.right_edge(col);
         if self.modes.autowrap && (self.is_wrap_pending() || !fits) {
             self.carriage_return();
             self.index();
