@@ -13,5 +13,6 @@ mod passwd;
 mod pty;
 mod run;
 mod socket;
+mod turnstile;
 
 pub use run::{KeeperError, run};

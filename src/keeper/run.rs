@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal};
 use super::core::{Core, Effect, LinkId};
 use super::pty::{Pty, Read};
 use super::socket::{Link, Listener};
+use super::turnstile::{self, Turnstile};
 use crate::fleet::{Refusal, SessionSpec};
 use crate::wire::{self, v1};
 
@@ -73,6 +74,7 @@ pub fn run(spec: &SessionSpec, socket: &Path, ready: impl FnOnce(v1::SessionInfo
         gate: Gate::new(),
         kill_at: None,
         is_flooded: false,
+        turnstile: Turnstile::new(socket.parent().unwrap_or(Path::new("."))),
     };
     ready(keeper.info());
     keeper.run()
@@ -96,6 +98,7 @@ struct Keeper {
     is_guarded: bool,
     kill_at: Option<Instant>,
     is_flooded: bool,
+    turnstile: Turnstile,
 }
 
 /// What poll found, by owner.
@@ -133,7 +136,7 @@ impl Keeper {
             self.write_pty();
         }
         self.perform();
-        if ready.pty_in && self.gate.is_open() {
+        if ready.pty_in && self.gate.is_open() && self.may_read() {
             self.read_pty(now);
         } else {
             self.is_flooded = false;
@@ -170,6 +173,9 @@ impl Keeper {
         }
         self.perform();
         self.flush();
+        if self.turnstile.leave() {
+            self.gate.nap(turnstile::RETRY);
+        }
         self.bury_links(now);
         if self.kill_at.is_some_and(|at| at <= Instant::now()) {
             self.kill_at = None;
@@ -240,6 +246,19 @@ impl Keeper {
         }
         ready.guardian_gone = self.guardian.is_some() && came(guardian, readable);
         Ok(ready)
+    }
+
+    /// A flood takes its turn with the other floods of this machine.
+    fn may_read(&mut self) -> bool {
+        if !self.gate.is_flooding() {
+            self.turnstile.abandon();
+            return true;
+        }
+        let may = self.turnstile.enter();
+        if !may {
+            self.gate.nap(turnstile::RETRY);
+        }
+        may
     }
 
     fn read_pty(&mut self, now: u64) {
@@ -413,13 +432,15 @@ struct Gate {
     bytes: [usize; 2],
     /// In a flood: not before this.
     nap_until: Option<Instant>,
+    /// Reads that go at once even in a flood, since somebody typed.
+    urgent: u32,
     /// The terminal has no other side; looked at again at each [`REOPEN`].
     closed_at: Option<Instant>,
 }
 
 impl Gate {
     fn new() -> Gate {
-        Gate { tokens: BURST, tick: 0, bytes: [0; 2], nap_until: None, closed_at: None }
+        Gate { tokens: BURST, tick: 0, bytes: [0; 2], nap_until: None, urgent: 0, closed_at: None }
     }
 
     fn is_open(&self) -> bool {
@@ -460,11 +481,22 @@ impl Gate {
         if self.bytes.iter().all(|bytes| *bytes < FLOOD_BYTES) {
             self.tokens = self.tokens.saturating_sub(1);
         } else if bytes < FLOOD_BYTES {
-            self.nap_until = Some(Instant::now() + FLOOD_NAP);
+            self.nap(FLOOD_NAP);
         }
+        self.urgent = self.urgent.saturating_sub(1);
+    }
+
+    /// Whether the program floods and nobody typed just now.
+    fn is_flooding(&self) -> bool {
+        self.urgent == 0 && self.bytes.iter().any(|bytes| *bytes >= FLOOD_BYTES)
+    }
+
+    fn nap(&mut self, wait: Duration) {
+        self.nap_until = Some(Instant::now() + wait);
     }
 
     fn refill(&mut self) {
+        self.urgent = BURST;
         self.tokens = BURST;
         self.nap_until = None;
     }

@@ -21,7 +21,7 @@ impl Term {
         let mut out = b"\x1bc".to_vec();
         self.write_history(&mut out, history_bytes);
         self.write_palette(&mut out);
-        self.write_grid(&mut out, &self.primary);
+        self.write_shown(&mut out, &self.primary);
         write_keyboard(&mut out, &self.keyboards[0]);
         if let Some(alternate) = &self.alternate {
             if !self.is_alternate {
@@ -73,7 +73,7 @@ impl Term {
         for row in 1..=self.size.rows() {
             let _ = write!(out, "\x1b[{row};1H\x1b[K");
         }
-        self.write_grid(&mut out, self.engine());
+        self.write_shown(&mut out, if self.is_ahead() { &self.primary } else { self.engine() });
         out.extend_from_slice(b"\x1b[?9l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1005l\x1b[?1006l");
         for (mode, is_set) in [(1, self.modes.app_cursor), (1004, self.modes.focus), (2004, self.modes.paste)] {
             if !is_set {
@@ -105,6 +105,16 @@ impl Term {
         write_pen(&mut out, &self.pen);
         let _ = write!(out, "\x1b[{};{}H", row + 1, col + 1);
         out
+    }
+
+    /// The grid of the primary screen or the one shown, or the rows that are ahead of it.
+    fn write_shown(&self, out: &mut Vec<u8>, engine: &Engine) {
+        out.extend_from_slice(b"\x1b[m\x1b]8;;\x1b\\\x1b[0\"q");
+        if self.paint_ahead(out) {
+            out.extend_from_slice(b"\x1b[m");
+        } else {
+            self.write_grid(out, engine);
+        }
     }
 
     fn write_grid(&self, out: &mut Vec<u8>, engine: &Engine) {

@@ -66,20 +66,14 @@ impl Screen {
     }
 
     /// Escape bytes that rebuild this state at this very point of the stream.
-    pub fn keyframe(&mut self, scope: KeyframeScope) -> Vec<u8> {
-        self.leave_ahead();
-        match scope {
-            KeyframeScope::Replica { history_bytes } => {
-                let mut out = self.term.replica(history_bytes);
-                out.extend_from_slice(&self.parser.pending());
-                out
-            }
-            KeyframeScope::Terminal => {
-                let mut out = self.term.for_terminal();
-                out.extend_from_slice(&self.parser.pending());
-                out
-            }
-        }
+    pub fn keyframe(&self, scope: KeyframeScope) -> Vec<u8> {
+        let mut out = match scope {
+            KeyframeScope::Replica { history_bytes } => self.term.replica(history_bytes),
+            KeyframeScope::Terminal => self.term.for_terminal(),
+        };
+        out.extend_from_slice(self.term.held_ahead());
+        out.extend_from_slice(&self.parser.pending());
+        out
     }
 
     /// The cursor.

@@ -177,7 +177,7 @@ fn shrinking_keeps_the_cursor_row_and_growing_adds_blank_rows_below() {
 
 #[test]
 fn a_keyframe_for_a_terminal_clears_no_scrollback_and_resets_nothing_at_large() {
-    let mut original = screen(3, 20, "one\r\n\x1b[1;32mtwo\x1b[?1002h\x1b[?1006h\x1b[?2004h\x1b[4 q");
+    let original = screen(3, 20, "one\r\n\x1b[1;32mtwo\x1b[?1002h\x1b[?1006h\x1b[?2004h\x1b[4 q");
     let bytes = original.keyframe(KeyframeScope::Terminal);
     let text = String::from_utf8(bytes.clone()).unwrap();
     assert!(!text.contains("\x1bc") && !text.contains("\x1b[3J") && !text.contains("\x1b[2J"), "{text:?}");
@@ -346,16 +346,16 @@ fn keyboard_flags_are_pushed_popped_and_told_on_each_screen() {
     assert_eq!(replies("\x1b[?u\x1b[>31u\x1b[?u\x1b[<u\x1b[?u"), "\x1b[?0u\x1b[?1u\x1b[?0u");
     assert_eq!(replies("\x1b[=1u\x1b[=2;3u\x1b[?u\x1b[=1;3u\x1b[?u"), "\x1b[?1u\x1b[?0u");
     assert_eq!(replies("\x1b[>1u\x1b[?1049h\x1b[?u\x1b[?1049l\x1b[?u\x1bc\x1b[?u"), "\x1b[?0u\x1b[?1u\x1b[?0u");
-    let mut original = screen(2, 9, "\x1b[=1u\x1b[>0u\x1b[>1u\x1b[?1049h\x1b[>1u");
+    let original = screen(2, 9, "\x1b[=1u\x1b[>0u\x1b[>1u\x1b[?1049h\x1b[>1u");
     assert!(original.modes().disambiguate);
-    let mut copy = replica(&mut original);
+    let mut copy = replica(&original);
     copy.feed(b"\x1b[?u\x1b[<u\x1b[?u\x1b[?1049l\x1b[?u\x1b[<u\x1b[?u\x1b[<u\x1b[?u\x1b[<u\x1b[?u");
     assert_eq!(copy.take_replies(), b"\x1b[?1u\x1b[?0u\x1b[?1u\x1b[?0u\x1b[?1u\x1b[?0u");
 }
 
 #[test]
 fn a_saved_single_shift_is_not_left_pending_by_a_keyframe() {
-    let mut copy = replica(&mut screen(1, 4, "\x1b)0\x1bN\x1b7\x0ea"));
+    let mut copy = replica(&screen(1, 4, "\x1b)0\x1bN\x1b7\x0ea"));
     copy.feed(b"q");
     assert_eq!(rows(&copy), ["a─"]);
 }
@@ -363,7 +363,7 @@ fn a_saved_single_shift_is_not_left_pending_by_a_keyframe() {
 #[test]
 fn a_wrap_saved_at_a_side_margin_is_told_by_a_keyframe() {
     let mut original = screen(2, 6, "\x1b[?69h\x1b[2;5s\x1b[1;4Hab\x1b7\x1b[?69l");
-    let mut copy = replica(&mut original);
+    let mut copy = replica(&original);
     for sequence in ["\x1b8x", "\x1b[?69h\x1b[2;5s\x1b8y"] {
         original.feed(sequence.as_bytes());
         copy.feed(sequence.as_bytes());
@@ -376,7 +376,7 @@ fn a_wrap_saved_at_a_side_margin_is_told_by_a_keyframe() {
 fn deleting_half_of_a_wide_character_leaves_plain_blanks() {
     for text in ["\x1b[1m 漢\x1b[P", "\x1b[1m 漢\x1b[1;2H\x1b[P"] {
         let mut original = screen(1, 3, text);
-        let mut copy = replica(&mut original);
+        let mut copy = replica(&original);
         original.feed(b"\n");
         copy.feed(b"\n");
         assert_eq!(look(&original), look(&copy), "{text:?}");
@@ -387,7 +387,7 @@ fn deleting_half_of_a_wide_character_leaves_plain_blanks() {
 fn a_blank_cell_at_the_end_of_a_line_is_not_kept_for_its_style() {
     // The engine clears the other half of a wide character with the style it had.
     let mut original = screen(1, 2, "\x1b[1m漢字\x1b[X");
-    let mut copy = replica(&mut original);
+    let mut copy = replica(&original);
     for screen in [&mut original, &mut copy] {
         screen.feed("漢字".as_bytes());
     }

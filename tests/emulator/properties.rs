@@ -202,7 +202,7 @@ proptest! {
         after in stream(25),
     ) {
         let mut original = fed(size, &before);
-        let mut copy = replica(&mut original);
+        let mut copy = replica(&original);
         prop_assert_eq!(look(&original), look(&copy));
         original.feed(&after);
         copy.feed(&after);
@@ -220,7 +220,7 @@ proptest! {
         let mut original = fed(first, &before);
         original.resize(second);
         original.feed(&between);
-        let mut copy = replica(&mut original);
+        let mut copy = replica(&original);
         prop_assert_eq!(look(&original), look(&copy));
         original.feed(&after);
         copy.feed(&after);

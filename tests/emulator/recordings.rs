@@ -39,7 +39,7 @@ fn check(name: &str) {
     let mut original = screen();
     for piece in bytes.chunks(bytes.len() / 40 + 1) {
         original.feed(piece);
-        let mut copy = replica(&mut original);
+        let mut copy = replica(&original);
         assert_eq!(look(&copy), look(&original), "{name}");
         let fed = original_length(&bytes, piece);
         copy.feed(&bytes[fed..]);
