@@ -1,10 +1,12 @@
 //! What every process needs around its role: a runtime, a log, an end.
 
+mod hooks;
 mod limits;
 mod ready;
 mod shutdown;
 mod telemetry;
 
+pub use hooks::may_panic;
 pub use limits::{open_files_before, raise_open_files, set_open_files};
 pub use ready::watch_fd;
 pub use shutdown::ended_by_signal;

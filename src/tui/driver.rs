@@ -85,6 +85,7 @@ impl Wall {
         self.take(Msg::Connection(state));
         while !self.is_over {
             self.stage.draw()?;
+            crate::runtime::may_panic("the first frame");
             let wake_at = self.stage.next_frame().unwrap_or_else(|| Instant::now() + IDLE);
             let sequence_wait = self.stage.input_wait();
             let woken = tokio::select! {

@@ -12,3 +12,4 @@ mod raw;
 mod roles;
 mod support;
 mod survival;
+mod wall_terminal;
