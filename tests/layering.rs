@@ -41,6 +41,7 @@ const FENCES: &[(&str, &[&str])] = &[
         &[
             "wire",
             "relay/grpc.rs",
+            "relay/exec.rs",
             "relay/principal.rs",
             "relay/serve.rs",
             "relay/hub.rs",

@@ -3,6 +3,7 @@
 //! It never parses terminal output. Everything it knows can be had again from the keepers' sockets, so losing it loses
 //! nothing. One task owns the table of sessions; each keeper has a task that reads it.
 
+mod exec;
 mod facts;
 mod hub;
 mod keepers;
