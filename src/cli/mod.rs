@@ -49,6 +49,7 @@ async fn run(args: Args) -> Result<ExitCode> {
         Some(Command::Machines(options)) => cmd::machines::run(relay, &options).await,
         Some(Command::Session(command)) => cmd::session::run(relay, command).await,
         Some(Command::Connect(options)) => cmd::connect::run(relay, options).await,
+        Some(Command::Exec(options)) => cmd::exec::run(relay, options).await,
         Some(Command::Demo(options)) => cmd::demo::run(options).await,
         Some(Command::Bench(command)) => cmd::bench::run(relay, command).await,
         Some(Command::Server { dir }) => cmd::server::run(dir).await,
