@@ -39,7 +39,7 @@ pub(super) enum Event {
     /// A keeper's link ended.
     KeeperGone { id: SessionId, epoch: u64 },
     /// A command is over.
-    ExecOver { number: u64, serial: u64 },
+    ExecOver { number: u64, serial: u64, group: u32 },
     /// What a session does.
     Summary { id: SessionId, summary: v1::Summary },
 }
@@ -163,7 +163,7 @@ impl Hub {
                     self.link(id);
                 }
             }
-            Event::ExecOver { number, serial } => self.execs.over(number, serial),
+            Event::ExecOver { number, serial, group } => self.execs.over(number, serial, group),
             Event::Summary { id, summary } => {
                 if let Some((_, link)) = self.sessions.get_mut(&id) {
                     link.info.summary = Some(summary);

@@ -10,6 +10,7 @@ mod keepers;
 mod link;
 mod lock;
 
+pub use exec::run_guard;
 pub use facts::local_labels;
 pub use lock::{AgentLock, LockError, lock_holder};
 

@@ -70,6 +70,9 @@ pub(super) enum Command {
         #[arg(long)]
         open_files: Option<u64>,
     },
+    /// Ends an agent's commands when the agent is killed
+    #[command(hide = true)]
+    ExecGuard,
     /// Relay and agent of a user's own machine
     #[command(hide = true)]
     Server {
@@ -281,6 +284,15 @@ pub(super) enum BenchCommand {
         /// Pause between keystrokes, milliseconds
         #[arg(long, default_value_t = 0)]
         pace_ms: u64,
+    },
+    /// Commands over one open connection, and the output of one
+    Exec {
+        /// Commands measured, each `true`
+        #[arg(long, default_value_t = 500)]
+        samples: u32,
+        /// Megabytes that one more command writes
+        #[arg(long, default_value_t = 100)]
+        megabytes: u64,
     },
     /// Output of a program that writes as fast as it can
     Flood {

@@ -34,6 +34,10 @@ fn dispatch(args: Args) -> Result<ExitCode> {
     if let Some(Command::Keeper { socket, open_files }) = &args.command {
         return cmd::keeper::run(socket, *open_files);
     }
+    if let Some(Command::ExecGuard) = &args.command {
+        crate::agent::run_guard();
+        return Ok(ExitCode::SUCCESS);
+    }
     if let Some(Command::DemoApp { app }) = &args.command {
         return cmd::demo_app::run(*app);
     }
@@ -54,6 +58,6 @@ async fn run(args: Args) -> Result<ExitCode> {
         Some(Command::Bench(command)) => cmd::bench::run(relay, command).await,
         Some(Command::Server { dir }) => cmd::server::run(dir).await,
         // Handled before the runtime starts.
-        Some(Command::Keeper { .. } | Command::DemoApp { .. }) => Ok(ExitCode::SUCCESS),
+        Some(Command::Keeper { .. } | Command::DemoApp { .. } | Command::ExecGuard) => Ok(ExitCode::SUCCESS),
     }
 }

@@ -1,10 +1,8 @@
 //! The limit of open files: raised for processes that hold many connections, and as it was for the programs of sessions.
 
-use std::io;
-use std::process::Child;
 use std::sync::OnceLock;
 
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The soft limit this process was started with; `None` if it was not raised.
 static BEFORE: OnceLock<u64> = OnceLock::new();
@@ -35,23 +33,13 @@ pub fn set_open_files(soft: u64) {
     }
 }
 
-/// Starts a child with the soft limit of open files that this process was started with. The limit is lowered around the
-/// call, which must open no file of its own: a descriptor beyond the lower limit could not be had. Where the call finds
-/// that out, it is made once more under the raised limit, and the child's is lowered from outside.
-pub fn with_open_files_before(spawn: &mut dyn FnMut() -> io::Result<Child>) -> io::Result<Child> {
+/// Calls `spawn` under the soft limit of open files that this process was started with, which a child then has from its
+/// first instruction on. Only for a call whose descriptors are all below that limit; a new one beyond it cannot be had.
+pub fn with_open_files_before<T>(spawn: impl FnOnce() -> T) -> T {
     let Some(soft) = open_files_before() else { return spawn() };
     let raised = getrlimit(Resource::Nofile);
-    let lowered = Rlimit { current: Some(soft), maximum: raised.maximum };
-    let _ = setrlimit(Resource::Nofile, lowered);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(soft), maximum: raised.maximum });
     let spawned = spawn();
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: raised.current, maximum: raised.maximum });
-    match spawned {
-        Err(err) if err.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => {
-            let child = spawn()?;
-            let lowered = Rlimit { current: Some(soft), maximum: raised.maximum };
-            let _ = prlimit(Pid::from_raw(child.id() as i32), Resource::Nofile, lowered);
-            Ok(child)
-        }
-        spawned => spawned,
-    }
+    let _ = setrlimit(Resource::Nofile, raised);
+    spawned
 }

@@ -4,6 +4,7 @@
 //! client, the relay, the link between) ends the command: SIGTERM to its group, and SIGKILL after a grace. Standard
 //! streams are bounded by credit end to end, so that a command waits for its reader and nothing else does.
 
+mod guard;
 mod process;
 mod task;
 
@@ -18,6 +19,8 @@ use crate::fleet::{Code, Refusal};
 use crate::runtime::{self, Login};
 use crate::stream::{EXEC_INPUT_WINDOW, chunks_in};
 use crate::wire::{self, v1};
+use guard::Guard;
+pub use guard::run_guard;
 use process::{Process, Spec};
 use task::Task;
 
@@ -40,6 +43,7 @@ pub(super) struct Execs {
     events_tx: mpsc::Sender<Event>,
     slots: Arc<Semaphore>,
     login: Login,
+    guard: Guard,
     serial: u64,
 }
 
@@ -52,7 +56,8 @@ struct Running {
 impl Execs {
     pub(super) fn new(events_tx: mpsc::Sender<Event>) -> Execs {
         let slots = Arc::new(Semaphore::new(EXECS_CAP));
-        Execs { running: HashMap::new(), exec_tx: None, events_tx, slots, login: runtime::login(), serial: 0 }
+        let (running, login) = (HashMap::new(), runtime::login());
+        Execs { running, exec_tx: None, events_tx, slots, login, guard: Guard::default(), serial: 0 }
     }
 
     /// A relay is there.
@@ -67,7 +72,8 @@ impl Execs {
     }
 
     /// A command is over.
-    pub(super) fn over(&mut self, number: u64, serial: u64) {
+    pub(super) fn over(&mut self, number: u64, serial: u64, group: u32) {
+        self.guard.remove(group);
         if self.running.get(&number).is_some_and(|running| running.serial == serial) {
             self.running.remove(&number);
         }
@@ -107,6 +113,8 @@ impl Execs {
             Refusal::new(Code::Exhausted, message)
         })?;
         let (process, pipes) = Process::spawn(&spec, has_stdin)?;
+        let group = process.id();
+        self.guard.add(group);
         self.serial += 1;
         let (serial, events_tx) = (self.serial, self.events_tx.clone());
         let (up_tx, up_rx) = mpsc::channel(UP_CAP);
@@ -115,7 +123,7 @@ impl Execs {
         tokio::spawn(async move {
             task.run().await;
             drop(slot);
-            let _ = events_tx.send(Event::ExecOver { number, serial }).await;
+            let _ = events_tx.send(Event::ExecOver { number, serial, group }).await;
         });
         Ok(())
     }

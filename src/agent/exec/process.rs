@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 
@@ -17,6 +17,9 @@ use tokio::net::unix::pipe;
 use crate::fleet::{Code, Refusal};
 use crate::runtime::{self, Login};
 use crate::wire::v1;
+
+/// Descriptors that starting a process may take for itself.
+const SPARE_FILES: u64 = 16;
 
 /// What to run, checked.
 #[derive(Debug)]
@@ -151,16 +154,29 @@ fn start(spec: &Spec, has_stdin: bool) -> io::Result<(Process, Pipes)> {
     };
     let (stdout_rx, stdout) = io::pipe()?;
     let (stderr_rx, stderr) = io::pipe()?;
+    let highest = stderr.as_raw_fd().max(stderr_rx.as_raw_fd());
     let pipes = Pipes {
         stdin: stdin_tx,
         stdout: pipe::Receiver::from_owned_fd(stdout_rx.into())?,
         stderr: pipe::Receiver::from_owned_fd(stderr_rx.into())?,
     };
-    let mut command = Command::new(&spec.program);
+    // Descriptors beyond the limit that the command is to have cannot be handed over under it: then a shell sets it.
+    let beyond = runtime::open_files_before().filter(|soft| highest.unsigned_abs() as u64 + SPARE_FILES >= *soft);
+    let mut command = match beyond {
+        Some(soft) => {
+            let mut shell = Command::new("/bin/sh");
+            shell.args(["-c", &format!("ulimit -S -n {soft}; exec \"$0\" \"$@\""), &spec.program]);
+            shell
+        }
+        None => Command::new(&spec.program),
+    };
     command.args(&spec.args).current_dir(&spec.cwd).process_group(0);
     command.envs(spec.env.iter().map(|(name, value)| (name, value)));
     command.stdin(stdin).stdout(stdout).stderr(stderr);
-    let child = runtime::with_open_files_before(&mut || command.spawn())?;
+    let child = match beyond {
+        Some(_) => command.spawn()?,
+        None => runtime::with_open_files_before(|| command.spawn())?,
+    };
     // The child's ends of the pipes are closed here.
     drop(command);
     let group = Pid::from_raw(child.id() as i32);

@@ -236,7 +236,9 @@ impl Task {
             }
             return;
         }
-        if let Some(written) = self.input.pop_front_if(|chunk| chunk.rest.is_empty()) {
+        if self.input.front().is_some_and(|chunk| chunk.rest.is_empty())
+            && let Some(written) = self.input.pop_front()
+        {
             self.consumed(written.len);
         }
         self.close_stdin();

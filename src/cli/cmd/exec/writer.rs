@@ -19,7 +19,12 @@ pub(super) enum To {
 /// The writing thread, started with the first chunk.
 pub(super) struct Writer {
     bar: Option<ProgressBar>,
-    thread: Option<(mpsc::Sender<(To, Bytes)>, oneshot::Receiver<io::Result<()>>)>,
+    thread: Option<Thread>,
+}
+
+struct Thread {
+    chunks_tx: mpsc::Sender<(To, Bytes)>,
+    done_rx: oneshot::Receiver<io::Result<()>>,
 }
 
 impl Writer {
@@ -36,8 +41,8 @@ impl Writer {
         if self.thread.is_none() {
             self.thread = Some(start(self.bar.clone()));
         }
-        let Some((chunks_tx, _)) = &self.thread else { return Ok(()) };
-        match chunks_tx.send((to, chunk)).await {
+        let Some(thread) = &self.thread else { return Ok(()) };
+        match thread.chunks_tx.send((to, chunk)).await {
             Ok(()) => Ok(()),
             Err(_) => self.finish().await,
         }
@@ -45,13 +50,13 @@ impl Writer {
 
     /// Waits until everything is written.
     pub(super) async fn finish(&mut self) -> io::Result<()> {
-        let Some((chunks_tx, done_rx)) = self.thread.take() else { return Ok(()) };
+        let Some(Thread { chunks_tx, done_rx }) = self.thread.take() else { return Ok(()) };
         drop(chunks_tx);
         done_rx.await.unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()))
     }
 }
 
-fn start(bar: Option<ProgressBar>) -> (mpsc::Sender<(To, Bytes)>, oneshot::Receiver<io::Result<()>>) {
+fn start(bar: Option<ProgressBar>) -> Thread {
     let (chunks_tx, mut chunks_rx) = mpsc::channel::<(To, Bytes)>(CHUNKS_CAP);
     let (done_tx, done_rx) = oneshot::channel();
     std::thread::spawn(move || {
@@ -69,7 +74,7 @@ fn start(bar: Option<ProgressBar>) -> (mpsc::Sender<(To, Bytes)>, oneshot::Recei
         drop(chunks_rx);
         let _ = done_tx.send(outcome);
     });
-    (chunks_tx, done_rx)
+    Thread { chunks_tx, done_rx }
 }
 
 fn write(to: To, chunk: &[u8]) -> io::Result<()> {
