@@ -32,6 +32,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("prost", &["wire"]),
     ("directories", &["config/paths.rs"]),
     ("ratatui", &["tui"]),
+    ("indicatif", &["cli"]),
     ("redb", &["relay/store.rs"]),
     ("clap", &["cli"]),
     ("color_eyre", &["cli"]),
@@ -41,6 +42,7 @@ const FENCES: &[(&str, &[&str])] = &[
         &[
             "wire",
             "relay/grpc.rs",
+            "relay/exec.rs",
             "relay/principal.rs",
             "relay/serve.rs",
             "relay/hub.rs",

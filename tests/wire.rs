@@ -41,6 +41,27 @@ fn spec() -> v1::SessionSpec {
     }
 }
 
+fn exec_start() -> v1::ExecStart {
+    v1::ExecStart {
+        machine: id(2),
+        command: "uptime".into(),
+        argv: vec!["ls".into(), "-l".into()],
+        cwd: "/srv".into(),
+        env: pair(),
+        shell: "/bin/bash".into(),
+        timeout_ms: 30_000,
+        has_stdin: true,
+    }
+}
+
+fn exec_up(frame: v1::exec_up::Frame) -> v1::ExecUp {
+    v1::ExecUp { frame: Some(frame) }
+}
+
+fn exec_down(frame: v1::exec_down::Frame) -> v1::ExecDown {
+    v1::ExecDown { frame: Some(frame) }
+}
+
 fn exited() -> v1::Exited {
     v1::Exited { code: 137, signal: 9, offset: 1000 }
 }
@@ -180,6 +201,10 @@ fn all() -> Vec<(String, String)> {
         ("agent_up.refused", A::Reply(v1::Reply { number: 5, reply: Some(v1::reply::Reply::Refused(refused())) })),
         ("agent_up.pong", A::Pong(v1::Pong { token: 7 })),
         ("agent_up.session_silent", A::SessionSilent(id(1))),
+        (
+            "agent_up.exec",
+            A::Exec(v1::RoutedExecDown { number: 5, down: Some(exec_down(v1::exec_down::Frame::StdinCredit(9))) }),
+        ),
     ];
     for (name, frame) in agent_ups {
         row(name, hex(&v1::AgentUp { frame: Some(frame) }));
@@ -193,6 +218,14 @@ fn all() -> Vec<(String, String)> {
         ("agent_down.create", G::Request(request(v1::request::Request::Create(spec())))),
         ("agent_down.destroy", G::Request(request(v1::request::Request::Destroy(id(1))))),
         ("agent_down.ping", G::Ping(v1::Ping { token: 7 })),
+        (
+            "agent_down.exec",
+            G::Exec(v1::RoutedExecUp {
+                number: 5,
+                principal: "uid:1000".into(),
+                up: Some(exec_up(v1::exec_up::Frame::Credit(9))),
+            }),
+        ),
     ];
     for (name, frame) in agent_downs {
         row(name, hex(&v1::AgentDown { frame: Some(frame) }));
@@ -236,6 +269,31 @@ fn all() -> Vec<(String, String)> {
     row("create", hex(&v1::CreateSessionRequest { machine: id(2), spec: Some(spec()) }));
     row("destroy", hex(&v1::DestroySessionRequest { session: id(1) }));
     row("destroy_reply", hex(&v1::DestroySessionReply {}));
+    use v1::exec_up::Frame as X;
+    let exec_ups = [
+        ("exec_up.start", X::Start(exec_start())),
+        ("exec_up.stdin", X::Stdin(Bytes::from_static(b"in"))),
+        ("exec_up.stdin_closed", X::StdinClosed(v1::ExecStdinClosed {})),
+        ("exec_up.signal", X::Signal(2)),
+        ("exec_up.cancel", X::Cancel(v1::ExecCancel { signal: 15 })),
+        ("exec_up.credit", X::Credit(9)),
+    ];
+    for (name, frame) in exec_ups {
+        row(name, hex(&exec_up(frame)));
+    }
+    use v1::exec_down::Frame as Y;
+    let exit = v1::ExecExit { code: 137, signal: 9, timed_out: true, duration_ms: 1500 };
+    let exec_downs = [
+        ("exec_down.started", Y::Started(v1::ExecStarted { pid: 77 })),
+        ("exec_down.stdout", Y::Stdout(Bytes::from_static(b"out"))),
+        ("exec_down.stderr", Y::Stderr(Bytes::from_static(b"err"))),
+        ("exec_down.stdin_credit", Y::StdinCredit(9)),
+        ("exec_down.exit", Y::Exit(exit)),
+        ("exec_down.refused", Y::Refused(refused())),
+    ];
+    for (name, frame) in exec_downs {
+        row(name, hex(&exec_down(frame)));
+    }
     rows
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::exec::Execs;
 use super::facts;
 use super::keepers::{self, KeeperLink};
 use super::link::{self, DataTx};
@@ -24,7 +25,7 @@ const SESSIONS_CAP: usize = 4096;
 /// What happens around the agent.
 pub(super) enum Event {
     /// The link to the relay is up.
-    RelayUp { control_tx: mpsc::Sender<v1::AgentUp> },
+    RelayUp { control_tx: mpsc::Sender<v1::AgentUp>, exec_tx: mpsc::Sender<v1::RoutedExecDown> },
     /// And gone.
     RelayGone,
     /// A frame from the relay.
@@ -37,6 +38,8 @@ pub(super) enum Event {
     NotLinked { id: SessionId, refusal: Refusal },
     /// A keeper's link ended.
     KeeperGone { id: SessionId, epoch: u64 },
+    /// A command is over.
+    ExecOver { number: u64, serial: u64, group: u32 },
     /// What a session does.
     Summary { id: SessionId, summary: v1::Summary },
 }
@@ -59,6 +62,7 @@ struct Hub {
     /// Keepers that are there and do not answer; each is linked when it does.
     silent: HashSet<SessionId>,
     epoch: u64,
+    execs: Execs,
 }
 
 /// Runs until dropped.
@@ -70,6 +74,7 @@ pub(super) async fn run(facts: MachineFacts, relay: Endpoint, dir: PathBuf) {
         facts,
         dir,
         data,
+        execs: Execs::new(events_tx.clone()),
         events_tx,
         sessions: HashMap::new(),
         destroying: HashMap::new(),
@@ -114,13 +119,15 @@ impl Hub {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::RelayUp { control_tx } => {
+            Event::RelayUp { control_tx, exec_tx } => {
                 self.relay_tx = Some(control_tx);
+                self.execs.linked(exec_tx);
                 self.announce();
             }
             Event::RelayGone => {
                 self.relay_tx = None;
                 self.is_announced = false;
+                self.execs.unlinked();
                 // Clients behind the old relay are no longer attached: a keeper learns that from a new link.
                 let ids: Vec<SessionId> = self.sessions.drain().map(|(id, _)| id).collect();
                 for id in ids {
@@ -156,6 +163,7 @@ impl Hub {
                     self.link(id);
                 }
             }
+            Event::ExecOver { number, serial, group } => self.execs.over(number, serial, group),
             Event::Summary { id, summary } => {
                 if let Some((_, link)) = self.sessions.get_mut(&id) {
                     link.info.summary = Some(summary);
@@ -197,6 +205,7 @@ impl Hub {
             Some(Frame::Up(routed)) => self.route(routed),
             Some(Frame::Ping(ping)) => self.tell(Up::Pong(v1::Pong { token: ping.token })),
             Some(Frame::Request(request)) => self.request(request),
+            Some(Frame::Exec(routed)) => self.execs.frame(routed),
             Some(Frame::Hello(_)) | None => {}
         }
     }

@@ -17,6 +17,8 @@ use crate::wire::{self, v1};
 
 /// Session frames waiting for the relay.
 const DATA_CAP: usize = 256;
+/// Frames of commands waiting for the relay, all commands together.
+const EXEC_CAP: usize = 64;
 /// The hub's own frames waiting for the relay.
 const CONTROL_CAP: usize = 4096;
 /// First and longest delay between attempts.
@@ -79,9 +81,10 @@ async fn attempt(
     let channel = wire::dial(relay).await.map_err(|err| err.to_string())?;
     let (control_tx, control_rx) = mpsc::channel(CONTROL_CAP);
     let (data_tx, data_rx) = mpsc::channel(DATA_CAP);
+    let (exec_tx, exec_rx) = mpsc::channel(EXEC_CAP);
     let hello = v1::AgentUp { frame: Some(v1::agent_up::Frame::Hello(wire::hello())) };
     let _ = control_tx.try_send(hello);
-    let up = Upstream { control_rx, data_rx };
+    let up = Upstream { control_rx, data_rx, exec_rx, is_exec_next: false };
     let answer = wire::agent_service(channel).link(up).await.map_err(|status| status.message().to_string())?;
     let mut frames = answer.into_inner();
     let first = frames.message().await.map_err(|status| status.message().to_string())?;
@@ -90,7 +93,7 @@ async fn attempt(
         _ => return Err("the relay did not open with a hello".into()),
     }
     current_tx.send_replace(Some(data_tx));
-    let _ = events_tx.send(Event::RelayUp { control_tx }).await;
+    let _ = events_tx.send(Event::RelayUp { control_tx, exec_tx }).await;
     loop {
         match frames.message().await {
             Ok(Some(frame)) => {
@@ -104,10 +107,22 @@ async fn attempt(
     }
 }
 
-/// Control first, then data.
+/// Control first; then sessions and commands by turns, so that neither starves the other.
 struct Upstream {
     control_rx: mpsc::Receiver<v1::AgentUp>,
     data_rx: mpsc::Receiver<v1::RoutedDown>,
+    exec_rx: mpsc::Receiver<v1::RoutedExecDown>,
+    is_exec_next: bool,
+}
+
+impl Upstream {
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<v1::agent_up::Frame>> {
+        self.data_rx.poll_recv(cx).map(|down| down.map(v1::agent_up::Frame::Down))
+    }
+
+    fn poll_exec(&mut self, cx: &mut Context<'_>) -> Poll<Option<v1::agent_up::Frame>> {
+        self.exec_rx.poll_recv(cx).map(|down| down.map(v1::agent_up::Frame::Exec))
+    }
 }
 
 impl Stream for Upstream {
@@ -120,9 +135,14 @@ impl Stream for Upstream {
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => {}
         }
-        match self.data_rx.poll_recv(cx) {
-            Poll::Ready(Some(down)) => Poll::Ready(Some(v1::AgentUp { frame: Some(v1::agent_up::Frame::Down(down)) })),
-            _ => Poll::Pending,
+        self.is_exec_next = !self.is_exec_next;
+        let is_exec_first = self.is_exec_next;
+        for is_exec in [is_exec_first, !is_exec_first] {
+            let polled = if is_exec { self.poll_exec(cx) } else { self.poll_data(cx) };
+            if let Poll::Ready(Some(frame)) = polled {
+                return Poll::Ready(Some(v1::AgentUp { frame: Some(frame) }));
+            }
         }
+        Poll::Pending
     }
 }

@@ -3,12 +3,14 @@
 //! It never parses terminal output. Everything it knows can be had again from the keepers' sockets, so losing it loses
 //! nothing. One task owns the table of sessions; each keeper has a task that reads it.
 
+mod exec;
 mod facts;
 mod hub;
 mod keepers;
 mod link;
 mod lock;
 
+pub use exec::run_guard;
 pub use facts::local_labels;
 pub use lock::{AgentLock, LockError, lock_holder};
 

@@ -53,6 +53,8 @@ pub(super) enum Command {
     Session(SessionCommand),
     /// Attach to a machine's session in this terminal; Ctrl+D detaches
     Connect(ConnectArgs),
+    /// Run a command on one machine or on several, and leave with its exit code
+    Exec(ExecArgs),
     /// Six machines on this one, and the wall on them
     Demo(DemoArgs),
     /// Measure this installation end to end
@@ -68,6 +70,9 @@ pub(super) enum Command {
         #[arg(long)]
         open_files: Option<u64>,
     },
+    /// Ends an agent's commands when the agent is killed
+    #[command(hide = true)]
+    ExecGuard,
     /// Relay and agent of a user's own machine
     #[command(hide = true)]
     Server {
@@ -209,6 +214,53 @@ pub(super) struct ConnectArgs {
     pub(super) detach_key: String,
 }
 
+#[derive(Clone, ClapArgs)]
+pub(super) struct ExecArgs {
+    /// One machine by name, host name or the beginning of its id; or several: web-1,db-1 or role=web,env!=dev,host~^db or all
+    #[arg(value_name = "MACHINES")]
+    pub(super) target: String,
+    /// Command for the shell there
+    #[arg(required_unless_present = "argv", conflicts_with = "argv")]
+    pub(super) command: Option<String>,
+    /// Program and arguments, run without a shell
+    #[arg(last = true)]
+    pub(super) argv: Vec<String>,
+    /// Seconds after which the command is ended; 0 for no limit
+    #[arg(long, default_value = "30", value_name = "SECONDS", value_parser = super::cmd::exec::seconds)]
+    pub(super) timeout: std::time::Duration,
+    /// JSON instead of the output: an object, or a line for each of several machines
+    #[arg(long)]
+    pub(super) json: bool,
+    /// A variable, repeated: KEY=VALUE
+    #[arg(long = "env", value_name = "KEY=VALUE")]
+    pub(super) env: Vec<String>,
+    /// Working directory [default: home]
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "DIR")]
+    pub(super) cwd: String,
+    /// The shell [default: the login shell of the agent's user]
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "PROGRAM")]
+    pub(super) shell: String,
+    /// Do not pass standard input on
+    #[arg(short = 'n', long)]
+    pub(super) no_stdin: bool,
+    /// Machines at once
+    #[arg(long, default_value_t = 32, value_name = "N")]
+    pub(super) parallel: usize,
+    /// Show equal outputs of several machines once, under their names
+    #[arg(long)]
+    pub(super) fold: bool,
+    /// Write the output of several machines to HOST.out and HOST.err in this directory instead of the screen
+    #[arg(long, value_name = "DIR")]
+    pub(super) out_dir: Option<PathBuf>,
+}
+
+// Variables may be secrets.
+impl std::fmt::Debug for ExecArgs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExecArgs").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
 #[derive(Clone, Debug, ClapArgs)]
 pub(super) struct DemoArgs {
     /// Run the fleet without the wall until interrupted, and print what another shell needs
@@ -232,6 +284,15 @@ pub(super) enum BenchCommand {
         /// Pause between keystrokes, milliseconds
         #[arg(long, default_value_t = 0)]
         pace_ms: u64,
+    },
+    /// Commands over one open connection, and the output of one
+    Exec {
+        /// Commands measured, each `true`
+        #[arg(long, default_value_t = 500)]
+        samples: u32,
+        /// Megabytes that one more command writes
+        #[arg(long, default_value_t = 100)]
+        megabytes: u64,
     },
     /// Output of a program that writes as fast as it can
     Flood {

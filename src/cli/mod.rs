@@ -34,6 +34,10 @@ fn dispatch(args: Args) -> Result<ExitCode> {
     if let Some(Command::Keeper { socket, open_files }) = &args.command {
         return cmd::keeper::run(socket, *open_files);
     }
+    if let Some(Command::ExecGuard) = &args.command {
+        crate::agent::run_guard();
+        return Ok(ExitCode::SUCCESS);
+    }
     if let Some(Command::DemoApp { app }) = &args.command {
         return cmd::demo_app::run(*app);
     }
@@ -49,10 +53,11 @@ async fn run(args: Args) -> Result<ExitCode> {
         Some(Command::Machines(options)) => cmd::machines::run(relay, &options).await,
         Some(Command::Session(command)) => cmd::session::run(relay, command).await,
         Some(Command::Connect(options)) => cmd::connect::run(relay, options).await,
+        Some(Command::Exec(options)) => cmd::exec::run(relay, options).await,
         Some(Command::Demo(options)) => cmd::demo::run(options).await,
         Some(Command::Bench(command)) => cmd::bench::run(relay, command).await,
         Some(Command::Server { dir }) => cmd::server::run(dir).await,
         // Handled before the runtime starts.
-        Some(Command::Keeper { .. } | Command::DemoApp { .. }) => Ok(ExitCode::SUCCESS),
+        Some(Command::Keeper { .. } | Command::DemoApp { .. } | Command::ExecGuard) => Ok(ExitCode::SUCCESS),
     }
 }

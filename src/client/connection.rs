@@ -163,7 +163,7 @@ impl Client {
         AttachHandle { owner: self.clone(), channel, session, client }
     }
 
-    async fn channel(&self) -> Result<Channel, Error> {
+    pub(super) async fn channel(&self) -> Result<Channel, Error> {
         self.connected(self.shared.options.timeout).await?;
         let channel = self.shared.channel_tx.borrow().clone();
         channel.ok_or_else(|| Error::NoRelay("the connection to the relay was just lost".into()))

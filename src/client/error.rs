@@ -20,6 +20,15 @@ pub enum Error {
     /// A name fits several; the message lists them.
     #[error("{0}")]
     Ambiguous(String),
+    /// There is no such machine.
+    #[error("{0}")]
+    MachineNotFound(String),
+    /// A bound is reached; trying again later may do.
+    #[error("{0}")]
+    Exhausted(String),
+    /// The connection to the relay was lost on the way; what was running there is ended.
+    #[error("{0}")]
+    Disconnected(String),
     /// The relay cannot be reached.
     #[error("{0}; start one with `fleetmux relay`, or name another with --relay")]
     NoRelay(String),
@@ -40,7 +49,8 @@ impl From<Refusal> for Error {
             Code::Unavailable => Error::MachineOffline(message),
             Code::Ambiguous => Error::Ambiguous(message),
             Code::Invalid => Error::Invalid(message),
-            Code::Exhausted | Code::Internal => Error::Refused(message),
+            Code::Exhausted => Error::Exhausted(message),
+            Code::Internal => Error::Refused(message),
         }
     }
 }

@@ -4,6 +4,7 @@ mod access;
 mod endpoint;
 mod id;
 mod machine;
+mod selector;
 mod session;
 mod size;
 
@@ -11,5 +12,6 @@ pub use access::{Code, Principal, Refusal, Role};
 pub use endpoint::{Endpoint, EndpointError};
 pub use id::{ClientId, IdError, MachineId, SessionId};
 pub use machine::{Labels, Load, Machine, MachineFacts};
+pub use selector::{Condition, Selector, SelectorError};
 pub use session::{Exit, Session, SessionSpec, Summary, Viewer};
 pub use size::Size;

@@ -9,7 +9,6 @@ mod core;
 pub mod launch;
 /// Talking to keepers.
 pub mod link;
-mod passwd;
 mod pty;
 mod run;
 mod socket;

@@ -11,8 +11,8 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 use rustix::termios::Winsize;
 
-use super::passwd;
 use crate::fleet::{Code, Refusal, SessionSpec, Size};
+use crate::runtime;
 
 /// One turn reads at most this much, so that a flood leaves room for input between reads.
 const READ_CAP: usize = 64 * 1024;
@@ -39,7 +39,7 @@ impl Pty {
     pub(super) fn spawn(spec: &SessionSpec) -> Result<Pty, Refusal> {
         let failed =
             |what: &str, err: &dyn std::fmt::Display| Refusal::new(Code::Internal, format!("cannot {what}: {err}"));
-        let login = passwd::login();
+        let login = runtime::login();
         let cwd = if spec.cwd.is_empty() { login.home.as_path() } else { Path::new(&spec.cwd) };
         let cwd = if spec.cwd.is_empty() && !cwd.is_dir() { Path::new("/") } else { cwd };
         if !cwd.is_dir() {

@@ -393,6 +393,19 @@ impl Core {
         }
     }
 
+    /// The stream of a machine's agent.
+    pub(super) fn way_to_machine(&self, machine: MachineId) -> Result<ConnId, Refusal> {
+        let state = self.machines.get(&machine).ok_or_else(|| {
+            Refusal::new(Code::NotFound, format!("there is no machine {machine}; see `fleetmux machines`"))
+        })?;
+        state.conn.ok_or_else(|| {
+            let name = &state.machine.facts.name;
+            let message =
+                format!("{name} is offline; see `fleetmux machines`, or run `fleetmux agent start` on that machine");
+            Refusal::new(Code::Unavailable, message)
+        })
+    }
+
     /// A call that an agent must answer; refused at once when it cannot.
     pub(super) fn request(
         &mut self,

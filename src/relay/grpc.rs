@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::exec::{AgentFrames, EXEC_DOWN_CAP, ExecLink, carry};
 use super::hub::{AGENT_CAP, Answer, Event, EventsTx, WATCHER_CAP};
 use super::outgoing::{Outgoing, OutgoingStream};
 use super::principal::principal;
@@ -54,13 +55,14 @@ fn hello_of(hello: Option<&v1::Hello>) -> Result<(), Status> {
 
 #[tonic::async_trait]
 impl v1::agent_service_server::AgentService for Services {
-    type LinkStream = ReceiverStream<Result<v1::AgentDown, Status>>;
+    type LinkStream = AgentFrames;
 
     async fn link(&self, request: Request<Streaming<v1::AgentUp>>) -> Result<Response<Self::LinkStream>, Status> {
         principal(&request).map_err(|refusal| status_of(&refusal))?;
         let mut frames = request.into_inner();
         let conn = self.conn();
         let (frames_tx, frames_rx) = mpsc::channel(AGENT_CAP);
+        let (execs, execs_rx) = ExecLink::new();
         // A fresh channel has room for the hello.
         let _ = frames_tx.try_send(Ok(v1::AgentDown { frame: Some(v1::agent_down::Frame::Hello(wire::hello())) }));
         let services = self.clone();
@@ -74,15 +76,21 @@ impl v1::agent_service_server::AgentService for Services {
                 let _ = frames_tx.send(Err(status)).await;
                 return;
             }
-            let _ = services.tell(Event::AgentCame { conn, frames_tx }).await;
+            let _ = services.tell(Event::AgentCame { conn, frames_tx, execs: execs.clone() }).await;
             while let Ok(Some(frame)) = frames.message().await {
+                // A command's output waits for nobody but its own client.
+                if let Some(v1::agent_up::Frame::Exec(routed)) = frame.frame {
+                    execs.down(routed);
+                    continue;
+                }
                 if services.tell(Event::AgentFrame { conn, frame }).await.is_err() {
-                    return;
+                    return execs.close();
                 }
             }
+            execs.close();
             let _ = services.tell(Event::AgentGone { conn }).await;
         });
-        Ok(Response::new(ReceiverStream::new(frames_rx)))
+        Ok(Response::new(AgentFrames::new(frames_rx, execs_rx)))
     }
 }
 
@@ -148,5 +156,17 @@ impl v1::client_service_server::ClientService for Services {
             .map_err(|err| Status::invalid_argument(err.to_string()))?;
         self.ask(|answer_tx| Event::Destroy { principal, session, answer_tx }).await?;
         Ok(Response::new(v1::DestroySessionReply {}))
+    }
+}
+
+#[tonic::async_trait]
+impl v1::exec_service_server::ExecService for Services {
+    type ExecStream = ReceiverStream<Result<v1::ExecDown, Status>>;
+
+    async fn exec(&self, request: Request<Streaming<v1::ExecUp>>) -> Result<Response<Self::ExecStream>, Status> {
+        let principal = principal(&request).map_err(|refusal| status_of(&refusal))?;
+        let (down_tx, down_rx) = mpsc::channel(EXEC_DOWN_CAP);
+        tokio::spawn(carry(self.events_tx.clone(), principal, request.into_inner(), down_tx));
+        Ok(Response::new(ReceiverStream::new(down_rx)))
     }
 }

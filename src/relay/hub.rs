@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
 
 use super::core::{ConnId, Core, Effect};
+use super::exec::ExecLink;
 use super::outgoing::{Outgoing, Pushed};
 use super::store::{Change, Store};
 use crate::fleet::{Code, MachineId, Principal, Refusal, Session, SessionId};
@@ -34,7 +35,7 @@ pub(super) type Answer = oneshot::Sender<Result<Option<Session>, Refusal>>;
 
 /// What happens on the streams.
 pub(super) enum Event {
-    AgentCame { conn: ConnId, frames_tx: mpsc::Sender<Result<v1::AgentDown, Status>> },
+    AgentCame { conn: ConnId, frames_tx: mpsc::Sender<Result<v1::AgentDown, Status>>, execs: ExecLink },
     AgentFrame { conn: ConnId, frame: v1::AgentUp },
     AgentGone { conn: ConnId },
     ClientCame { conn: ConnId, principal: Principal, outgoing: Outgoing },
@@ -43,6 +44,7 @@ pub(super) enum Event {
     Watch { events_tx: mpsc::Sender<Result<v1::FleetEvent, Status>> },
     Create { principal: Principal, machine: MachineId, spec: v1::SessionSpec, answer_tx: Answer },
     Destroy { principal: Principal, session: SessionId, answer_tx: Answer },
+    Exec { principal: Principal, machine: MachineId, answer_tx: oneshot::Sender<Result<ExecLink, Refusal>> },
 }
 
 /// The hub's mailbox.
@@ -52,6 +54,7 @@ struct Hub {
     core: Core,
     store: Store,
     agents: HashMap<ConnId, mpsc::Sender<Result<v1::AgentDown, Status>>>,
+    execs: HashMap<ConnId, ExecLink>,
     clients: HashMap<ConnId, Outgoing>,
     watchers: Vec<mpsc::Sender<Result<v1::FleetEvent, Status>>>,
     answers: HashMap<u64, (Instant, Answer)>,
@@ -66,6 +69,7 @@ pub(super) fn start(core: Core, store: Store) -> EventsTx {
         core,
         store,
         agents: HashMap::new(),
+        execs: HashMap::new(),
         clients: HashMap::new(),
         watchers: Vec::new(),
         answers: HashMap::new(),
@@ -110,12 +114,14 @@ impl Hub {
     fn handle(&mut self, event: Event) {
         let now = now_ms();
         match event {
-            Event::AgentCame { conn, frames_tx } => {
+            Event::AgentCame { conn, frames_tx, execs } => {
                 self.agents.insert(conn, frames_tx);
+                self.execs.insert(conn, execs);
             }
             Event::AgentFrame { conn, frame } => self.agent_frame(conn, frame, now),
             Event::AgentGone { conn } => {
                 self.agents.remove(&conn);
+                self.execs.remove(&conn);
                 self.core.agent_gone(conn, now);
             }
             Event::ClientCame { conn, principal, outgoing } => {
@@ -128,6 +134,9 @@ impl Hub {
                     outgoing.close();
                 }
                 self.core.client_gone(conn);
+            }
+            Event::Exec { principal, machine, answer_tx } => {
+                let _ = answer_tx.send(self.exec_link(&principal, machine));
             }
             Event::Watch { events_tx } => {
                 if events_tx.try_send(Ok(self.core.snapshot())).is_ok() {
@@ -185,7 +194,8 @@ impl Hub {
                 let elapsed = (self.started.elapsed().as_micros() as u64).saturating_sub(pong.token);
                 self.core.measured(conn, elapsed.min(u32::MAX.into()) as u32);
             }
-            Some(Frame::Hello(_)) | None => {}
+            // Commands find their client without the hub; see `exec`.
+            Some(Frame::Exec(_) | Frame::Hello(_)) | None => {}
         }
     }
 
@@ -282,6 +292,15 @@ impl Hub {
                 let _ = answer_tx.send(Err(Refusal::new(Code::Unavailable, message)));
             }
         }
+    }
+
+    /// The way to a machine for commands of this principal; the machine's own rules are asked by its agent.
+    fn exec_link(&self, _principal: &Principal, machine: MachineId) -> Result<ExecLink, Refusal> {
+        let conn = self.core.way_to_machine(machine)?;
+        let link = self.execs.get(&conn).cloned();
+        link.ok_or_else(|| {
+            Refusal::new(Code::Unavailable, "the machine's agent has just left; see `fleetmux machines`")
+        })
     }
 
     fn lives_elsewhere(&self, machine: MachineId, id: &[u8]) -> bool {

@@ -4,6 +4,7 @@
 //! gRPC services only translate between streams and its events.
 
 mod core;
+mod exec;
 mod grpc;
 mod hub;
 mod outgoing;

@@ -23,6 +23,8 @@ use crate::wire::{FRAME_CAP, v1};
 const STREAM_WINDOW: u32 = 256 * 1024;
 /// Bytes under way on one connection, all streams together.
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Streams of one connection at once: a command has one of its own, and none may keep others from being opened.
+const STREAMS_CAP: u32 = 16 * 1024;
 /// A peer silent for this long is asked, and cut when it does not answer.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
@@ -114,16 +116,21 @@ fn router(options: &Options) -> Result<Router, RelayError> {
     let agents = v1::agent_service_server::AgentServiceServer::new(services.clone())
         .max_decoding_message_size(FRAME_CAP)
         .max_encoding_message_size(FRAME_CAP);
+    let execs = v1::exec_service_server::ExecServiceServer::new(services.clone())
+        .max_decoding_message_size(FRAME_CAP)
+        .max_encoding_message_size(FRAME_CAP);
     let clients = v1::client_service_server::ClientServiceServer::new(services)
         .max_decoding_message_size(FRAME_CAP)
         .max_encoding_message_size(FRAME_CAP);
     Ok(Server::builder()
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(STREAMS_CAP)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .add_service(agents)
-        .add_service(clients))
+        .add_service(clients)
+        .add_service(execs))
 }
 
 /// Accepted connections send small frames at once.

@@ -32,3 +32,14 @@ pub fn set_open_files(soft: u64) {
         tracing::warn!(%err, soft, "cannot set the limit of open files");
     }
 }
+
+/// Calls `spawn` under the soft limit of open files that this process was started with, which a child then has from its
+/// first instruction on. Only for a call whose descriptors are all below that limit; a new one beyond it cannot be had.
+pub fn with_open_files_before<T>(spawn: impl FnOnce() -> T) -> T {
+    let Some(soft) = open_files_before() else { return spawn() };
+    let raised = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(soft), maximum: raised.maximum });
+    let spawned = spawn();
+    let _ = setrlimit(Resource::Nofile, raised);
+    spawned
+}

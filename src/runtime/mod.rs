@@ -2,12 +2,14 @@
 
 mod hooks;
 mod limits;
+mod passwd;
 mod ready;
 mod shutdown;
 mod telemetry;
 
 pub use hooks::may_panic;
-pub use limits::{open_files_before, raise_open_files, set_open_files};
+pub use limits::{open_files_before, raise_open_files, set_open_files, with_open_files_before};
+pub use passwd::{Login, login};
 pub use ready::watch_fd;
 pub use shutdown::ended_by_signal;
 pub use telemetry::{LogTo, init_log};

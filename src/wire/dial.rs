@@ -11,6 +11,7 @@ use tonic::transport::{Channel, Endpoint as Transport};
 use super::FRAME_CAP;
 use super::v1::agent_service_client::AgentServiceClient;
 use super::v1::client_service_client::ClientServiceClient;
+use super::v1::exec_service_client::ExecServiceClient;
 use crate::fleet::Endpoint;
 
 /// Bytes under way on one stream.
@@ -87,4 +88,9 @@ pub fn agent_service(channel: Channel) -> AgentServiceClient<Channel> {
 /// The client's service on a connection.
 pub fn client_service(channel: Channel) -> ClientServiceClient<Channel> {
     ClientServiceClient::new(channel).max_decoding_message_size(FRAME_CAP).max_encoding_message_size(FRAME_CAP)
+}
+
+/// The service for commands on a connection.
+pub fn exec_service(channel: Channel) -> ExecServiceClient<Channel> {
+    ExecServiceClient::new(channel).max_decoding_message_size(FRAME_CAP).max_encoding_message_size(FRAME_CAP)
 }

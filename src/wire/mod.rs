@@ -17,7 +17,7 @@ pub use convert::{
     destroyed_reply, down, down_from, exit, load_from, machine, refusal, refusal_from, role, role_from, session_from,
     size, size_from, spec_from, summary_from, up, up_from, viewers_from,
 };
-pub use dial::{DialError, agent_service, client_service, dial};
+pub use dial::{DialError, agent_service, client_service, dial, exec_service};
 pub use frame::{FRAME_CAP, FrameError, encode_frame, read_frame};
 pub use hello::{HelloError, PROTOCOL_VERSION, check_hello, hello};
 pub use prost::Message;

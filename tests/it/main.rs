@@ -5,6 +5,7 @@
 
 mod broadcast;
 mod delivery;
+mod exec;
 mod hostile;
 mod limits;
 mod programs;

@@ -9,8 +9,8 @@ use color_eyre::eyre::{Result, bail, eyre};
 use crate::cli::args::BenchCommand;
 use crate::cli::background;
 use crate::cli::output::print;
-use crate::client::{AttachEvent, AttachOptions, Attachment, Client};
-use crate::fleet::{Endpoint, Role, SessionSpec, Size};
+use crate::client::{AttachEvent, AttachOptions, Attachment, Client, ExecEvent, ExecOptions};
+use crate::fleet::{Endpoint, MachineId, Role, SessionSpec, Size};
 use crate::stream::Delivery;
 
 /// A step that takes longer has failed.
@@ -22,6 +22,7 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, command: BenchCommand) 
     let client = background::client(relay).await?;
     match command {
         BenchCommand::Echo { samples, pace_ms } => echo(&client, samples, Duration::from_millis(pace_ms)).await?,
+        BenchCommand::Exec { samples, megabytes } => exec(&client, samples, megabytes).await?,
         BenchCommand::Flood { megabytes, lossless } => flood(&client, megabytes, lossless).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -43,16 +44,58 @@ async fn echo(client: &Client, samples: u32, pace: Duration) -> Result<()> {
             tokio::time::sleep(pace).await;
         }
     }
-    times.sort_unstable();
-    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
-    print(&format!(
-        "echo, {samples} keystrokes: p50 {:.3} ms, p90 {:.3} ms, p99 {:.3} ms, max {:.3} ms\n",
-        at(0.5),
-        at(0.9),
-        at(0.99),
-        at(1.0)
-    ))?;
+    print(&format!("echo, {samples} keystrokes: {}\n", percentiles(times)))?;
     bench.end(client).await
+}
+
+fn percentiles(mut times: Vec<Duration>) -> String {
+    times.sort_unstable();
+    let last = times.len().saturating_sub(1);
+    let at = |share: f64| times.get((last as f64 * share) as usize).map_or(0.0, |time| time.as_secs_f64() * 1e3);
+    format!("p50 {:.3} ms, p90 {:.3} ms, p99 {:.3} ms, max {:.3} ms", at(0.5), at(0.9), at(0.99), at(1.0))
+}
+
+async fn exec(client: &Client, samples: u32, megabytes: u64) -> Result<()> {
+    let machine = machine_here(client).await?;
+    let mut times = Vec::with_capacity(samples as usize);
+    for index in 0..samples + WARM_UP {
+        let started = Instant::now();
+        let output = tokio::time::timeout(STEP_TIMEOUT, client.run(machine, ExecOptions::argv(["true"]))).await??;
+        if output.exit.code != 0 {
+            bail!("`true` ended with {}", output.exit.code);
+        }
+        if index >= WARM_UP {
+            times.push(started.elapsed());
+        }
+    }
+    print(&format!("exec, {samples} times `true`: {}\n", percentiles(times)))?;
+    let count = megabytes * 1_000_000;
+    let options = ExecOptions { timeout: None, ..ExecOptions::shell(format!("head -c {count} /dev/zero")) };
+    let started = Instant::now();
+    let mut handle = client.exec(machine, options).await?;
+    let mut received = 0;
+    while let Some(event) = tokio::time::timeout(STEP_TIMEOUT, handle.recv()).await?? {
+        if let ExecEvent::Stdout(data) = event {
+            received += data.len() as u64;
+        }
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    print(&format!(
+        "exec, {} MB of output: {seconds:.2} s, {:.0} MB/s\n",
+        received / 1_000_000,
+        received as f64 / 1e6 / seconds
+    ))?;
+    Ok(())
+}
+
+/// The machine this program runs on, or any that is online.
+async fn machine_here(client: &Client) -> Result<MachineId> {
+    let host = rustix::system::uname();
+    let hostname = host.nodename().to_string_lossy().into_owned();
+    let (machines, _) = client.fleet().await?;
+    let here = machines.iter().find(|machine| machine.is_online && machine.facts.hostname == hostname);
+    let machine = here.or(machines.iter().find(|machine| machine.is_online));
+    Ok(machine.ok_or_else(|| eyre!("no machine is online; see `fleetmux machines`"))?.facts.id)
 }
 
 async fn flood(client: &Client, megabytes: u64, lossless: bool) -> Result<()> {
@@ -93,12 +136,7 @@ struct Bench {
 
 impl Bench {
     async fn start(client: &Client, command: Vec<String>, delivery: Delivery) -> Result<Bench> {
-        let host = rustix::system::uname();
-        let hostname = host.nodename().to_string_lossy().into_owned();
-        let (machines, _) = client.fleet().await?;
-        let here = machines.iter().find(|machine| machine.is_online && machine.facts.hostname == hostname);
-        let machine = here.or(machines.iter().find(|machine| machine.is_online));
-        let machine = machine.ok_or_else(|| eyre!("no machine is online; see `fleetmux machines`"))?.facts.id;
+        let machine = machine_here(client).await?;
         let session = client.create_session(machine, SessionSpec::command(command)).await?;
         let options = AttachOptions { delivery, ..AttachOptions::new(Role::Driver, Size::DEFAULT) };
         let attachment = client.attach(session.id(), options);

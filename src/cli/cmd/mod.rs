@@ -5,6 +5,7 @@ pub(super) mod bench;
 pub(super) mod connect;
 pub(super) mod demo;
 pub(super) mod demo_app;
+pub(super) mod exec;
 pub(super) mod keeper;
 pub(super) mod machines;
 pub(super) mod relay;

@@ -519,6 +519,438 @@ impl Code {
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExecUp {
+    #[prost(oneof = "exec_up::Frame", tags = "1, 2, 3, 4, 5, 6")]
+    pub frame: ::core::option::Option<exec_up::Frame>,
+}
+/// Nested message and enum types in `ExecUp`.
+pub mod exec_up {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Frame {
+        /// First, once.
+        #[prost(message, tag = "1")]
+        Start(super::ExecStart),
+        /// Standard input; no more under way than the credit allows.
+        #[prost(bytes, tag = "2")]
+        Stdin(::prost::bytes::Bytes),
+        /// Standard input ends here.
+        #[prost(message, tag = "3")]
+        StdinClosed(super::ExecStdinClosed),
+        /// A signal for the command's process group.
+        #[prost(uint32, tag = "4")]
+        Signal(u32),
+        /// A signal for the process group, and SIGKILL for what is left after a grace.
+        #[prost(message, tag = "5")]
+        Cancel(super::ExecCancel),
+        /// Standard output and error were consumed: so much more may be sent. A chunk costs its bytes plus 64.
+        #[prost(uint64, tag = "6")]
+        Credit(u64),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ExecStart {
+    /// UUID, 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub machine: ::prost::bytes::Bytes,
+    /// Run by the shell as `SHELL -c COMMAND`; not both this and `argv`.
+    #[prost(string, tag = "2")]
+    pub command: ::prost::alloc::string::String,
+    /// Program and arguments, without a shell.
+    #[prost(string, repeated, tag = "3")]
+    pub argv: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Empty: home.
+    #[prost(string, tag = "4")]
+    pub cwd: ::prost::alloc::string::String,
+    #[prost(map = "string, string", tag = "5")]
+    pub env: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// Empty: the user's login shell.
+    #[prost(string, tag = "6")]
+    pub shell: ::prost::alloc::string::String,
+    /// 0: none.
+    #[prost(uint64, tag = "7")]
+    pub timeout_ms: u64,
+    /// Standard input follows; otherwise it is /dev/null.
+    #[prost(bool, tag = "8")]
+    pub has_stdin: bool,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExecStdinClosed {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExecCancel {
+    /// 0: SIGTERM.
+    #[prost(uint32, tag = "1")]
+    pub signal: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExecDown {
+    #[prost(oneof = "exec_down::Frame", tags = "1, 2, 3, 4, 5, 6")]
+    pub frame: ::core::option::Option<exec_down::Frame>,
+}
+/// Nested message and enum types in `ExecDown`.
+pub mod exec_down {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Frame {
+        #[prost(message, tag = "1")]
+        Started(super::ExecStarted),
+        #[prost(bytes, tag = "2")]
+        Stdout(::prost::bytes::Bytes),
+        #[prost(bytes, tag = "3")]
+        Stderr(::prost::bytes::Bytes),
+        /// Standard input was consumed: so much more may be sent. A chunk costs its bytes plus 64.
+        #[prost(uint64, tag = "4")]
+        StdinCredit(u64),
+        /// Last.
+        #[prost(message, tag = "5")]
+        Exit(super::ExecExit),
+        /// Last: there was no command, or its end is not known.
+        #[prost(message, tag = "6")]
+        Refused(super::Refused),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExecStarted {
+    #[prost(uint32, tag = "1")]
+    pub pid: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExecExit {
+    /// 128 + n when signal n ended it.
+    #[prost(int32, tag = "1")]
+    pub code: i32,
+    /// 0: none.
+    #[prost(uint32, tag = "2")]
+    pub signal: u32,
+    #[prost(bool, tag = "3")]
+    pub timed_out: bool,
+    #[prost(uint64, tag = "4")]
+    pub duration_ms: u64,
+}
+/// On the agent's link, by the relay's number of the request.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RoutedExecUp {
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// With `start`: who asks, as the relay authenticated it.
+    #[prost(string, tag = "2")]
+    pub principal: ::prost::alloc::string::String,
+    /// Absent: nobody waits for the command any more, and it ends.
+    #[prost(message, optional, tag = "3")]
+    pub up: ::core::option::Option<ExecUp>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RoutedExecDown {
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    #[prost(message, optional, tag = "2")]
+    pub down: ::core::option::Option<ExecDown>,
+}
+/// Generated client implementations.
+pub mod exec_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    #[derive(Debug, Clone)]
+    pub struct ExecServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl ExecServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> ExecServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> ExecServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            ExecServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Runs one command on one machine. The client's end of the stream closing, in whatever way, cancels the command.
+        pub async fn exec(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::ExecUp>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ExecDown>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fleetmux.v1.ExecService/Exec",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fleetmux.v1.ExecService", "Exec"));
+            self.inner.streaming(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod exec_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with ExecServiceServer.
+    #[async_trait]
+    pub trait ExecService: std::marker::Send + std::marker::Sync + 'static {
+        /// Server streaming response type for the Exec method.
+        type ExecStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::ExecDown, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Runs one command on one machine. The client's end of the stream closing, in whatever way, cancels the command.
+        async fn exec(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::ExecUp>>,
+        ) -> std::result::Result<tonic::Response<Self::ExecStream>, tonic::Status>;
+    }
+    #[derive(Debug)]
+    pub struct ExecServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> ExecServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for ExecServiceServer<T>
+    where
+        T: ExecService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/fleetmux.v1.ExecService/Exec" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExecSvc<T: ExecService>(pub Arc<T>);
+                    impl<T: ExecService> tonic::server::StreamingService<super::ExecUp>
+                    for ExecSvc<T> {
+                        type Response = super::ExecDown;
+                        type ResponseStream = T::ExecStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<tonic::Streaming<super::ExecUp>>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ExecService>::exec(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExecSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for ExecServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "fleetmux.v1.ExecService";
+    impl<T> tonic::server::NamedService for ExecServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MachineFacts {
     /// UUID, 16 bytes, kept in the agent's state directory.
     #[prost(bytes = "bytes", tag = "1")]
@@ -566,7 +998,7 @@ pub struct Load {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AgentUp {
-    #[prost(oneof = "agent_up::Frame", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "agent_up::Frame", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20")]
     pub frame: ::core::option::Option<agent_up::Frame>,
 }
 /// Nested message and enum types in `AgentUp`.
@@ -597,6 +1029,8 @@ pub mod agent_up {
         /// silent until it is added or removed. Sent before the list and whenever a keeper falls silent.
         #[prost(bytes, tag = "10")]
         SessionSilent(::prost::bytes::Bytes),
+        #[prost(message, tag = "20")]
+        Exec(super::RoutedExecDown),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -613,7 +1047,7 @@ pub struct RoutedDown {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AgentDown {
-    #[prost(oneof = "agent_down::Frame", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "agent_down::Frame", tags = "1, 2, 3, 4, 20")]
     pub frame: ::core::option::Option<agent_down::Frame>,
 }
 /// Nested message and enum types in `AgentDown`.
@@ -628,6 +1062,8 @@ pub mod agent_down {
         Request(super::Request),
         #[prost(message, tag = "4")]
         Ping(super::Ping),
+        #[prost(message, tag = "20")]
+        Exec(super::RoutedExecUp),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

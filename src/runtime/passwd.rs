@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 
 /// Home directory and login shell of the user this process runs as.
-pub(super) struct Login {
-    pub(super) home: PathBuf,
-    pub(super) shell: String,
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// Home directory.
+    pub home: PathBuf,
+    /// Login shell.
+    pub shell: String,
 }
 
 /// Environment first, as ssh and tmux do; then `/etc/passwd`; then what every system has.
-pub(super) fn login() -> Login {
+pub fn login() -> Login {
     let entry = passwd_entry();
     let var = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let home = var("HOME").or_else(|| entry.as_ref().map(|(home, _)| home.clone())).unwrap_or_else(|| "/".into());

@@ -1,0 +1,138 @@
+//! One-shot commands: each runs with pipes in a process group of its own, in a task of its own.
+//!
+//! The hub owns this table and routes frames here by the relay's number. Whatever ends the way to whoever asked (the
+//! client, the relay, the link between) ends the command: SIGTERM to its group, and SIGKILL after a grace. Standard
+//! streams are bounded by credit end to end, so that a command waits for its reader and nothing else does.
+
+mod guard;
+mod process;
+mod task;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+
+use super::hub::Event;
+use crate::fleet::{Code, Refusal};
+use crate::runtime::{self, Login};
+use crate::stream::{EXEC_INPUT_WINDOW, chunks_in};
+use crate::wire::{self, v1};
+use guard::Guard;
+pub use guard::run_guard;
+use process::{Process, Spec};
+use task::Task;
+
+/// Commands that run at once on one machine, those that are being ended included.
+const EXECS_CAP: usize = 1024;
+/// Frames waiting for one command: a window of tiny chunks, and some credit and signals. One that takes none is ended.
+const UP_CAP: usize = chunks_in(EXEC_INPUT_WINDOW) + 256;
+
+/// Whether the machine's rules let this principal run this command: the one place where they are asked.
+fn admit(principal: &str, start: &v1::ExecStart) -> Result<(), Refusal> {
+    let _ = (principal, start);
+    Ok(())
+}
+
+/// All commands of this agent.
+pub(super) struct Execs {
+    running: HashMap<u64, Running>,
+    /// To the relay, while there is one.
+    exec_tx: Option<mpsc::Sender<v1::RoutedExecDown>>,
+    events_tx: mpsc::Sender<Event>,
+    slots: Arc<Semaphore>,
+    login: Login,
+    guard: Guard,
+    serial: u64,
+}
+
+struct Running {
+    /// Numbers begin anew with every relay; this one never does.
+    serial: u64,
+    up_tx: mpsc::Sender<v1::exec_up::Frame>,
+}
+
+impl Execs {
+    pub(super) fn new(events_tx: mpsc::Sender<Event>) -> Execs {
+        let slots = Arc::new(Semaphore::new(EXECS_CAP));
+        let (running, login) = (HashMap::new(), runtime::login());
+        Execs { running, exec_tx: None, events_tx, slots, login, guard: Guard::default(), serial: 0 }
+    }
+
+    /// A relay is there.
+    pub(super) fn linked(&mut self, exec_tx: mpsc::Sender<v1::RoutedExecDown>) {
+        self.exec_tx = Some(exec_tx);
+    }
+
+    /// The relay is gone: nobody waits for these commands any more, and each ends when it sees that.
+    pub(super) fn unlinked(&mut self) {
+        self.exec_tx = None;
+        self.running.clear();
+    }
+
+    /// A command is over.
+    pub(super) fn over(&mut self, number: u64, serial: u64, group: u32) {
+        self.guard.remove(group);
+        if self.running.get(&number).is_some_and(|running| running.serial == serial) {
+            self.running.remove(&number);
+        }
+    }
+
+    /// A frame from the relay.
+    pub(super) fn frame(&mut self, routed: v1::RoutedExecUp) {
+        let number = routed.number;
+        match routed.up.and_then(|up| up.frame) {
+            Some(v1::exec_up::Frame::Start(start)) => {
+                if let Err(refusal) = self.start(number, &routed.principal, start) {
+                    self.refuse(number, &refusal);
+                }
+            }
+            Some(frame) => {
+                let Some(running) = self.running.get(&number) else { return };
+                if let Err(mpsc::error::TrySendError::Full(_)) = running.up_tx.try_send(frame) {
+                    tracing::warn!(number, "a command takes no frames; ending it");
+                    self.running.remove(&number);
+                }
+            }
+            // Nobody waits for it: its task sees that and ends it.
+            None => {
+                self.running.remove(&number);
+            }
+        }
+    }
+
+    fn start(&mut self, number: u64, principal: &str, start: v1::ExecStart) -> Result<(), Refusal> {
+        let Some(exec_tx) = self.exec_tx.clone() else { return Ok(()) };
+        admit(principal, &start)?;
+        let timeout = (start.timeout_ms > 0).then(|| Duration::from_millis(start.timeout_ms));
+        let has_stdin = start.has_stdin;
+        let spec = Spec::new(start, &self.login)?;
+        let slot = self.slots.clone().try_acquire_owned().map_err(|_| {
+            let message = format!("{EXECS_CAP} commands run on this machine, as many as may; wait for one to end");
+            Refusal::new(Code::Exhausted, message)
+        })?;
+        let (process, pipes) = Process::spawn(&spec, has_stdin)?;
+        let group = process.id();
+        self.guard.add(group);
+        self.serial += 1;
+        let (serial, events_tx) = (self.serial, self.events_tx.clone());
+        let (up_tx, up_rx) = mpsc::channel(UP_CAP);
+        self.running.insert(number, Running { serial, up_tx });
+        let task = Task::new(number, process, pipes, timeout, up_rx, exec_tx);
+        tokio::spawn(async move {
+            task.run().await;
+            drop(slot);
+            let _ = events_tx.send(Event::ExecOver { number, serial, group }).await;
+        });
+        Ok(())
+    }
+
+    fn refuse(&self, number: u64, refusal: &Refusal) {
+        let Some(exec_tx) = self.exec_tx.clone() else { return };
+        let frame = v1::exec_down::Frame::Refused(wire::refusal(refusal, "exec"));
+        let down = v1::RoutedExecDown { number, down: Some(v1::ExecDown { frame: Some(frame) }) };
+        // The hub waits for no link.
+        tokio::spawn(async move { exec_tx.send(down).await });
+    }
+}

@@ -1,0 +1,91 @@
+//! `fleetmux exec`: a command on one machine, or on several at once.
+
+mod input;
+mod many;
+mod one;
+mod report;
+mod writer;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use color_eyre::eyre::{Result, bail, eyre};
+
+use crate::cli::args::ExecArgs;
+use crate::cli::{background, lookup};
+use crate::client::{ExecExit, ExecOptions, Program};
+use crate::fleet::{Endpoint, Machine, Selector};
+
+/// Exit code of a command whose time was up, as timeout(1) has it.
+const TIMED_OUT: u8 = 124;
+/// Exit code after an interrupt that waited for nothing: 128 + SIGINT.
+const INTERRUPTED: u8 = 130;
+/// SIGINT, on every architecture.
+const SIGINT: u32 = 2;
+
+pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: ExecArgs) -> Result<ExitCode> {
+    let selector: Selector = args.target.parse()?;
+    let options = options(&args)?;
+    let client = background::client(relay).await?;
+    let (machines, _) = client.fleet().await?;
+    if let Some(name) = selector.single() {
+        let machine = lookup::machine(&machines, name)?;
+        return one::run(&client, machine, options, &args).await;
+    }
+    let mut chosen = choose(&machines, &selector)?;
+    chosen.sort_by(|a, b| (&a.facts.name, a.facts.id).cmp(&(&b.facts.name, b.facts.id)));
+    chosen.dedup_by_key(|machine| machine.facts.id);
+    many::run(&client, chosen, options, &args).await
+}
+
+fn choose(machines: &[Machine], selector: &Selector) -> Result<Vec<Machine>> {
+    if let Selector::Names(names) = selector {
+        return names.iter().map(|name| lookup::machine(machines, name).cloned()).collect();
+    }
+    let chosen: Vec<Machine> = machines.iter().filter(|machine| selector.matches(&machine.facts)).cloned().collect();
+    if chosen.is_empty() {
+        bail!("no machine fits {selector}; see `fleetmux machines` for names and labels");
+    }
+    Ok(chosen)
+}
+
+fn options(args: &ExecArgs) -> Result<ExecOptions> {
+    let mut options = match &args.command {
+        Some(command) => ExecOptions::shell(command),
+        None => ExecOptions::argv(&args.argv),
+    };
+    for pair in &args.env {
+        // The value may be a secret: only the name is shown.
+        let (name, value) = pair.split_once('=').ok_or_else(|| eyre!("--env wants KEY=VALUE; {pair:?} has no `=`"))?;
+        options.env.insert(name.into(), value.into());
+    }
+    options.cwd.clone_from(&args.cwd);
+    options.shell.clone_from(&args.shell);
+    options.timeout = (!args.timeout.is_zero()).then_some(args.timeout);
+    Ok(options)
+}
+
+/// `--timeout`: seconds, fractions allowed.
+pub(in crate::cli) fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| format!("{text:?} is no number of seconds"))?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| "seconds are 0 (no limit) or more".into())
+}
+
+/// The command as it was written.
+fn command_text(options: &ExecOptions) -> String {
+    match &options.program {
+        Program::Shell(text) => text.clone(),
+        Program::Argv(argv) => argv.join(" "),
+    }
+}
+
+/// What this program's exit code says of a command's end.
+fn exit_code(exit: &ExecExit) -> u8 {
+    if exit.is_timed_out { TIMED_OUT } else { exit.code.clamp(0, 255) as u8 }
+}
+
+/// What to do about a command whose time was up.
+fn timeout_hint(timeout: Option<Duration>) -> String {
+    let limit = timeout.unwrap_or_default().as_secs_f64();
+    format!("timed out after {limit} s; allow more with --timeout SECONDS (0: no limit)")
+}
