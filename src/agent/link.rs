@@ -11,7 +11,7 @@ use futures_core::Stream;
 use tokio::sync::{mpsc, watch};
 
 use super::hub::Event;
-use crate::fleet::Endpoint;
+use crate::fleet::{Credentials, Endpoint};
 use crate::stream::Backoff;
 use crate::wire::{self, v1};
 
@@ -41,14 +41,15 @@ impl DataTx {
 }
 
 /// Starts dialling; events go to the hub.
-pub(super) fn start(relay: Endpoint, seed: u64, events_tx: mpsc::Sender<Event>) -> DataTx {
+pub(super) fn start(relay: Endpoint, credentials: Credentials, seed: u64, events_tx: mpsc::Sender<Event>) -> DataTx {
     let (current_tx, current_rx) = watch::channel(None);
-    tokio::spawn(dial(relay, seed, current_tx, events_tx));
+    tokio::spawn(dial(relay, credentials, seed, current_tx, events_tx));
     DataTx { current_rx }
 }
 
 async fn dial(
     relay: Endpoint,
+    credentials: Credentials,
     seed: u64,
     current_tx: watch::Sender<Option<mpsc::Sender<v1::RoutedDown>>>,
     events_tx: mpsc::Sender<Event>,
@@ -56,7 +57,7 @@ async fn dial(
     let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1, seed);
     loop {
         let started = tokio::time::Instant::now();
-        match attempt(&relay, &current_tx, &events_tx).await {
+        match attempt(&relay, &credentials, &current_tx, &events_tx).await {
             Ok(()) => tracing::warn!(%relay, "the relay closed the link"),
             Err(err) if backoff.attempt() == 0 => tracing::warn!(%relay, err, "no link to the relay; trying on"),
             Err(err) => tracing::debug!(%relay, err, attempt = backoff.attempt(), "no link to the relay"),
@@ -73,10 +74,11 @@ async fn dial(
 
 async fn attempt(
     relay: &Endpoint,
+    credentials: &Credentials,
     current_tx: &watch::Sender<Option<mpsc::Sender<v1::RoutedDown>>>,
     events_tx: &mpsc::Sender<Event>,
 ) -> Result<(), String> {
-    let channel = wire::dial(relay).await.map_err(|err| err.to_string())?;
+    let channel = wire::dial(relay, credentials).await.map_err(|err| err.to_string())?;
     let (control_tx, control_rx) = mpsc::channel(CONTROL_CAP);
     let (data_tx, data_rx) = mpsc::channel(DATA_CAP);
     let hello = v1::AgentUp { frame: Some(v1::agent_up::Frame::Hello(wire::hello())) };

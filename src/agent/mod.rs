@@ -5,11 +5,13 @@
 
 mod facts;
 mod hub;
+mod join;
 mod keepers;
 mod link;
 mod lock;
 
 pub use facts::local_labels;
+pub use join::{JoinError, Membership, join, membership};
 pub use lock::{AgentLock, LockError, lock_holder};
 
 use std::future::Future;
@@ -17,7 +19,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::config::paths;
-use crate::fleet::{Endpoint, Labels};
+use crate::fleet::{Credentials, Endpoint, Labels};
 
 /// What an agent needs to know.
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// The relay to dial.
     pub relay: Endpoint,
+    /// Machine key, and the CA that may vouch for the relay; a local relay needs neither.
+    pub credentials: Credentials,
 }
 
 /// Why an agent cannot run.
@@ -60,7 +64,7 @@ pub async fn run(options: Options, end: impl Future<Output = ()>) -> Result<(), 
     let facts = facts::facts(&options).map_err(|err| AgentError::Io { path: options.state_dir.clone(), err })?;
     tracing::info!(machine = %facts.id, name = facts.name, relay = %options.relay, "agent starts");
     tokio::select! {
-        () = hub::run(facts, options.relay, sessions) => {}
+        () = hub::run(facts, options.relay, options.credentials, sessions) => {}
         () = end => tracing::info!("agent ends; sessions live on"),
     }
     Ok(())

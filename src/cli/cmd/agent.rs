@@ -69,7 +69,7 @@ async fn start(relay: Option<Endpoint>, args: AgentStartArgs) -> Result<ExitCode
     }
     // A machine's identity belongs to its agent's directory unless that is the user's own.
     let state_dir = if args.dir.dir.is_some() { dir.join("state") } else { paths::state_dir() };
-    let options = agent::Options { name: args.name, labels, dir, state_dir, relay };
+    let options = agent::Options { name: args.name, labels, dir, state_dir, relay, credentials: Default::default() };
     let end = async {
         // Whoever started it in the background waits for this line.
         if args.detach

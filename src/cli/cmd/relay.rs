@@ -29,6 +29,6 @@ pub(in crate::cli) async fn run(args: RelayArgs) -> Result<ExitCode> {
         // For scripts: the one line on standard output.
         let _ = crate::cli::output::print(&format!("{endpoint}\n"));
     };
-    relay::serve(Options { listen, store: args.store }, ready, runtime::ended_by_signal()).await?;
+    relay::serve(Options { listen, store: args.store, dir: None }, ready, runtime::ended_by_signal()).await?;
     Ok(ExitCode::SUCCESS)
 }
