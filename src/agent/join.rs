@@ -72,12 +72,7 @@ pub enum JoinError {
 }
 
 /// Exchanges a token for a machine key and stores it; the CA is pinned by the token's fingerprint.
-pub async fn join(
-    token: &JoinToken,
-    name: &str,
-    labels: Labels,
-    state_dir: &Path,
-) -> Result<Membership, JoinError> {
+pub async fn join(token: &JoinToken, name: &str, labels: Labels, state_dir: &Path) -> Result<Membership, JoinError> {
     let io = |path: &Path, err| JoinError::Io { path: path.into(), err };
     paths::make_private_dir(state_dir).map_err(|err| io(state_dir, err))?;
     let relay = token.relay();
@@ -121,8 +116,9 @@ pub fn membership(state_dir: &Path) -> Result<Option<Membership>, JoinError> {
         Err(err) => return Err(JoinError::Io { path, err }),
     };
     // The parser's own words would show the line, and the line may be the key's.
-    let file = toml::from_str(&text).map_err(|err: toml::de::Error| {
-        JoinError::Damaged { path: path.clone(), reason: err.message().lines().next().unwrap_or_default().into() }
+    let file = toml::from_str(&text).map_err(|err: toml::de::Error| JoinError::Damaged {
+        path: path.clone(),
+        reason: err.message().lines().next().unwrap_or_default().into(),
     })?;
     from_file(file, &path).map(Some)
 }

@@ -25,6 +25,8 @@ const WATCH_CAP: usize = 4096;
 const PING_EVERY: Duration = Duration::from_secs(3);
 /// Delay before the fleet is watched again after the relay cut a watcher off.
 const REWATCH: Duration = Duration::from_millis(200);
+/// Delay after the relay refused the key: each attempt counts against this address there.
+const REFUSED_DELAY: Duration = Duration::from_secs(30);
 
 struct Shared {
     core: Mutex<Core>,
@@ -357,10 +359,13 @@ async fn run(shared: Weak<Shared>) {
         shared.channel_tx.send_replace(None);
         shared.core().disconnected();
         let delay = backoff.next_delay();
+        let mut is_refused = false;
         let error = outcome.err().map(|failure| {
+            is_refused = matches!(failure.verdict, Some(Error::Unauthenticated(_) | Error::Refused(_)));
             shared.judge(failure.verdict);
             failure.message
         });
+        let delay = if is_refused { delay.max(REFUSED_DELAY) } else { delay };
         let state = ConnectionState::Connecting { attempt: backoff.attempt(), error };
         shared.state_tx.send_replace(state);
         tokio::select! {

@@ -97,8 +97,7 @@ impl v1::join_service_server::JoinService for Admin {
     async fn join(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::JoinReply>, Status> {
         let ca_pem = self.reach()?.ca_pem.clone();
         let asked = request.get_ref();
-        let machine =
-            MachineId::from_bytes(&asked.machine).map_err(|err| Status::invalid_argument(err.to_string()))?;
+        let machine = MachineId::from_bytes(&asked.machine).map_err(|err| Status::invalid_argument(err.to_string()))?;
         let joined = self.auth.join(&request, &asked.secret, machine, &asked.name).await;
         let joined = joined.map_err(|refusal| status_of(&refusal))?;
         Ok(Response::new(v1::JoinReply {
@@ -148,15 +147,11 @@ impl v1::admin_service_server::AdminService for Admin {
         Ok(Response::new(v1::CreateTokenReply { token: token.reveal().into(), expires_ms }))
     }
 
-    async fn create_key(
-        &self,
-        request: Request<v1::CreateKeyRequest>,
-    ) -> Result<Response<v1::CreateKeyReply>, Status> {
+    async fn create_key(&self, request: Request<v1::CreateKeyRequest>) -> Result<Response<v1::CreateKeyReply>, Status> {
         let caller = self.admin(&request)?;
         let asked = request.into_inner();
         let workspace = workspace_of(&caller, asked.workspace).map_err(|refusal| status_of(&refusal))?;
-        let expires_ms =
-            (asked.expires_s > 0).then(|| now_ms().saturating_add(asked.expires_s.saturating_mul(1000)));
+        let expires_ms = (asked.expires_s > 0).then(|| now_ms().saturating_add(asked.expires_s.saturating_mul(1000)));
         let new = NewKey {
             name: asked.name,
             workspace,
@@ -184,10 +179,7 @@ impl v1::admin_service_server::AdminService for Admin {
         Ok(Response::new(v1::ListKeysReply { keys }))
     }
 
-    async fn revoke_key(
-        &self,
-        request: Request<v1::RevokeKeyRequest>,
-    ) -> Result<Response<v1::RevokeKeyReply>, Status> {
+    async fn revoke_key(&self, request: Request<v1::RevokeKeyRequest>) -> Result<Response<v1::RevokeKeyReply>, Status> {
         let caller = self.admin(&request)?;
         let revoked = self.revoke(&caller, &request.get_ref().key, false).await?;
         Ok(Response::new(v1::RevokeKeyReply { revoked: Some(revoked) }))

@@ -143,8 +143,10 @@ mod tests {
             let event = Audited::RateLimited { peer: format!("10.0.0.{number}") };
             log.append(&Line { ts_ms: 1, event }).unwrap();
         }
-        let mut names: Vec<_> =
-            std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         assert_eq!(names, ["audit.jsonl", "audit.jsonl.1", "audit.jsonl.2", "audit.jsonl.3", "audit.jsonl.4"]);
         let newest = std::fs::read_to_string(dir.path().join(FILE)).unwrap();

@@ -427,13 +427,7 @@ impl Core {
     }
 
     /// A call that an agent must answer; refused at once when it cannot.
-    pub(super) fn request(
-        &mut self,
-        number: u64,
-        caller: &Caller,
-        machine: MachineId,
-        request: v1::request::Request,
-    ) {
+    pub(super) fn request(&mut self, number: u64, caller: &Caller, machine: MachineId, request: v1::request::Request) {
         let state = self.machines.get(&machine).filter(|state| caller.sees(&state.machine.facts.workspace));
         let refusal = match state {
             None => Refusal::new(Code::NotFound, format!("there is no machine {machine}; see `fleetmux machines`")),

@@ -41,17 +41,50 @@ pub(super) type WatcherTx = mpsc::Sender<Result<v1::FleetEvent, Status>>;
 
 /// What happens on the streams.
 pub(super) enum Event {
-    AgentCame { conn: ConnId, agent: AgentIs, frames_tx: AgentTx },
-    AgentFrame { conn: ConnId, frame: v1::AgentUp },
-    AgentGone { conn: ConnId },
-    ClientCame { conn: ConnId, caller: Caller, outgoing: Outgoing },
-    ClientFrame { conn: ConnId, frame: v1::ClientUp },
-    ClientGone { conn: ConnId },
-    Watch { caller: Caller, events_tx: WatcherTx },
-    Create { caller: Caller, machine: MachineId, spec: v1::SessionSpec, answer_tx: Answer },
-    Destroy { caller: Caller, session: SessionId, answer_tx: Answer },
+    AgentCame {
+        conn: ConnId,
+        agent: AgentIs,
+        frames_tx: AgentTx,
+    },
+    AgentFrame {
+        conn: ConnId,
+        frame: v1::AgentUp,
+    },
+    AgentGone {
+        conn: ConnId,
+    },
+    ClientCame {
+        conn: ConnId,
+        caller: Caller,
+        outgoing: Outgoing,
+    },
+    ClientFrame {
+        conn: ConnId,
+        frame: v1::ClientUp,
+    },
+    ClientGone {
+        conn: ConnId,
+    },
+    Watch {
+        caller: Caller,
+        events_tx: WatcherTx,
+    },
+    Create {
+        caller: Caller,
+        machine: MachineId,
+        spec: v1::SessionSpec,
+        answer_tx: Answer,
+    },
+    Destroy {
+        caller: Caller,
+        session: SessionId,
+        answer_tx: Answer,
+    },
     /// A key is revoked: whoever is connected with it is cut off.
-    Revoked { caller: Caller, machine: Option<MachineId> },
+    Revoked {
+        caller: Caller,
+        machine: Option<MachineId>,
+    },
 }
 
 /// The hub's mailbox.

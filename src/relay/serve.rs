@@ -34,6 +34,8 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// How long a peer may take to shake hands.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How often connections of expired keys are looked for.
+const EXPIRE_EVERY: Duration = Duration::from_secs(5);
 /// The store in a relay's directory.
 const STORE: &str = "relay.redb";
 /// How long the first join token lives, milliseconds.
@@ -205,6 +207,23 @@ fn reach(authority: &Authority, port: u16, dir: &Path) -> Result<Reach, RelayErr
     Ok(Reach { ca_pem: authority.ca_pem.clone(), ca, address: format!("{host}:{port}") })
 }
 
+/// Cuts off whoever is connected with a key that expires.
+async fn expire(auth: Arc<Auth>, events_tx: hub::EventsTx) {
+    let mut tick = tokio::time::interval(EXPIRE_EVERY);
+    let mut after = now_ms();
+    loop {
+        tick.tick().await;
+        let until = now_ms();
+        for key in auth.expired(after, until) {
+            let expired = hub::Event::Revoked { caller: key.caller(), machine: key.machine() };
+            if events_tx.send(expired).await.is_err() {
+                return;
+            }
+        }
+        after = until;
+    }
+}
+
 /// The services of one relay, served on every listener alike.
 struct Parts {
     services: Services,
@@ -225,6 +244,7 @@ impl Parts {
         };
         let auth = Arc::new(Auth::new(Keyring::new(memory.keys, memory.tokens), store.clone(), audit.clone()));
         let events_tx = hub::start(Core::new(memory.machines, memory.sessions), store, audit);
+        tokio::spawn(expire(auth.clone(), events_tx.clone()));
         let services = Services::new(events_tx.clone(), auth.clone());
         Ok(Parts { services, admin: Admin { auth, events_tx, reach } })
     }

@@ -68,7 +68,9 @@ pub enum DialError {
         names: String,
     },
     /// The certificate is out of its time.
-    #[error("the certificate of {endpoint} is not valid now; compare the clocks, or renew it with `fleetmux relay init`")]
+    #[error(
+        "the certificate of {endpoint} is not valid now; compare the clocks, or renew it with `fleetmux relay init`"
+    )]
     Expired {
         /// Where.
         endpoint: Endpoint,

@@ -83,9 +83,9 @@ fn explain(endpoint: &Endpoint, err: &io::Error) -> DialError {
         Some(TlsError::InvalidCertificate(_)) => DialError::Untrusted { endpoint },
         Some(TlsError::InvalidMessage(_) | TlsError::InappropriateMessage { .. }) => DialError::NotTls { endpoint },
         Some(_) => DialError::unreachable(&endpoint, err),
-        // A server of something else hangs up on a greeting that it does not understand.
+        // A relay that is just ending does that too: worth another attempt.
         None if matches!(err.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => {
-            DialError::NotTls { endpoint }
+            DialError::unreachable(&endpoint, "the connection ended during the TLS handshake; does it serve TLS?")
         }
         None => DialError::unreachable(&endpoint, err),
     }

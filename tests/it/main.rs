@@ -6,6 +6,7 @@
 mod broadcast;
 mod delivery;
 mod hostile;
+mod identity;
 mod limits;
 mod programs;
 mod raw;

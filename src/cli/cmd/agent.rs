@@ -67,7 +67,9 @@ async fn start(relay: Option<Endpoint>, args: AgentStartArgs) -> Result<ExitCode
     let relay = relay.or_else(|| joined.as_ref().map(|joined| joined.relay.clone())).unwrap_or_else(local);
     let joined = joined.filter(|joined| joined.relay == relay);
     if joined.is_none() && matches!(relay, Endpoint::Tls(_)) {
-        bail!("this machine has not joined {relay}; run `fleetmux agent join TOKEN` with a token from `fleetmux relay token`");
+        bail!(
+            "this machine has not joined {relay}; run `fleetmux agent join TOKEN` with a token from `fleetmux relay token`"
+        );
     }
     if !args.foreground {
         if let Some(pid) = lock_holder(&dir) {

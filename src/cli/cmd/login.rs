@@ -29,7 +29,9 @@ pub(in crate::cli) async fn run(args: LoginArgs, identity: &IdentityArgs) -> Res
         None => None,
     };
     if matches!(relay, Endpoint::Tls(_)) && pinned.is_none() && ca_pem.is_none() {
-        bail!("the relay's CA is not known; `fleetmux relay init` printed its fingerprint: add --ca-fingerprint, or --ca FILE");
+        bail!(
+            "the relay's CA is not known; `fleetmux relay init` printed its fingerprint: add --ca-fingerprint, or --ca FILE"
+        );
     }
     let key = match &identity.key {
         Some(key) => Secret::new(key.trim()),

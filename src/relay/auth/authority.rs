@@ -3,7 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+};
 
 use crate::config::paths;
 use crate::fleet::Fingerprint;
@@ -60,7 +62,8 @@ pub(in crate::relay) fn init(dir: &Path, names: &[String], address: &str) -> Res
         Err(err) if err.kind() == io::ErrorKind::NotFound => KeyPair::generate().map_err(failed)?,
         Err(err) => return Err(io(&key_path)(err)),
     };
-    let write = |name: &str, text: &str| paths::write_private(&dir.join(name), text.as_bytes()).map_err(io(&dir.join(name)));
+    let write =
+        |name: &str, text: &str| paths::write_private(&dir.join(name), text.as_bytes()).map_err(io(&dir.join(name)));
     let ca_path = dir.join("ca.pem");
     let ca_pem = match std::fs::read_to_string(&ca_path) {
         Ok(pem) => pem,

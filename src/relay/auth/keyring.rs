@@ -191,6 +191,12 @@ impl Keyring {
         }
     }
 
+    /// Keys that expired after one moment and until another.
+    pub(in crate::relay) fn expired(&self, after: u64, until: u64) -> Vec<Key> {
+        let has = |key: &&Key| key.expires_ms.is_some_and(|at| at > after && at <= until);
+        self.keys.iter().filter(has).cloned().collect()
+    }
+
     /// Makes a join token; its secret is seen here and never again.
     pub(in crate::relay) fn create_token(
         &mut self,
@@ -334,6 +340,8 @@ mod tests {
         assert_eq!(ring.check(secret.reveal(), 1).unwrap().0.name, "ci");
         assert!(message(ring.check("fm_other", 1)).contains("not known"));
         assert!(message(ring.check(secret.reveal(), 1000)).contains("key ci has expired"));
+        assert_eq!(ring.expired(999, 1000).len(), 1);
+        assert!(ring.expired(1000, 2000).is_empty());
         ring.revoke("ci", false, |_| true, 2).unwrap();
         assert!(message(ring.check(secret.reveal(), 3)).contains("key ci is revoked"));
         assert!(ring.create(new_key("ci", "default"), 4).is_ok(), "the name is free again");
@@ -361,7 +369,8 @@ mod tests {
     #[test]
     fn a_token_is_spent_once_and_in_time() {
         let mut ring = Keyring::default();
-        let mut token = |is_reusable| ring.create_token("default".into(), Labels::new(), 1000, is_reusable, 0).unwrap().0;
+        let mut token =
+            |is_reusable| ring.create_token("default".into(), Labels::new(), 1000, is_reusable, 0).unwrap().0;
         let (once, often) = (token(false), token(true));
         let machine = MachineId::random();
         let joined = ring.redeem(once.reveal(), machine, "web-1", None, 1).unwrap();

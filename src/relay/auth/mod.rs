@@ -164,6 +164,11 @@ impl Auth {
         Ok(changed)
     }
 
+    /// Keys that expired after one moment and until another.
+    pub(super) fn expired(&self, after: u64, until: u64) -> Vec<Key> {
+        self.state().keyring.expired(after, until)
+    }
+
     /// Keys that a caller may see.
     pub(super) fn list(&self, caller: &Caller) -> Vec<Key> {
         self.state().keyring.list(|workspace| caller.sees(workspace))
@@ -258,7 +263,8 @@ fn peer<T>(request: &Request<T>) -> Peer {
     }
     let tls = extensions.get::<TlsConnectInfo<TcpConnectInfo>>();
     let plain = extensions.get::<TcpConnectInfo>();
-    let address = tls.and_then(|info| info.get_ref().remote_addr()).or_else(|| plain.and_then(|info| info.remote_addr()));
+    let address =
+        tls.and_then(|info| info.get_ref().remote_addr()).or_else(|| plain.and_then(|info| info.remote_addr()));
     let text = address.map_or("unknown".into(), |address| address.to_string());
     let ip = address.map(|address| address.ip());
     let local = match ip {
