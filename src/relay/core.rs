@@ -231,8 +231,11 @@ impl Core {
         let answer = match reply.reply {
             Some(v1::reply::Reply::Created(info)) => match wire::session_from(machine, info) {
                 Ok(session) => {
+                    let id = session.id();
                     self.insert_session(session.clone());
-                    Ok(Some(session))
+                    // As the relay knows it: the workspace is its own word.
+                    let known = self.sessions.get(&id).filter(|known| known.machine == machine).cloned();
+                    Ok(Some(known.unwrap_or(session)))
                 }
                 Err(err) => Err(Refusal::new(Code::Internal, format!("the agent's answer makes no sense: {err}"))),
             },

@@ -446,7 +446,13 @@ async fn tokens_are_spent_once_and_in_time_and_a_stolen_id_joins_nothing() {
 
 #[tokio::test]
 async fn a_relay_that_does_not_prove_itself_gets_no_key() {
-    let (realm, other) = (Realm::start(), Realm::start());
+    let (mut realm, other) = (Realm::start(), Realm::start());
+    // On all addresses, of which the certificate names one.
+    kill(realm.relay.take());
+    realm.serve("0.0.0.0:0");
+    let port = realm.endpoint.to_string().rsplit(':').next().unwrap().to_string();
+    realm.endpoint = Endpoint::Tls(format!("127.0.0.1:{port}"));
+    let realm = realm;
     let key = realm.key("ada", &[]);
     let dial = |endpoint: &Endpoint, ca_pem: Option<String>| {
         let credentials = Credentials { key: Some(Secret::new(&key)), ca_pem, ca_fingerprint: None };
@@ -458,7 +464,6 @@ async fn a_relay_that_does_not_prove_itself_gets_no_key() {
     };
     untrusted(dial(&realm.endpoint, Some(other.ca_pem())).await, "does not come from the CA");
     untrusted(dial(&realm.endpoint, None).await, "no CA is known");
-    let port = realm.endpoint.to_string().rsplit(':').next().unwrap().to_string();
     untrusted(dial(&Endpoint::Tls(format!("127.0.0.2:{port}")), Some(realm.ca_pem())).await, "is for other names");
 
     // A plain relay where TLS is expected.
