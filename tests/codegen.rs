@@ -10,7 +10,7 @@ use std::path::Path;
 fn generated_code_is_fresh() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let out = tempfile::tempdir().unwrap();
-    let files = ["fleetmux/v1/session.proto", "fleetmux/v1/fleet.proto", "fleetmux/v1/exec.proto"];
+    let files = ["session", "fleet", "exec", "admin"].map(|name| format!("fleetmux/v1/{name}.proto"));
     let descriptors = protox::compile(files, [root.join("proto")]).unwrap();
     tonic_prost_build::configure()
         .bytes(".")

@@ -44,6 +44,8 @@ const FENCES: &[(&str, &[&str])] = &[
             "relay/grpc.rs",
             "relay/exec.rs",
             "relay/principal.rs",
+            "relay/auth",
+            "relay/admin.rs",
             "relay/serve.rs",
             "relay/hub.rs",
             "relay/outgoing.rs",
@@ -51,9 +53,23 @@ const FENCES: &[(&str, &[&str])] = &[
             "client/connection.rs",
         ],
     ),
+    ("tokio_rustls", &["wire/tls.rs"]),
+    ("rcgen", &["relay/auth/authority.rs"]),
+    ("ring", &["wire/tls.rs", "relay/auth/keyring.rs"]),
     (
         "tokio",
-        &["keeper/launch.rs", "keeper/link.rs", "runtime", "wire/dial.rs", "agent", "relay", "client", "tui", "cli"],
+        &[
+            "keeper/launch.rs",
+            "keeper/link.rs",
+            "runtime",
+            "wire/dial.rs",
+            "wire/tls.rs",
+            "agent",
+            "relay",
+            "client",
+            "tui",
+            "cli",
+        ],
     ),
 ];
 

@@ -294,6 +294,57 @@ fn all() -> Vec<(String, String)> {
     for (name, frame) in exec_downs {
         row(name, hex(&exec_down(frame)));
     }
+    let key = v1::KeyInfo {
+        id: id(5),
+        name: "ci".into(),
+        workspace: "default".into(),
+        actions: vec![1, 2, 3, 4, 5],
+        created_ms: 10,
+        last_used_ms: 20,
+        expires_ms: 30,
+        hint: "fm_abcd".into(),
+        machine: id(2),
+    };
+    row("join", hex(&v1::JoinRequest { secret: "s".into(), machine: id(2), name: "web-1".into() }));
+    let joined = v1::JoinReply {
+        machine_key: "fmm_k".into(),
+        workspace: "default".into(),
+        ca_pem: "pem".into(),
+        labels: pair(),
+    };
+    row("join_reply", hex(&joined));
+    row("who_am_i", hex(&v1::WhoAmIRequest {}));
+    let me = v1::WhoAmIReply {
+        principal: "key:ci".into(),
+        workspace: "default".into(),
+        actions: vec![1, 5],
+        ca_pem: "pem".into(),
+    };
+    row("who_am_i_reply", hex(&me));
+    let token = v1::CreateTokenRequest {
+        workspace: "default".into(),
+        expires_s: 60,
+        reusable: true,
+        labels: pair(),
+        address: "relay:7443".into(),
+    };
+    row("create_token", hex(&token));
+    row("create_token_reply", hex(&v1::CreateTokenReply { token: "fmj_t".into(), expires_ms: 40 }));
+    let create = v1::CreateKeyRequest {
+        name: "ci".into(),
+        workspace: "default".into(),
+        actions: vec![1, 2],
+        expires_s: 60,
+        prefix: "fm_".into(),
+    };
+    row("create_key", hex(&create));
+    row("create_key_reply", hex(&v1::CreateKeyReply { key: "fm_k".into(), info: Some(key.clone()) }));
+    row("list_keys", hex(&v1::ListKeysRequest {}));
+    row("list_keys_reply", hex(&v1::ListKeysReply { keys: vec![key.clone()] }));
+    row("revoke_key", hex(&v1::RevokeKeyRequest { key: "ci".into() }));
+    row("revoke_key_reply", hex(&v1::RevokeKeyReply { revoked: Some(key.clone()) }));
+    row("revoke_machine", hex(&v1::RevokeMachineRequest { machine: "web-1".into() }));
+    row("revoke_machine_reply", hex(&v1::RevokeMachineReply { revoked: Some(key) }));
     rows
 }
 

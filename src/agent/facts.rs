@@ -31,6 +31,11 @@ pub(super) fn facts(options: &Options) -> io::Result<MachineFacts> {
     })
 }
 
+/// The host name.
+pub(super) fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 /// How busy the machine is now.
 pub(super) fn load() -> Load {
     let info = rustix::system::sysinfo();
@@ -55,7 +60,8 @@ pub fn local_labels<S: AsRef<str>>(pairs: &[S]) -> Result<Labels, String> {
     pairs.iter().map(split).collect()
 }
 
-fn identity(state_dir: &Path) -> io::Result<MachineId> {
+/// The machine's identity; made on first use.
+pub(super) fn identity(state_dir: &Path) -> io::Result<MachineId> {
     let path = state_dir.join("machine-id");
     if let Ok(text) = fs::read_to_string(&path)
         && let Ok(id) = text.trim().parse()

@@ -10,7 +10,7 @@ use super::exec::Execs;
 use super::facts;
 use super::keepers::{self, KeeperLink};
 use super::link::{self, DataTx};
-use crate::fleet::{Code, Endpoint, MachineFacts, Refusal, SessionId, SessionSpec};
+use crate::fleet::{Code, Credentials, Endpoint, MachineFacts, Refusal, SessionId, SessionSpec};
 use crate::keeper::launch;
 use crate::wire::{self, v1};
 use v1::agent_up::Frame as Up;
@@ -66,10 +66,10 @@ struct Hub {
 }
 
 /// Runs until dropped.
-pub(super) async fn run(facts: MachineFacts, relay: Endpoint, dir: PathBuf) {
+pub(super) async fn run(facts: MachineFacts, relay: Endpoint, credentials: Credentials, dir: PathBuf) {
     let (events_tx, mut events_rx) = mpsc::channel(EVENTS_CAP);
     let seed = facts.id.as_bytes().iter().fold(0, |seed: u64, byte| seed.rotate_left(8) ^ u64::from(*byte));
-    let data = link::start(relay, seed, events_tx.clone());
+    let data = link::start(relay, credentials, seed, events_tx.clone());
     let mut hub = Hub {
         facts,
         dir,

@@ -11,9 +11,9 @@ use futures_core::Stream;
 use tokio::sync::{mpsc, watch};
 
 use super::hub::Event;
-use crate::fleet::Endpoint;
+use crate::fleet::{Code, Credentials, Endpoint, Refusal};
 use crate::stream::Backoff;
-use crate::wire::{self, v1};
+use crate::wire::{self, refusal_of, v1};
 
 /// Session frames waiting for the relay.
 const DATA_CAP: usize = 256;
@@ -23,6 +23,8 @@ const EXEC_CAP: usize = 64;
 const CONTROL_CAP: usize = 4096;
 /// First and longest delay between attempts.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(10));
+/// Delay after the relay refused the key: each attempt counts against this address there.
+const REFUSED_DELAY: Duration = Duration::from_secs(30);
 /// A link that lived for so long was a good one: the next attempt is the first again.
 const STEADY: Duration = Duration::from_secs(5);
 
@@ -43,25 +45,36 @@ impl DataTx {
 }
 
 /// Starts dialling; events go to the hub.
-pub(super) fn start(relay: Endpoint, seed: u64, events_tx: mpsc::Sender<Event>) -> DataTx {
+pub(super) fn start(relay: Endpoint, credentials: Credentials, seed: u64, events_tx: mpsc::Sender<Event>) -> DataTx {
     let (current_tx, current_rx) = watch::channel(None);
-    tokio::spawn(dial(relay, seed, current_tx, events_tx));
+    tokio::spawn(dial(relay, credentials, seed, current_tx, events_tx));
     DataTx { current_rx }
 }
 
 async fn dial(
     relay: Endpoint,
+    credentials: Credentials,
     seed: u64,
     current_tx: watch::Sender<Option<mpsc::Sender<v1::RoutedDown>>>,
     events_tx: mpsc::Sender<Event>,
 ) {
     let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1, seed);
+    let mut said = String::new();
     loop {
         let started = tokio::time::Instant::now();
-        match attempt(&relay, &current_tx, &events_tx).await {
+        let mut delay = Duration::ZERO;
+        match attempt(&relay, &credentials, &current_tx, &events_tx).await {
             Ok(()) => tracing::warn!(%relay, "the relay closed the link"),
-            Err(err) if backoff.attempt() == 0 => tracing::warn!(%relay, err, "no link to the relay; trying on"),
-            Err(err) => tracing::debug!(%relay, err, attempt = backoff.attempt(), "no link to the relay"),
+            Err(refusal) => {
+                if refusal.code == Code::Unauthenticated {
+                    delay = REFUSED_DELAY;
+                }
+                // Each reason once: a relay that is away for a night is no reason to fill the disk.
+                if backoff.attempt() == 0 || said != refusal.message {
+                    tracing::warn!(%relay, err = refusal.message, "no link to the relay; trying on");
+                    said = refusal.message;
+                }
+            }
         }
         if current_tx.send_replace(None).is_some() && events_tx.send(Event::RelayGone).await.is_err() {
             return;
@@ -69,28 +82,32 @@ async fn dial(
         if started.elapsed() > STEADY {
             backoff.reset();
         }
-        tokio::time::sleep(backoff.next_delay()).await;
+        tokio::time::sleep(backoff.next_delay().max(delay)).await;
     }
 }
 
 async fn attempt(
     relay: &Endpoint,
+    credentials: &Credentials,
     current_tx: &watch::Sender<Option<mpsc::Sender<v1::RoutedDown>>>,
     events_tx: &mpsc::Sender<Event>,
-) -> Result<(), String> {
-    let channel = wire::dial(relay).await.map_err(|err| err.to_string())?;
+) -> Result<(), Refusal> {
+    let unavailable = |message: String| Refusal::new(Code::Unavailable, message);
+    let channel = wire::dial(relay, credentials).await.map_err(|err| unavailable(err.to_string()))?;
     let (control_tx, control_rx) = mpsc::channel(CONTROL_CAP);
     let (data_tx, data_rx) = mpsc::channel(DATA_CAP);
     let (exec_tx, exec_rx) = mpsc::channel(EXEC_CAP);
     let hello = v1::AgentUp { frame: Some(v1::agent_up::Frame::Hello(wire::hello())) };
     let _ = control_tx.try_send(hello);
     let up = Upstream { control_rx, data_rx, exec_rx, is_exec_next: false };
-    let answer = wire::agent_service(channel).link(up).await.map_err(|status| status.message().to_string())?;
+    let answer = wire::agent_service(channel).link(up).await.map_err(|status| refusal_of(&status))?;
     let mut frames = answer.into_inner();
-    let first = frames.message().await.map_err(|status| status.message().to_string())?;
+    let first = frames.message().await.map_err(|status| refusal_of(&status))?;
     match first.and_then(|frame| frame.frame) {
-        Some(v1::agent_down::Frame::Hello(hello)) => wire::check_hello(&hello).map_err(|err| err.to_string())?,
-        _ => return Err("the relay did not open with a hello".into()),
+        Some(v1::agent_down::Frame::Hello(hello)) => {
+            wire::check_hello(&hello).map_err(|err| unavailable(err.to_string()))?
+        }
+        _ => return Err(unavailable("the relay did not open with a hello".into())),
     }
     current_tx.send_replace(Some(data_tx));
     let _ = events_tx.send(Event::RelayUp { control_tx, exec_tx }).await;
@@ -102,7 +119,7 @@ async fn attempt(
                 }
             }
             Ok(None) => return Ok(()),
-            Err(status) => return Err(status.message().to_string()),
+            Err(status) => return Err(refusal_of(&status)),
         }
     }
 }

@@ -6,12 +6,14 @@
 mod exec;
 mod facts;
 mod hub;
+mod join;
 mod keepers;
 mod link;
 mod lock;
 
 pub use exec::run_guard;
 pub use facts::local_labels;
+pub use join::{JoinError, Membership, join, membership};
 pub use lock::{AgentLock, LockError, lock_holder};
 
 use std::future::Future;
@@ -19,7 +21,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::config::paths;
-use crate::fleet::{Endpoint, Labels};
+use crate::fleet::{Credentials, Endpoint, Labels};
 
 /// What an agent needs to know.
 #[derive(Clone, Debug)]
@@ -34,6 +36,8 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// The relay to dial.
     pub relay: Endpoint,
+    /// Machine key, and the CA that may vouch for the relay; a local relay needs neither.
+    pub credentials: Credentials,
 }
 
 /// Why an agent cannot run.
@@ -62,7 +66,7 @@ pub async fn run(options: Options, end: impl Future<Output = ()>) -> Result<(), 
     let facts = facts::facts(&options).map_err(|err| AgentError::Io { path: options.state_dir.clone(), err })?;
     tracing::info!(machine = %facts.id, name = facts.name, relay = %options.relay, "agent starts");
     tokio::select! {
-        () = hub::run(facts, options.relay, sessions) => {}
+        () = hub::run(facts, options.relay, options.credentials, sessions) => {}
         () = end => tracing::info!("agent ends; sessions live on"),
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use crate::fleet::Endpoint;
+use crate::fleet::{Action, Endpoint, Fingerprint};
 
 /// A terminal multiplexer for a fleet of machines.
 ///
@@ -13,13 +13,51 @@ use crate::fleet::Endpoint;
 #[derive(Debug, Parser)]
 #[command(name = "fleetmux", version, max_term_width = 100)]
 pub(super) struct Args {
-    /// The relay: unix:/path/to/socket or host:port
+    /// The relay: tls://host:port, unix:/path/to/socket or a loopback host:port
     #[arg(long, global = true, env = "FLEETMUX_RELAY", value_name = "RELAY")]
     pub(super) relay: Option<Endpoint>,
+    #[command(flatten)]
+    pub(super) identity: IdentityArgs,
     #[command(flatten)]
     pub(super) wall: WallArgs,
     #[command(subcommand)]
     pub(super) command: Option<Command>,
+}
+
+/// With which key, and which relay of the configuration.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub(super) struct IdentityArgs {
+    /// The API key [default: FLEETMUX_API_KEY, CMDOP_API_KEY, or the configuration's]
+    #[arg(long, global = true, value_name = "KEY", hide_default_value = true)]
+    pub(super) key: Option<String>,
+    /// File with the CA that may vouch for the relay
+    #[arg(long, global = true, env = "FLEETMUX_CA", value_name = "FILE")]
+    pub(super) ca: Option<PathBuf>,
+    /// The relay of this name in the configuration
+    #[arg(long, global = true, env = "FLEETMUX_PROFILE", value_name = "NAME")]
+    pub(super) profile: Option<String>,
+}
+
+/// A time span as people write it: 90s, 15m, 1h, 30d.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Life(pub(super) u64);
+
+impl std::str::FromStr for Life {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Life, String> {
+        let error = || format!("{text:?} is no time span; write 90s, 15m, 1h or 30d");
+        let (number, unit) = text.split_at(text.len() - text.chars().last().map_or(0, char::len_utf8));
+        let seconds = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            "d" => 86_400,
+            _ => return Err(error()),
+        };
+        let number = number.parse::<u64>().ok().filter(|number| *number > 0).ok_or_else(error)?;
+        number.checked_mul(seconds).map(Life).ok_or_else(error)
+    }
 }
 
 /// Flags of the wall.
@@ -41,11 +79,16 @@ pub(super) struct WallArgs {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Run a relay in the foreground
+    /// Run a relay in the foreground, or prepare and manage one
     Relay(RelayArgs),
     /// Start, stop or show this machine's agent
     #[command(subcommand)]
     Agent(AgentCommand),
+    /// Make, list and revoke API keys
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Store a relay and a key for this user
+    Login(LoginArgs),
     /// List the machines of the fleet
     Machines(MachinesArgs),
     /// List, make and end sessions
@@ -88,11 +131,17 @@ pub(super) enum Command {
     },
 }
 
-#[derive(Clone, Debug, ClapArgs)]
+#[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct RelayArgs {
-    /// Where to listen: unix:/path or a loopback host:port (port 0 chooses one) [default: the user's own socket]
+    #[command(subcommand)]
+    pub(super) command: Option<RelayCommand>,
+    /// Where to listen: tls://host:port, unix:/path or a loopback host:port (port 0 chooses one) [default: the user's own socket]
     #[arg(long, value_name = "RELAY")]
     pub(super) listen: Option<Endpoint>,
+    /// Directory made by `relay init` [default: relay in the user's state directory]
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
     /// File that remembers machines and sessions over restarts
     #[arg(long, value_name = "FILE")]
     pub(super) store: Option<PathBuf>,
@@ -102,7 +151,140 @@ pub(super) struct RelayArgs {
 }
 
 #[derive(Debug, Subcommand)]
+pub(super) enum RelayCommand {
+    /// Make a CA, a server certificate and a first join token
+    Init(RelayInitArgs),
+    /// Make a join token for a machine
+    Token(TokenArgs),
+    /// List machines that have joined, or revoke one's key
+    #[command(subcommand)]
+    Machines(RelayMachinesCommand),
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(super) struct RelayInitArgs {
+    /// The relay's directory [default: relay in the user's state directory]
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+    /// Host name or address under which machines reach the relay, repeated; the first goes into join tokens [default: the host name]
+    #[arg(long = "name", value_name = "HOSTNAME|IP")]
+    pub(super) names: Vec<String>,
+    /// Port under which machines reach it
+    #[arg(long, default_value_t = 7443)]
+    pub(super) port: u16,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(super) struct TokenArgs {
+    /// Workspace of the machine [default: default]
+    #[arg(long)]
+    pub(super) workspace: Option<String>,
+    /// How long it is good: 90s, 15m, 1h, 7d
+    #[arg(long, default_value = "1h", value_name = "TIME")]
+    pub(super) expires: Life,
+    /// A label of every machine that joins with it, repeated: role=web
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub(super) labels: Vec<String>,
+    /// Any number of machines may use it
+    #[arg(long)]
+    pub(super) reusable: bool,
+    /// host:port under which the machine reaches the relay [default: as initialised]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) address: Option<String>,
+    /// The relay's directory [default: relay in the user's state directory]
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RelayMachinesCommand {
+    /// Machines that have joined and may link
+    List {
+        /// JSON instead of a table
+        #[arg(long)]
+        json: bool,
+        /// The relay's directory [default: relay in the user's state directory]
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// Cut a machine off: its key is good no more, its sessions live on
+    Revoke {
+        /// Name or id
+        machine: String,
+        /// The relay's directory [default: relay in the user's state directory]
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeysCommand {
+    /// Make a key and print it, once
+    Create(KeysCreateArgs),
+    /// List keys
+    List {
+        /// JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Revoke a key; whoever uses it is cut off
+    Revoke {
+        /// Name or id
+        #[arg(value_name = "NAME|ID")]
+        wanted: String,
+    },
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(super) struct KeysCreateArgs {
+    /// Name, unique in its workspace; it is in the audit log
+    #[arg(long)]
+    pub(super) name: String,
+    /// The workspace it sees [default: default]
+    #[arg(long)]
+    pub(super) workspace: Option<String>,
+    /// What it may do: observe, drive, exec, files, admin
+    #[arg(long, value_delimiter = ',', default_value = "observe,drive,exec,files", value_name = "ACTIONS")]
+    pub(super) actions: Vec<Action>,
+    /// How long it is good: 90s, 15m, 1h, 30d [default: forever]
+    #[arg(long, value_name = "TIME")]
+    pub(super) expires: Option<Life>,
+    /// In front of the key [default: fm_]
+    #[arg(long)]
+    pub(super) prefix: Option<String>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(super) struct LoginArgs {
+    /// The relay, or a join token that names it: tls://host:port
+    #[arg(value_name = "RELAY|TOKEN")]
+    pub(super) address: String,
+    /// Read the key from standard input
+    #[arg(long)]
+    pub(super) key_stdin: bool,
+    /// The CA's fingerprint, as `relay init` printed it
+    #[arg(long, value_name = "FP")]
+    pub(super) ca_fingerprint: Option<Fingerprint>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(super) struct JoinArgs {
+    /// From `fleetmux relay init` or `fleetmux relay token`; - reads it from standard input
+    pub(super) token: String,
+    /// Display name of the machine [default: its host name]
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
+    pub(super) name: String,
+    /// A label of the machine, repeated: role=web
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub(super) labels: Vec<String>,
+    #[command(flatten)]
+    pub(super) dir: AgentDirArgs,
+}
+
+#[derive(Debug, Subcommand)]
 pub(super) enum AgentCommand {
+    /// Join a relay with a token
+    Join(JoinArgs),
     /// Start the agent in the background
     Start(AgentStartArgs),
     /// Stop the agent; sessions live on

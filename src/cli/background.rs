@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use color_eyre::eyre::{Context, Result, bail};
 
-use crate::client::{Client, FleetEvent, Options};
+use super::identity;
+use crate::client::{Client, FleetEvent};
 use crate::config::paths;
 use crate::fleet::Endpoint;
 
@@ -23,7 +24,8 @@ pub(super) async fn client(relay: Option<Endpoint>) -> Result<Client> {
         Some(endpoint) => endpoint,
         None => local_relay().await?,
     };
-    let client = Client::connect(endpoint, Options::default());
+    let options = identity::options(&endpoint);
+    let client = Client::connect(endpoint, options);
     client.connected(CONNECT_TIMEOUT).await?;
     if is_local {
         // A server that was just started: its agent links a moment after its relay listens.

@@ -3,6 +3,7 @@
 mod args;
 mod background;
 mod cmd;
+mod identity;
 mod lookup;
 mod output;
 mod raw;
@@ -45,10 +46,16 @@ fn dispatch(args: Args) -> Result<ExitCode> {
 }
 
 async fn run(args: Args) -> Result<ExitCode> {
-    let relay = args.relay;
+    // An agent has its own identity, and a login makes one.
+    let relay = match &args.command {
+        Some(Command::Agent(_) | Command::Login(_) | Command::Server { .. }) => args.relay,
+        _ => identity::settle(args.relay, &args.identity)?,
+    };
     match args.command {
         None => cmd::wall::run(relay, &args.wall).await,
-        Some(Command::Relay(options)) => cmd::relay::run(options).await,
+        Some(Command::Relay(options)) => cmd::relay::run(relay, options).await,
+        Some(Command::Keys(command)) => cmd::keys::run(relay, command).await,
+        Some(Command::Login(options)) => cmd::login::run(options, &args.identity).await,
         Some(Command::Agent(command)) => cmd::agent::run(relay, command).await,
         Some(Command::Machines(options)) => cmd::machines::run(relay, &options).await,
         Some(Command::Session(command)) => cmd::session::run(relay, command).await,

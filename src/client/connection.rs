@@ -9,16 +9,15 @@ use bytes::Bytes;
 use futures_core::Stream;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
-use tonic::transport::Channel;
 
 use super::attachment::AttachmentState;
 use super::core::{Core, Frame};
 use super::fleet::event_from;
 use super::inbox::Reader;
 use super::{AttachEvent, AttachOptions, ConnectionState, Error, FleetEvent, FleetWatch, Inbox, Options};
-use crate::fleet::{ClientId, Endpoint, MachineId, Refusal, Role, Session, SessionId, SessionSpec, Size};
+use crate::fleet::{ClientId, Code, Endpoint, MachineId, Refusal, Role, Session, SessionId, SessionSpec, Size};
 use crate::stream::{Backoff, Down, Up};
-use crate::wire::{self, refusal_of, v1};
+use crate::wire::{self, Channel, DialError, refusal_of, v1};
 
 /// Fleet changes waiting for one watcher.
 const WATCH_CAP: usize = 4096;
@@ -26,6 +25,8 @@ const WATCH_CAP: usize = 4096;
 const PING_EVERY: Duration = Duration::from_secs(3);
 /// Delay before the fleet is watched again after the relay cut a watcher off.
 const REWATCH: Duration = Duration::from_millis(200);
+/// Delay after the relay refused the key: each attempt counts against this address there.
+const REFUSED_DELAY: Duration = Duration::from_secs(30);
 
 struct Shared {
     core: Mutex<Core>,
@@ -33,6 +34,8 @@ struct Shared {
     options: Options,
     state_tx: watch::Sender<ConnectionState>,
     channel_tx: watch::Sender<Option<Channel>>,
+    /// Why the last attempt failed for a reason that waiting does not cure.
+    verdict: Mutex<Option<Error>>,
     started: Instant,
     retry: Notify,
     /// A frame came that may have acknowledged input.
@@ -65,6 +68,7 @@ impl Client {
             options,
             state_tx: watch::Sender::new(ConnectionState::default()),
             channel_tx: watch::Sender::new(None),
+            verdict: Mutex::default(),
             started: Instant::now(),
             retry: Notify::new(),
             progress: Notify::new(),
@@ -79,13 +83,15 @@ impl Client {
         self.shared.state_tx.subscribe()
     }
 
-    /// Waits until connected; the error says why that took too long.
+    /// Waits until connected; the error says why that took too long, or comes at once if waiting does not help.
     pub async fn connected(&self, timeout: Duration) -> Result<(), Error> {
         let mut state = self.connection();
-        let is_connected = |state: &ConnectionState| matches!(state, ConnectionState::Connected { .. });
-        let outcome = tokio::time::timeout(timeout, state.wait_for(is_connected)).await.map(|state| state.is_ok());
+        let is_decided = |state: &ConnectionState| {
+            matches!(state, ConnectionState::Connected { .. }) || self.shared.verdict().is_some()
+        };
+        let outcome = tokio::time::timeout(timeout, state.wait_for(is_decided)).await.map(|state| state.is_ok());
         match outcome {
-            Ok(true) => Ok(()),
+            Ok(true) => self.shared.verdict().map_or(Ok(()), Err),
             _ => Err(match &*self.shared.state_tx.borrow() {
                 ConnectionState::Connecting { error: Some(error), .. } => Error::NoRelay(error.clone()),
                 _ => Error::NoRelay(format!("no relay answers at {}", self.shared.endpoint)),
@@ -169,7 +175,7 @@ impl Client {
         channel.ok_or_else(|| Error::NoRelay("the connection to the relay was just lost".into()))
     }
 
-    async fn in_time<T>(&self, call: impl Future<Output = Result<T, tonic::Status>>) -> Result<T, Error> {
+    pub(super) async fn in_time<T>(&self, call: impl Future<Output = Result<T, tonic::Status>>) -> Result<T, Error> {
         match tokio::time::timeout(self.shared.options.timeout, call).await {
             Ok(outcome) => outcome.map_err(|status| refusal_of(&status).into()),
             Err(_) => {
@@ -183,6 +189,14 @@ impl Client {
 }
 
 impl Shared {
+    fn verdict(&self) -> Option<Error> {
+        self.verdict.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn judge(&self, verdict: Option<Error>) {
+        *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = verdict;
+    }
+
     fn core(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -345,7 +359,14 @@ async fn run(shared: Weak<Shared>) {
         shared.channel_tx.send_replace(None);
         shared.core().disconnected();
         let delay = backoff.next_delay();
-        let state = ConnectionState::Connecting { attempt: backoff.attempt(), error: outcome.err() };
+        let mut is_refused = false;
+        let error = outcome.err().map(|failure| {
+            is_refused = matches!(failure.verdict, Some(Error::Unauthenticated(_) | Error::Refused(_)));
+            shared.judge(failure.verdict);
+            failure.message
+        });
+        let delay = if is_refused { delay.max(REFUSED_DELAY) } else { delay };
+        let state = ConnectionState::Connecting { attempt: backoff.attempt(), error };
         shared.state_tx.send_replace(state);
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
@@ -354,16 +375,45 @@ async fn run(shared: Weak<Shared>) {
     }
 }
 
-async fn attempt(shared: &Arc<Shared>, backoff: &mut Backoff) -> Result<(), String> {
-    let channel = wire::dial(&shared.endpoint).await.map_err(|err| err.to_string())?;
+/// Why an attempt ended.
+struct Failure {
+    message: String,
+    /// Set if waiting does not cure it.
+    verdict: Option<Error>,
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Failure {
+        Failure { message, verdict: None }
+    }
+}
+
+impl From<DialError> for Failure {
+    fn from(err: DialError) -> Failure {
+        let message = err.to_string();
+        Failure { verdict: err.is_final().then(|| Error::Untrusted(message.clone())), message }
+    }
+}
+
+impl From<tonic::Status> for Failure {
+    fn from(status: tonic::Status) -> Failure {
+        let refusal = refusal_of(&status);
+        let is_final = matches!(refusal.code, Code::Unauthenticated | Code::PermissionDenied | Code::Exhausted);
+        let message = refusal.message.clone();
+        Failure { message, verdict: is_final.then(|| refusal.into()) }
+    }
+}
+
+async fn attempt(shared: &Arc<Shared>, backoff: &mut Backoff) -> Result<(), Failure> {
+    let channel = wire::dial(&shared.endpoint, &shared.options.credentials).await?;
     let epoch = shared.core().epoch;
     let upstream = Upstream { shared: Arc::downgrade(shared), epoch, is_greeted: false };
-    let message = |status: tonic::Status| status.message().to_string();
-    let mut frames = wire::client_service(channel.clone()).link(upstream).await.map_err(message)?.into_inner();
-    match frames.message().await.map_err(message)?.and_then(|frame| frame.frame) {
+    let mut frames = wire::client_service(channel.clone()).link(upstream).await?.into_inner();
+    match frames.message().await?.and_then(|frame| frame.frame) {
         Some(v1::client_down::Frame::Hello(hello)) => wire::check_hello(&hello).map_err(|err| err.to_string())?,
-        _ => return Err("the relay did not open with a hello".into()),
+        _ => return Err("the relay did not open with a hello".to_string().into()),
     }
+    shared.judge(None);
     backoff.reset();
     shared.core().connected();
     shared.channel_tx.send_replace(Some(channel));
@@ -372,9 +422,9 @@ async fn attempt(shared: &Arc<Shared>, backoff: &mut Backoff) -> Result<(), Stri
     let mut ping = tokio::time::interval(PING_EVERY);
     loop {
         tokio::select! {
-            frame = frames.message() => match frame.map_err(message)? {
+            frame = frames.message() => match frame? {
                 Some(frame) => take(shared, frame, &server),
-                None => return Err("the relay closed the connection".into()),
+                None => return Err("the relay closed the connection".to_string().into()),
             },
             _ = ping.tick() => {
                 let token = shared.token();

@@ -32,6 +32,12 @@ pub enum Error {
     /// The relay cannot be reached.
     #[error("{0}; start one with `fleetmux relay`, or name another with --relay")]
     NoRelay(String),
+    /// No key, or one that the relay does not accept.
+    #[error("{0}")]
+    Unauthenticated(String),
+    /// Whoever answers does not prove to be the relay: no TLS, or another CA.
+    #[error("{0}")]
+    Untrusted(String),
     /// The request makes no sense.
     #[error("{0}")]
     Invalid(String),
@@ -48,6 +54,7 @@ impl From<Refusal> for Error {
             Code::PermissionDenied => Error::PermissionDenied(message),
             Code::Unavailable => Error::MachineOffline(message),
             Code::Ambiguous => Error::Ambiguous(message),
+            Code::Unauthenticated => Error::Unauthenticated(message),
             Code::Invalid => Error::Invalid(message),
             Code::Exhausted => Error::Exhausted(message),
             Code::Internal => Error::Refused(message),

@@ -3,6 +3,7 @@
 //! Reconnecting lives in `connection` and nowhere else. An attachment is a value: its offsets, its unacknowledged input
 //! and its role outlive every stream, so that after a cut it continues at the exact byte.
 
+mod admin;
 mod attachment;
 mod connection;
 mod core;
@@ -13,6 +14,7 @@ mod fleet;
 mod inbox;
 mod options;
 
+pub use admin::{KeyInfo, KeyRequest, TokenRequest, WhoAmI};
 pub use connection::{AttachHandle, Attachment, Client};
 pub use error::Error;
 pub use event::{AttachEvent, ConnectionState, FleetEvent};

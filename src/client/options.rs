@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::fleet::{ClientId, Role, Size};
+use crate::fleet::{ClientId, Credentials, Role, Size};
 use crate::stream::{Delivery, KeyframeKind};
 
 /// How a client behaves towards its relay.
@@ -14,6 +14,8 @@ pub struct Options {
     pub retry_cap: Duration,
     /// How long a call may take.
     pub timeout: Duration,
+    /// Key, and the CA that may vouch for the relay; local relays need neither.
+    pub credentials: Credentials,
 }
 
 impl Default for Options {
@@ -22,6 +24,7 @@ impl Default for Options {
             retry_delay: Duration::from_millis(50),
             retry_cap: Duration::from_secs(5),
             timeout: Duration::from_secs(30),
+            credentials: Credentials::default(),
         }
     }
 }

@@ -1,4 +1,6 @@
-//! Configuration: where things live, and how a relay is named.
+//! Configuration: where things live, how a relay is named, and with which key.
 
 /// Directories and sockets of this user.
 pub mod paths;
+/// Relays by name, with keys.
+pub mod profile;

@@ -1,7 +1,7 @@
 //! Directories and sockets: one runtime directory for what lives, one state directory for what is remembered.
 
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use directories::ProjectDirs;
@@ -41,6 +41,24 @@ pub fn relay_socket(runtime: &Path) -> PathBuf {
 /// Keeper sockets of an agent.
 pub fn sessions_dir(agent_dir: &Path) -> PathBuf {
     agent_dir.join("s")
+}
+
+/// State of a relay of this user that serves others: `fleetmux relay init` makes it.
+pub fn relay_dir() -> PathBuf {
+    state_dir().join("relay")
+}
+
+/// Writes a file for its owner only, whole or not at all.
+pub fn write_private(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let fresh = PathBuf::from(name);
+    // What a crash left behind may have another mode.
+    let _ = std::fs::remove_file(&fresh);
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+    file.write_all(contents)?;
+    file.sync_all()?;
+    std::fs::rename(&fresh, path)
 }
 
 /// Makes a directory for its owner only, and refuses one that others could have planted.

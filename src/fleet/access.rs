@@ -35,6 +35,16 @@ impl Principal {
         Principal("loopback".into())
     }
 
+    /// Whoever holds the API key of this name.
+    pub fn key(name: &str) -> Principal {
+        Principal(format!("key:{name}"))
+    }
+
+    /// A machine's agent.
+    pub fn machine(id: super::MachineId) -> Principal {
+        Principal(format!("machine:{id}"))
+    }
+
     /// As text for rules and audit lines.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -44,6 +54,126 @@ impl Principal {
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// What a key may be allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Action {
+    /// Watch sessions.
+    Observe,
+    /// Type into sessions, make and end them; includes watching.
+    Drive,
+    /// Run one-shot commands.
+    Exec,
+    /// Move files.
+    Files,
+    /// Manage keys, tokens and machines.
+    Admin,
+}
+
+impl Action {
+    /// All of them.
+    pub const ALL: [Action; 5] = [Action::Observe, Action::Drive, Action::Exec, Action::Files, Action::Admin];
+
+    /// As people write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Action::Observe => "observe",
+            Action::Drive => "drive",
+            Action::Exec => "exec",
+            Action::Files => "files",
+            Action::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A word that names no action.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no action; there are: observe, drive, exec, files, admin")]
+pub struct ActionError(String);
+
+impl std::str::FromStr for Action {
+    type Err = ActionError;
+
+    fn from_str(word: &str) -> Result<Action, ActionError> {
+        let found = Action::ALL.into_iter().find(|action| action.name() == word);
+        found.ok_or_else(|| ActionError(word.chars().take(64).collect()))
+    }
+}
+
+/// A set of actions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Actions(std::collections::BTreeSet<Action>);
+
+impl Actions {
+    /// Everything.
+    pub fn all() -> Actions {
+        Action::ALL.into_iter().collect()
+    }
+
+    /// Whether the set allows an action; who may drive may watch.
+    pub fn may(&self, action: Action) -> bool {
+        self.0.contains(&action) || action == Action::Observe && self.0.contains(&Action::Drive)
+    }
+
+    /// In their order.
+    pub fn iter(&self) -> impl Iterator<Item = Action> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// No action at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<Action> for Actions {
+    fn from_iter<I: IntoIterator<Item = Action>>(actions: I) -> Actions {
+        Actions(actions.into_iter().collect())
+    }
+}
+
+/// Who calls, in which workspace, and what the call may do: made by the relay from what the connection proves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Who.
+    pub principal: Principal,
+    /// The only workspace this caller sees; `None` sees all.
+    pub workspace: Option<String>,
+    /// What it may do.
+    pub actions: Actions,
+}
+
+impl Caller {
+    /// A process of this machine's own user: everything in every workspace.
+    pub fn local(principal: Principal) -> Caller {
+        Caller { principal, workspace: None, actions: Actions::all() }
+    }
+
+    /// Whether it may know of things in a workspace.
+    pub fn sees(&self, workspace: &str) -> bool {
+        self.workspace.as_deref().is_none_or(|own| own == workspace)
+    }
+
+    /// Refused unless the action is allowed.
+    pub fn needs(&self, action: Action) -> Result<(), Refusal> {
+        if self.actions.may(action) {
+            return Ok(());
+        }
+        let has: Vec<&str> = self.actions.iter().map(Action::name).collect();
+        let message = format!(
+            "{} may not {action} (it may: {}); ask for a key made with `--actions {action}`",
+            self.principal,
+            has.join(", ")
+        );
+        Err(Refusal::new(Code::PermissionDenied, message))
     }
 }
 
@@ -64,6 +194,8 @@ pub enum Code {
     Internal,
     /// The name fits several.
     Ambiguous,
+    /// No key, or one that the relay does not accept.
+    Unauthenticated,
 }
 
 impl fmt::Display for Code {
@@ -76,6 +208,7 @@ impl fmt::Display for Code {
             Code::Exhausted => "exhausted",
             Code::Internal => "internal error",
             Code::Ambiguous => "ambiguous",
+            Code::Unauthenticated => "unauthenticated",
         })
     }
 }

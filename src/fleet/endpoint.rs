@@ -1,4 +1,4 @@
-//! How a relay is named: `unix:/path` or `host:port`.
+//! How a relay is named: `unix:/path`, `tls://host:port`, or a loopback `host:port`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,11 +11,26 @@ pub enum Endpoint {
     Unix(PathBuf),
     /// A TCP address, `host:port`.
     Tcp(String),
+    /// A TCP address served with TLS, `host:port`.
+    Tls(String),
+}
+
+impl Endpoint {
+    /// The host of a TCP address, without brackets.
+    pub fn host(&self) -> Option<&str> {
+        match self {
+            Endpoint::Unix(_) => None,
+            Endpoint::Tcp(address) | Endpoint::Tls(address) => {
+                let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
+                Some(host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host))
+            }
+        }
+    }
 }
 
 /// A text that names no relay.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} names no relay; write unix:/path/to/socket or host:port")]
+#[error("{0:?} names no relay; write tls://host:port, unix:/path/to/socket or a loopback host:port")]
 pub struct EndpointError(String);
 
 impl FromStr for Endpoint {
@@ -30,12 +45,15 @@ impl FromStr for Endpoint {
         if text.starts_with('/') {
             return Ok(Endpoint::Unix(text.into()));
         }
+        let is_tls = text.starts_with("tls://") || text.starts_with("https://");
+        let text = text.strip_prefix("tls://").or_else(|| text.strip_prefix("https://")).unwrap_or(text);
         let address = text.strip_prefix("http://").or_else(|| text.strip_prefix("tcp://")).unwrap_or(text);
         let (host, port) = address.trim_end_matches('/').rsplit_once(':').ok_or_else(error)?;
         if host.is_empty() || port.parse::<u16>().is_err() || host.contains(['/', ' ', '@']) {
             return Err(error());
         }
-        Ok(Endpoint::Tcp(format!("{host}:{port}")))
+        let address = format!("{host}:{port}");
+        Ok(if is_tls { Endpoint::Tls(address) } else { Endpoint::Tcp(address) })
     }
 }
 
@@ -44,6 +62,7 @@ impl fmt::Display for Endpoint {
         match self {
             Endpoint::Unix(path) => write!(f, "unix:{}", path.display()),
             Endpoint::Tcp(address) => f.write_str(address),
+            Endpoint::Tls(address) => write!(f, "tls://{address}"),
         }
     }
 }
@@ -58,7 +77,10 @@ mod tests {
         assert_eq!("/run/x.sock".parse(), Ok(Endpoint::Unix("/run/x.sock".into())));
         assert_eq!("http://127.0.0.1:7000/".parse(), Ok(Endpoint::Tcp("127.0.0.1:7000".into())));
         assert_eq!("[::1]:7000".parse(), Ok(Endpoint::Tcp("[::1]:7000".into())));
-        for bad in ["", "host", "unix:relative", "host:99999", ":80", "a b:80"] {
+        assert_eq!("tls://relay.example:7443".parse(), Ok(Endpoint::Tls("relay.example:7443".into())));
+        assert_eq!(Endpoint::Tls("[::1]:7443".into()).host(), Some("::1"));
+        assert_eq!(Endpoint::Tls("h:1".into()).to_string().parse(), Ok(Endpoint::Tls("h:1".into())));
+        for bad in ["", "host", "unix:relative", "host:99999", ":80", "a b:80", "tls://", "tls://unix:/x"] {
             assert!(bad.parse::<Endpoint>().is_err(), "{bad:?}");
         }
     }

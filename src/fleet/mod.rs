@@ -4,14 +4,16 @@ mod access;
 mod endpoint;
 mod id;
 mod machine;
+mod secret;
 mod selector;
 mod session;
 mod size;
 
-pub use access::{Code, Principal, Refusal, Role};
+pub use access::{Action, ActionError, Actions, Caller, Code, Principal, Refusal, Role};
 pub use endpoint::{Endpoint, EndpointError};
 pub use id::{ClientId, IdError, MachineId, SessionId};
 pub use machine::{Labels, Load, Machine, MachineFacts};
 pub use selector::{Condition, Selector, SelectorError};
+pub use secret::{Credentials, Fingerprint, FingerprintError, JoinToken, JoinTokenError, Secret};
 pub use session::{Exit, Session, SessionSpec, Summary, Viewer};
 pub use size::Size;

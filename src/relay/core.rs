@@ -5,7 +5,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::fleet::{ClientId, Code, Machine, MachineFacts, MachineId, Principal, Refusal, Session, SessionId};
+use super::audit::Audited;
+use crate::fleet::{
+    Action, Caller, ClientId, Code, Machine, MachineFacts, MachineId, Refusal, Role, Session, SessionId,
+};
 use crate::stream::{Outbox, Verdict};
 use crate::wire::{self, v1};
 use v1::session_down::Frame as Down;
@@ -24,16 +27,18 @@ pub(super) enum Effect {
     ToAgent(ConnId, v1::AgentDown),
     /// To a client.
     ToClient(ConnId, v1::ClientDown),
-    /// To everybody who watches the fleet.
-    ToWatchers(v1::FleetEvent),
+    /// To everybody who watches this workspace.
+    ToWatchers(String, v1::FleetEvent),
     /// Answer a waiting call.
     Answer(u64, Result<Option<Session>, Refusal>),
     /// Remember a machine.
     StoreMachine(MachineId),
     /// Remember a session, or forget it.
     StoreSession(SessionId, Option<MachineId>),
-    /// End a connection.
+    /// End an agent's connection.
     Hangup(ConnId),
+    /// A line for the audit log.
+    Audit(Audited),
 }
 
 struct MachineState {
@@ -52,9 +57,8 @@ struct Channel {
     is_open: bool,
 }
 
-#[derive(Default)]
 struct ClientState {
-    principal: String,
+    caller: Caller,
     channels: HashMap<u32, Channel>,
 }
 
@@ -110,9 +114,12 @@ impl Core {
         self.sessions.get(&id)
     }
 
-    pub(super) fn snapshot(&self) -> v1::FleetEvent {
-        let machines = self.machines.values().map(|state| wire::machine(&state.machine)).collect();
-        let sessions = self.sessions.values().map(Into::into).collect();
+    /// Everything that a caller may know of.
+    pub(super) fn snapshot(&self, caller: &Caller) -> v1::FleetEvent {
+        let machines = self.machines.values().filter(|state| caller.sees(&state.machine.facts.workspace));
+        let machines = machines.map(|state| wire::machine(&state.machine)).collect();
+        let sessions = self.sessions.values().filter(|session| caller.sees(self.workspace_of(session.machine)));
+        let sessions = sessions.map(Into::into).collect();
         let snapshot = v1::FleetSnapshot { machines, sessions };
         v1::FleetEvent { event: Some(v1::fleet_event::Event::Snapshot(snapshot)) }
     }
@@ -131,6 +138,7 @@ impl Core {
             latency_us: None,
             connected_ms: now,
         };
+        self.moved(id, &machine.facts.workspace);
         let state = MachineState { machine, conn: Some(conn) };
         if let Some(MachineState { conn: Some(old), .. }) = self.machines.insert(id, state)
             && old != conn
@@ -223,8 +231,11 @@ impl Core {
         let answer = match reply.reply {
             Some(v1::reply::Reply::Created(info)) => match wire::session_from(machine, info) {
                 Ok(session) => {
+                    let id = session.id();
                     self.insert_session(session.clone());
-                    Ok(Some(session))
+                    // As the relay knows it: the workspace is its own word.
+                    let known = self.sessions.get(&id).filter(|known| known.machine == machine).cloned();
+                    Ok(Some(known.unwrap_or(session)))
                 }
                 Err(err) => Err(Refusal::new(Code::Internal, format!("the agent's answer makes no sense: {err}"))),
             },
@@ -248,7 +259,7 @@ impl Core {
             Some(Down::Summary(summary)) => {
                 session.summary = wire::summary_from(summary);
                 let event = v1::fleet_event::Event::Session((&*session).into());
-                self.effects.push(Effect::ToWatchers(v1::FleetEvent { event: Some(event) }));
+                self.tell_watchers(machine, event);
             }
             Some(Down::Output(output)) => self.fan_out(id, &output),
             _ => {}
@@ -287,9 +298,8 @@ impl Core {
 
     // ── clients ──
 
-    pub(super) fn client_came(&mut self, conn: ConnId, principal: &Principal) {
-        let state = ClientState { principal: principal.to_string(), ..ClientState::default() };
-        self.clients.insert(conn, state);
+    pub(super) fn client_came(&mut self, conn: ConnId, caller: Caller) {
+        self.clients.insert(conn, ClientState { caller, channels: HashMap::new() });
     }
 
     pub(super) fn client_gone(&mut self, conn: ConnId) {
@@ -313,7 +323,8 @@ impl Core {
         };
         let Some(state) = self.clients.get_mut(&conn) else { return };
         let mut attach = open.attach.unwrap_or_default();
-        attach.principal.clone_from(&state.principal);
+        let caller = state.caller.clone();
+        attach.principal = caller.principal.to_string();
         if state.channels.len() >= CHANNELS_CAP {
             let refusal = Refusal::new(Code::Exhausted, format!("{CHANNELS_CAP} sessions are open; close one first"));
             return self.lost(conn, number, &refusal);
@@ -321,7 +332,12 @@ impl Core {
         if let Some(old) = state.channels.remove(&number) {
             self.forget_viewer(conn, number, &old);
         }
-        let way = self.way_to(session);
+        let way = self.way_to(session, &caller);
+        let role = wire::role_from(attach.role);
+        if let Err(refusal) = caller.needs(action_of(role)) {
+            self.denied(&caller, &format!("attach to session {session} as {role}"), &refusal);
+            return self.lost(conn, number, &refusal);
+        }
         if let Err(refusal) = &way
             && refusal.code == Code::NotFound
         {
@@ -349,7 +365,14 @@ impl Core {
         }
         self.viewers.entry(session).or_default().push((conn, number));
         match way {
-            Ok(agent) => self.up(agent, session, client, Up::Attach(attach)),
+            Ok(agent) => {
+                let (machine, workspace) = self.place_of(session);
+                let principal = caller.principal.to_string();
+                let (session_text, role) = (session.to_string(), role.to_string());
+                let attached = Audited::Attach { principal, workspace, machine, session: session_text, role };
+                self.effects.push(Effect::Audit(attached));
+                self.up(agent, session, client, Up::Attach(attach));
+            }
             Err(refusal) => self.lost(conn, number, &refusal),
         }
     }
@@ -374,6 +397,19 @@ impl Core {
         {
             return self.forget_viewer(conn, number, &channel);
         }
+        if let Up::SetRole(set) = &frame {
+            let (caller, role) = (state.caller.clone(), wire::role_from(set.role));
+            if let Err(refusal) = caller.needs(action_of(role)) {
+                self.denied(&caller, &format!("become {role} of session {session}"), &refusal);
+                let refused = Down::Refused(wire::refusal(&refusal, "set_role"));
+                let down = v1::SessionDown { client: Default::default(), frame: Some(refused) };
+                return self.effects.push(Effect::ToClient(conn, to_channel(number, down)));
+            }
+            let (machine, workspace) = self.place_of(session);
+            let principal = caller.principal.to_string();
+            let (session, role) = (session.to_string(), role.to_string());
+            self.effects.push(Effect::Audit(Audited::RoleChange { principal, workspace, machine, session, role }));
+        }
         // While the way is cut the client keeps its input and sends it again: nothing is lost by dropping it here.
         let agent = self.agent_of(session).filter(|_| is_open);
         if let Some(agent) = agent {
@@ -394,31 +430,21 @@ impl Core {
     }
 
     /// The stream of a machine's agent.
-    pub(super) fn way_to_machine(&self, machine: MachineId) -> Result<ConnId, Refusal> {
-        let state = self.machines.get(&machine).ok_or_else(|| {
+    pub(super) fn way_to_machine(&self, caller: &Caller, machine: MachineId) -> Result<ConnId, Refusal> {
+        let state = self.machines.get(&machine).filter(|state| caller.sees(&state.machine.facts.workspace));
+        let state = state.ok_or_else(|| {
             Refusal::new(Code::NotFound, format!("there is no machine {machine}; see `fleetmux machines`"))
         })?;
-        state.conn.ok_or_else(|| {
-            let name = &state.machine.facts.name;
-            let message =
-                format!("{name} is offline; see `fleetmux machines`, or run `fleetmux agent start` on that machine");
-            Refusal::new(Code::Unavailable, message)
-        })
+        state.conn.ok_or_else(|| offline(&state.machine))
     }
 
     /// A call that an agent must answer; refused at once when it cannot.
-    pub(super) fn request(
-        &mut self,
-        number: u64,
-        principal: &Principal,
-        machine: MachineId,
-        request: v1::request::Request,
-    ) {
-        let state = self.machines.get(&machine);
+    pub(super) fn request(&mut self, number: u64, caller: &Caller, machine: MachineId, request: v1::request::Request) {
+        let state = self.machines.get(&machine).filter(|state| caller.sees(&state.machine.facts.workspace));
         let refusal = match state {
             None => Refusal::new(Code::NotFound, format!("there is no machine {machine}; see `fleetmux machines`")),
             Some(MachineState { conn: Some(conn), .. }) => {
-                let request = v1::Request { number, principal: principal.to_string(), request: Some(request) };
+                let request = v1::Request { number, principal: caller.principal.to_string(), request: Some(request) };
                 let frame = Some(v1::agent_down::Frame::Request(request));
                 self.effects.push(Effect::ToAgent(*conn, v1::AgentDown { frame }));
                 return;
@@ -436,9 +462,13 @@ impl Core {
     }
 
     /// The agent that leads to a session; `NotFound` is final, everything else is to be waited for.
-    fn way_to(&self, session: SessionId) -> Result<ConnId, Refusal> {
-        if self.silent.contains_key(&session) {
-            return Err(silent(session));
+    fn way_to(&self, session: SessionId, caller: &Caller) -> Result<ConnId, Refusal> {
+        if let Some(machine) = self.silent.get(&session) {
+            let is_seen = caller.sees(self.workspace_of(*machine));
+            return Err(if is_seen { silent(session) } else { no_session(session) });
+        }
+        if !self.sees_session(caller, session) {
+            return Err(no_session(session));
         }
         let Some(known) = self.sessions.get(&session) else {
             let message = format!("the relay has just started and does not know session {session} yet; waiting for it");
@@ -448,6 +478,46 @@ impl Core {
             Some(state) => state.conn.ok_or_else(|| offline(&state.machine)),
             None => Err(Refusal::new(Code::Unavailable, "the machine is not known")),
         }
+    }
+
+    /// Whether a caller may know of a session; nobody may be told that one exists elsewhere.
+    pub(super) fn sees_session(&self, caller: &Caller, session: SessionId) -> bool {
+        self.sessions.get(&session).is_none_or(|known| caller.sees(self.workspace_of(known.machine)))
+    }
+
+    fn workspace_of(&self, machine: MachineId) -> &str {
+        self.machines.get(&machine).map_or("", |state| &state.machine.facts.workspace)
+    }
+
+    /// Machine and workspace of a session, as text.
+    fn place_of(&self, session: SessionId) -> (String, String) {
+        let machine = self.sessions.get(&session).map(|known| known.machine);
+        let name = machine.and_then(|id| self.machines.get(&id)).map(|state| state.machine.facts.name.clone());
+        let workspace = machine.map(|id| self.workspace_of(id).to_string());
+        (name.unwrap_or_default(), workspace.unwrap_or_default())
+    }
+
+    /// A machine that joined another workspace is gone from the one it was in.
+    fn moved(&mut self, id: MachineId, workspace: &str) {
+        let old = self.workspace_of(id).to_string();
+        if old.is_empty() || old == workspace {
+            return;
+        }
+        let gone: Vec<SessionId> = self.sessions.values().filter(|s| s.machine == id).map(Session::id).collect();
+        for session in gone {
+            self.remove_session(id, session);
+        }
+        self.tell_watchers(id, v1::fleet_event::Event::MachineRemoved(bytes_of(id.as_bytes())));
+    }
+
+    fn tell_watchers(&mut self, machine: MachineId, event: v1::fleet_event::Event) {
+        let workspace = self.workspace_of(machine).to_string();
+        self.effects.push(Effect::ToWatchers(workspace, v1::FleetEvent { event: Some(event) }));
+    }
+
+    fn denied(&mut self, caller: &Caller, what: &str, refusal: &Refusal) {
+        let (principal, reason) = (caller.principal.to_string(), refusal.message.clone());
+        self.effects.push(Effect::Audit(Audited::Denied { principal, what: what.into(), reason }));
     }
 
     fn agent_of(&self, session: SessionId) -> Option<ConnId> {
@@ -489,18 +559,25 @@ impl Core {
         }
     }
 
-    fn insert_session(&mut self, session: Session) {
+    fn insert_session(&mut self, mut session: Session) {
         let id = session.id();
+        session.spec.workspace = self.workspace_of(session.machine).to_string();
         // A session belongs to the machine that showed it first; another one cannot take it over.
         if self.sessions.get(&id).is_some_and(|known| known.machine != session.machine) {
             return;
         }
         let event = v1::fleet_event::Event::Session((&session).into());
-        self.effects.push(Effect::ToWatchers(v1::FleetEvent { event: Some(event) }));
+        self.tell_watchers(session.machine, event);
         self.effects.push(Effect::StoreSession(id, Some(session.machine)));
         self.sessions.insert(id, session);
         self.silent.remove(&id);
         for (conn, number) in self.viewers.get(&id).cloned().unwrap_or_default() {
+            // Whoever waited for an id of another workspace hears what everybody hears of an id that does not exist.
+            let caller = self.clients.get(&conn).map(|client| client.caller.clone());
+            if caller.is_none_or(|caller| !self.sees_session(&caller, id)) {
+                self.lost(conn, number, &no_session(id));
+                continue;
+            }
             let channel = self.clients.get_mut(&conn).and_then(|client| client.channels.get_mut(&number));
             if channel.is_some_and(|channel| !channel.is_open) {
                 let frame = Some(v1::client_down::Frame::Ready(v1::Ready {}));
@@ -518,8 +595,7 @@ impl Core {
         if is_known {
             self.sessions.remove(&id);
             let gone = v1::SessionRef { machine: bytes_of(machine.as_bytes()), session: bytes_of(id.as_bytes()) };
-            let event = v1::fleet_event::Event::SessionRemoved(gone);
-            self.effects.push(Effect::ToWatchers(v1::FleetEvent { event: Some(event) }));
+            self.tell_watchers(machine, v1::fleet_event::Event::SessionRemoved(gone));
             self.effects.push(Effect::StoreSession(id, None));
         }
         if is_known || is_silent {
@@ -555,8 +631,16 @@ impl Core {
     fn machine_changed(&mut self, id: MachineId) {
         if let Some(state) = self.machines.get(&id) {
             let event = v1::fleet_event::Event::Machine(wire::machine(&state.machine));
-            self.effects.push(Effect::ToWatchers(v1::FleetEvent { event: Some(event) }));
+            self.tell_watchers(id, event);
         }
+    }
+}
+
+/// What a role needs.
+fn action_of(role: Role) -> Action {
+    match role {
+        Role::Observer => Action::Observe,
+        Role::Driver => Action::Drive,
     }
 }
 

@@ -15,7 +15,8 @@ use tokio::sync::{mpsc, oneshot};
 use tonic::{Status, Streaming};
 
 use super::hub::{Event, EventsTx};
-use crate::fleet::{Code, MachineId, Principal, Refusal};
+use super::audit::{Audit, Audited};
+use crate::fleet::{Caller, Code, MachineId, Refusal};
 use crate::stream::{CreditOut, EXEC_CHUNK_CAP, EXEC_INPUT_WINDOW, EXEC_OUTPUT_WINDOW, chunks_in};
 use crate::wire::{self, v1};
 use v1::exec_down::Frame as Down;
@@ -187,7 +188,8 @@ fn refused(refusal: &Refusal) -> v1::ExecDown {
 /// Carries one client's stream: finds the machine, forwards frames, and cancels the command when the stream ends.
 pub(super) async fn carry(
     events_tx: EventsTx,
-    principal: Principal,
+    caller: Caller,
+    audit: Audit,
     mut frames: Streaming<v1::ExecUp>,
     down_tx: DownTx,
 ) {
@@ -200,7 +202,13 @@ pub(super) async fn carry(
         }
         Err(_) => return,
     };
-    let link = match link_to(&events_tx, &principal, &start.machine).await {
+    let program = start.argv.first().map_or(start.command.as_str(), String::as_str);
+    let program = program.split_whitespace().next().unwrap_or_default().to_string();
+    let machine = MachineId::from_bytes(&start.machine).map(|id| id.to_string()).unwrap_or_default();
+    let link = link_to(&events_tx, &caller, &start.machine).await;
+    let outcome = link.as_ref().map_or_else(|refusal| refusal.message.clone(), |_| "started".into());
+    audit.record(Audited::Exec { principal: caller.principal.to_string(), machine, program, outcome });
+    let link = match link {
         Ok(link) => link,
         Err(refusal) => {
             let _ = down_tx.try_send(Ok(refused(&refusal)));
@@ -214,7 +222,7 @@ pub(super) async fn carry(
             return;
         }
     };
-    if let Err(refusal) = link.send(number, principal.as_str(), Up::Start(start)) {
+    if let Err(refusal) = link.send(number, caller.principal.as_str(), Up::Start(start)) {
         return link.refuse(number, &refusal);
     }
     let late = tokio::time::sleep(START_TIMEOUT);
@@ -249,11 +257,11 @@ pub(super) async fn carry(
     }
 }
 
-async fn link_to(events_tx: &EventsTx, principal: &Principal, machine: &[u8]) -> Result<ExecLink, Refusal> {
+async fn link_to(events_tx: &EventsTx, caller: &Caller, machine: &[u8]) -> Result<ExecLink, Refusal> {
     let machine = MachineId::from_bytes(machine).map_err(|err| Refusal::new(Code::Invalid, err.to_string()))?;
     let gone = || Refusal::new(Code::Unavailable, "the relay is shutting down");
     let (answer_tx, answer_rx) = oneshot::channel();
-    let event = Event::Exec { principal: principal.clone(), machine, answer_tx };
+    let event = Event::Exec { caller: caller.clone(), machine, answer_tx };
     events_tx.send(event).await.map_err(|_| gone())?;
     answer_rx.await.map_err(|_| gone())?
 }

@@ -9,23 +9,25 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::audit::Audited;
+use super::auth::{AgentIs, Auth};
 use super::exec::{AgentFrames, EXEC_DOWN_CAP, ExecLink, carry};
 use super::hub::{AGENT_CAP, Answer, Event, EventsTx, WATCHER_CAP};
 use super::outgoing::{Outgoing, OutgoingStream};
-use super::principal::principal;
-use crate::fleet::{Code, MachineId, Refusal, SessionId};
+use crate::fleet::{Action, Code, MachineId, Principal, Refusal, SessionId};
 use crate::wire::{self, status_of, v1};
 
 /// Both services; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Services {
     events_tx: EventsTx,
+    auth: Arc<Auth>,
     next_conn: Arc<AtomicU64>,
 }
 
 impl Services {
-    pub(super) fn new(events_tx: EventsTx) -> Services {
-        Services { events_tx, next_conn: Arc::new(AtomicU64::new(1)) }
+    pub(super) fn new(events_tx: EventsTx, auth: Arc<Auth>) -> Services {
+        Services { events_tx, auth, next_conn: Arc::new(AtomicU64::new(1)) }
     }
 
     fn conn(&self) -> u64 {
@@ -53,12 +55,20 @@ fn hello_of(hello: Option<&v1::Hello>) -> Result<(), Status> {
     Err(status_of(&refusal))
 }
 
+/// What became of a call, for the audit log.
+fn outcome<T>(answer: &Result<T, Status>) -> String {
+    answer.as_ref().map_or_else(|status| status.message().to_string(), |_| "ok".into())
+}
+
 #[tonic::async_trait]
 impl v1::agent_service_server::AgentService for Services {
     type LinkStream = AgentFrames;
 
     async fn link(&self, request: Request<Streaming<v1::AgentUp>>) -> Result<Response<Self::LinkStream>, Status> {
-        principal(&request).map_err(|refusal| status_of(&refusal))?;
+        let agent = self.auth.agent(&request).map_err(|refusal| status_of(&refusal))?;
+        if let AgentIs::Joined { machine, workspace } = &agent {
+            self.auth.opened(&request, &Principal::machine(*machine), Some(workspace));
+        }
         let mut frames = request.into_inner();
         let conn = self.conn();
         let (frames_tx, frames_rx) = mpsc::channel(AGENT_CAP);
@@ -76,7 +86,7 @@ impl v1::agent_service_server::AgentService for Services {
                 let _ = frames_tx.send(Err(status)).await;
                 return;
             }
-            let _ = services.tell(Event::AgentCame { conn, frames_tx, execs: execs.clone() }).await;
+            let _ = services.tell(Event::AgentCame { conn, agent, frames_tx, execs: execs.clone() }).await;
             while let Ok(Some(frame)) = frames.message().await {
                 // A command's output waits for nobody but its own client.
                 if let Some(v1::agent_up::Frame::Exec(routed)) = frame.frame {
@@ -100,7 +110,8 @@ impl v1::client_service_server::ClientService for Services {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::FleetEvent, Status>> + Send>>;
 
     async fn link(&self, request: Request<Streaming<v1::ClientUp>>) -> Result<Response<Self::LinkStream>, Status> {
-        let principal = principal(&request).map_err(|refusal| status_of(&refusal))?;
+        let caller = self.auth.caller(&request).map_err(|refusal| status_of(&refusal))?;
+        self.auth.opened(&request, &caller.principal, caller.workspace.as_deref());
         let mut frames = request.into_inner();
         let conn = self.conn();
         let outgoing = Outgoing::default();
@@ -116,7 +127,7 @@ impl v1::client_service_server::ClientService for Services {
             if hello_of(hello).is_err() {
                 return outgoing.close();
             }
-            let _ = services.tell(Event::ClientCame { conn, principal, outgoing }).await;
+            let _ = services.tell(Event::ClientCame { conn, caller, outgoing }).await;
             while let Ok(Some(frame)) = frames.message().await {
                 if services.tell(Event::ClientFrame { conn, frame }).await.is_err() {
                     return;
@@ -128,9 +139,9 @@ impl v1::client_service_server::ClientService for Services {
     }
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        principal(&request).map_err(|refusal| status_of(&refusal))?;
+        let caller = self.auth.caller(&request).map_err(|refusal| status_of(&refusal))?;
         let (events_tx, events_rx) = mpsc::channel(WATCHER_CAP);
-        self.tell(Event::Watch { events_tx }).await?;
+        self.tell(Event::Watch { caller, events_tx }).await?;
         Ok(Response::new(Box::pin(ReceiverStream::new(events_rx))))
     }
 
@@ -138,11 +149,20 @@ impl v1::client_service_server::ClientService for Services {
         &self,
         request: Request<v1::CreateSessionRequest>,
     ) -> Result<Response<v1::Session>, Status> {
-        let principal = principal(&request).map_err(|refusal| status_of(&refusal))?;
+        let caller = self.auth.caller_with(&request, Action::Drive).map_err(|refusal| status_of(&refusal))?;
+        let principal = caller.principal.to_string();
         let v1::CreateSessionRequest { machine, spec } = request.into_inner();
         let machine = MachineId::from_bytes(&machine).map_err(|err| Status::invalid_argument(err.to_string()))?;
         let spec = spec.ok_or_else(|| Status::invalid_argument("a session needs a specification"))?;
-        let created = self.ask(|answer_tx| Event::Create { principal, machine, spec, answer_tx }).await?;
+        let id = SessionId::from_bytes(&spec.id).map(|id| id.to_string()).unwrap_or_default();
+        let created = self.ask(|answer_tx| Event::Create { caller, machine, spec, answer_tx }).await;
+        self.auth.audit.record(Audited::SessionCreate {
+            principal,
+            machine: machine.to_string(),
+            session: id,
+            outcome: outcome(&created),
+        });
+        let created = created?;
         let session = created.ok_or_else(|| Status::internal("the agent made no session"))?;
         Ok(Response::new((&session).into()))
     }
@@ -151,10 +171,17 @@ impl v1::client_service_server::ClientService for Services {
         &self,
         request: Request<v1::DestroySessionRequest>,
     ) -> Result<Response<v1::DestroySessionReply>, Status> {
-        let principal = principal(&request).map_err(|refusal| status_of(&refusal))?;
+        let caller = self.auth.caller_with(&request, Action::Drive).map_err(|refusal| status_of(&refusal))?;
+        let principal = caller.principal.to_string();
         let session = SessionId::from_bytes(&request.into_inner().session)
             .map_err(|err| Status::invalid_argument(err.to_string()))?;
-        self.ask(|answer_tx| Event::Destroy { principal, session, answer_tx }).await?;
+        let ended = self.ask(|answer_tx| Event::Destroy { caller, session, answer_tx }).await;
+        self.auth.audit.record(Audited::SessionDestroy {
+            principal,
+            session: session.to_string(),
+            outcome: outcome(&ended),
+        });
+        ended?;
         Ok(Response::new(v1::DestroySessionReply {}))
     }
 }
@@ -164,9 +191,10 @@ impl v1::exec_service_server::ExecService for Services {
     type ExecStream = ReceiverStream<Result<v1::ExecDown, Status>>;
 
     async fn exec(&self, request: Request<Streaming<v1::ExecUp>>) -> Result<Response<Self::ExecStream>, Status> {
-        let principal = principal(&request).map_err(|refusal| status_of(&refusal))?;
+        let caller = self.auth.caller_with(&request, Action::Exec).map_err(|refusal| status_of(&refusal))?;
         let (down_tx, down_rx) = mpsc::channel(EXEC_DOWN_CAP);
-        tokio::spawn(carry(self.events_tx.clone(), principal, request.into_inner(), down_tx));
+        let audit = self.auth.audit.clone();
+        tokio::spawn(carry(self.events_tx.clone(), caller, audit, request.into_inner(), down_tx));
         Ok(Response::new(ReceiverStream::new(down_rx)))
     }
 }

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
 
+use super::audit::{Audit, Audited};
+use super::auth::AgentIs;
 use super::core::{ConnId, Core, Effect};
 use super::exec::ExecLink;
 use super::outgoing::{Outgoing, Pushed};
 use super::store::{Change, Store};
-use crate::fleet::{Code, MachineId, Principal, Refusal, Session, SessionId};
+use crate::fleet::{Caller, Code, MachineId, Refusal, Session, SessionId};
 use crate::runtime::now_ms;
 use crate::wire::{self, v1};
 
@@ -33,18 +35,64 @@ const TURN: usize = 64;
 /// The answer to a call.
 pub(super) type Answer = oneshot::Sender<Result<Option<Session>, Refusal>>;
 
+/// The stream to an agent.
+pub(super) type AgentTx = mpsc::Sender<Result<v1::AgentDown, Status>>;
+/// The stream to a watcher of the fleet.
+pub(super) type WatcherTx = mpsc::Sender<Result<v1::FleetEvent, Status>>;
+
 /// What happens on the streams.
 pub(super) enum Event {
-    AgentCame { conn: ConnId, frames_tx: mpsc::Sender<Result<v1::AgentDown, Status>>, execs: ExecLink },
-    AgentFrame { conn: ConnId, frame: v1::AgentUp },
-    AgentGone { conn: ConnId },
-    ClientCame { conn: ConnId, principal: Principal, outgoing: Outgoing },
-    ClientFrame { conn: ConnId, frame: v1::ClientUp },
-    ClientGone { conn: ConnId },
-    Watch { events_tx: mpsc::Sender<Result<v1::FleetEvent, Status>> },
-    Create { principal: Principal, machine: MachineId, spec: v1::SessionSpec, answer_tx: Answer },
-    Destroy { principal: Principal, session: SessionId, answer_tx: Answer },
-    Exec { principal: Principal, machine: MachineId, answer_tx: oneshot::Sender<Result<ExecLink, Refusal>> },
+    AgentCame {
+        conn: ConnId,
+        agent: AgentIs,
+        frames_tx: AgentTx,
+        execs: ExecLink,
+    },
+    AgentFrame {
+        conn: ConnId,
+        frame: v1::AgentUp,
+    },
+    AgentGone {
+        conn: ConnId,
+    },
+    ClientCame {
+        conn: ConnId,
+        caller: Caller,
+        outgoing: Outgoing,
+    },
+    ClientFrame {
+        conn: ConnId,
+        frame: v1::ClientUp,
+    },
+    ClientGone {
+        conn: ConnId,
+    },
+    Watch {
+        caller: Caller,
+        events_tx: WatcherTx,
+    },
+    Create {
+        caller: Caller,
+        machine: MachineId,
+        spec: v1::SessionSpec,
+        answer_tx: Answer,
+    },
+    Destroy {
+        caller: Caller,
+        session: SessionId,
+        answer_tx: Answer,
+    },
+    /// The way to a machine for commands.
+    Exec {
+        caller: Caller,
+        machine: MachineId,
+        answer_tx: oneshot::Sender<Result<ExecLink, Refusal>>,
+    },
+    /// A key is revoked: whoever is connected with it is cut off.
+    Revoked {
+        caller: Caller,
+        machine: Option<MachineId>,
+    },
 }
 
 /// The hub's mailbox.
@@ -53,21 +101,23 @@ pub(super) type EventsTx = mpsc::Sender<Event>;
 struct Hub {
     core: Core,
     store: Store,
-    agents: HashMap<ConnId, mpsc::Sender<Result<v1::AgentDown, Status>>>,
+    audit: Audit,
+    agents: HashMap<ConnId, (AgentIs, AgentTx)>,
     execs: HashMap<ConnId, ExecLink>,
-    clients: HashMap<ConnId, Outgoing>,
-    watchers: Vec<mpsc::Sender<Result<v1::FleetEvent, Status>>>,
+    clients: HashMap<ConnId, (Caller, Outgoing)>,
+    watchers: Vec<(Caller, WatcherTx)>,
     answers: HashMap<u64, (Instant, Answer)>,
     next_request: u64,
     started: Instant,
 }
 
 /// Starts the hub with what the store remembers.
-pub(super) fn start(core: Core, store: Store) -> EventsTx {
+pub(super) fn start(core: Core, store: Store, audit: Audit) -> EventsTx {
     let (events_tx, events_rx) = mpsc::channel(EVENTS_CAP);
     let hub = Hub {
         core,
         store,
+        audit,
         agents: HashMap::new(),
         execs: HashMap::new(),
         clients: HashMap::new(),
@@ -114,8 +164,8 @@ impl Hub {
     fn handle(&mut self, event: Event) {
         let now = now_ms();
         match event {
-            Event::AgentCame { conn, frames_tx, execs } => {
-                self.agents.insert(conn, frames_tx);
+            Event::AgentCame { conn, agent, frames_tx, execs } => {
+                self.agents.insert(conn, (agent, frames_tx));
                 self.execs.insert(conn, execs);
             }
             Event::AgentFrame { conn, frame } => self.agent_frame(conn, frame, now),
@@ -124,58 +174,114 @@ impl Hub {
                 self.execs.remove(&conn);
                 self.core.agent_gone(conn, now);
             }
-            Event::ClientCame { conn, principal, outgoing } => {
-                self.clients.insert(conn, outgoing);
-                self.core.client_came(conn, &principal);
+            Event::ClientCame { conn, caller, outgoing } => {
+                self.clients.insert(conn, (caller.clone(), outgoing));
+                self.core.client_came(conn, caller);
             }
             Event::ClientFrame { conn, frame } => self.client_frame(conn, frame),
             Event::ClientGone { conn } => {
-                if let Some(outgoing) = self.clients.remove(&conn) {
+                if let Some((_, outgoing)) = self.clients.remove(&conn) {
                     outgoing.close();
                 }
                 self.core.client_gone(conn);
             }
-            Event::Exec { principal, machine, answer_tx } => {
-                let _ = answer_tx.send(self.exec_link(&principal, machine));
+            Event::Exec { caller, machine, answer_tx } => {
+                let _ = answer_tx.send(self.exec_link(&caller, machine));
             }
-            Event::Watch { events_tx } => {
-                if events_tx.try_send(Ok(self.core.snapshot())).is_ok() {
-                    self.watchers.push(events_tx);
+            Event::Watch { caller, events_tx } => {
+                if events_tx.try_send(Ok(self.core.snapshot(&caller))).is_ok() {
+                    self.watchers.push((caller, events_tx));
                 }
             }
             Event::Create { machine, spec, answer_tx, .. } if self.lives_elsewhere(machine, &spec.id) => {
                 let message = "a session of this id lives on another machine; leave the id to be chosen";
                 let _ = answer_tx.send(Err(Refusal::new(Code::Invalid, message)));
             }
-            Event::Create { principal, machine, spec, answer_tx } => {
+            Event::Create { caller, machine, spec, answer_tx } => {
                 let number = self.expect(answer_tx);
-                self.core.request(number, &principal, machine, v1::request::Request::Create(spec));
+                self.core.request(number, &caller, machine, v1::request::Request::Create(spec));
             }
-            Event::Destroy { principal, session, answer_tx } => match self.core.session(session).map(|s| s.machine) {
+            Event::Destroy { caller, session, answer_tx } => match self.machine_of(&caller, session) {
                 Some(machine) => {
                     let number = self.expect(answer_tx);
                     let id = session.as_bytes().to_vec().into();
-                    self.core.request(number, &principal, machine, v1::request::Request::Destroy(id));
+                    self.core.request(number, &caller, machine, v1::request::Request::Destroy(id));
                 }
                 None => {
                     let message = format!("there is no session {session}; see `fleetmux session list`");
                     let _ = answer_tx.send(Err(Refusal::new(Code::NotFound, message)));
                 }
             },
+            Event::Revoked { caller, machine } => self.revoked(&caller, machine),
         }
+    }
+
+    /// Cuts off whoever is connected with a key.
+    fn revoked(&mut self, caller: &Caller, machine: Option<MachineId>) {
+        let is_it = |agent: &AgentIs| matches!(agent, AgentIs::Joined { machine: id, .. } if Some(*id) == machine);
+        let agents: Vec<ConnId> =
+            self.agents.iter().filter(|(_, (agent, _))| is_it(agent)).map(|(conn, _)| *conn).collect();
+        for conn in agents {
+            self.hang_up(conn, "this machine's key was revoked; join again with a new token");
+        }
+        let is_theirs = |other: &Caller| other.principal == caller.principal && other.workspace == caller.workspace;
+        self.watchers.retain(|(watcher, _)| !is_theirs(watcher));
+        let clients: Vec<ConnId> =
+            self.clients.iter().filter(|(_, (client, _))| is_theirs(client)).map(|(conn, _)| *conn).collect();
+        for conn in clients {
+            if let Some((_, outgoing)) = self.clients.remove(&conn) {
+                outgoing.close();
+            }
+            self.core.client_gone(conn);
+        }
+    }
+
+    /// Ends an agent's stream with a reason.
+    fn hang_up(&mut self, conn: ConnId, reason: &str) {
+        if let Some((_, frames_tx)) = self.agents.remove(&conn) {
+            // A full queue loses the sentence, not the end.
+            let _ = frames_tx.try_send(Err(Status::unauthenticated(reason)));
+        }
+        self.core.agent_gone(conn, now_ms());
+    }
+
+    /// Where a session lives, for a caller who may know.
+    fn machine_of(&self, caller: &Caller, session: SessionId) -> Option<MachineId> {
+        let machine = self.core.session(session)?.machine;
+        self.core.sees_session(caller, session).then_some(machine)
+    }
+
+    /// An agent says what it is; the relay believes of a joined one what its key proves.
+    fn agent_facts(&mut self, conn: ConnId, facts: v1::MachineFacts, now: u64) {
+        let mut facts: crate::fleet::MachineFacts = match facts.try_into() {
+            Ok(facts) => facts,
+            Err(err) => {
+                tracing::warn!(%err, "an agent's facts make no sense");
+                return self.hang_up(conn, "the agent's facts make no sense; upgrade it");
+            }
+        };
+        if let Some((AgentIs::Joined { machine, workspace }, _)) = self.agents.get(&conn) {
+            if facts.id != *machine {
+                let principal = crate::fleet::Principal::machine(*machine).to_string();
+                let reason = "the key belongs to another machine; join with a new token".to_string();
+                let what = format!("be machine {}", facts.id);
+                self.audit.record(Audited::Denied { principal, what, reason: reason.clone() });
+                return self.hang_up(conn, &reason);
+            }
+            facts.workspace.clone_from(workspace);
+        }
+        self.core.agent_facts(conn, facts, now);
     }
 
     fn agent_frame(&mut self, conn: ConnId, frame: v1::AgentUp, now: u64) {
         use v1::agent_up::Frame;
+        // What a connection that was given up still had under way says nothing any more.
+        if !self.agents.contains_key(&conn) {
+            return;
+        }
         match frame.frame {
             Some(Frame::Down(down)) => self.core.down(conn, down),
-            Some(Frame::Facts(facts)) => match facts.try_into() {
-                Ok(facts) => self.core.agent_facts(conn, facts, now),
-                Err(err) => {
-                    tracing::warn!(%err, "an agent's facts make no sense");
-                    self.agents.remove(&conn);
-                }
-            },
+            Some(Frame::Facts(facts)) => self.agent_facts(conn, facts, now),
             Some(Frame::Sessions(list)) => self.core.session_list(conn, list),
             Some(Frame::SessionAdded(info)) => self.core.session_added(conn, info),
             Some(Frame::SessionRemoved(id)) => {
@@ -217,9 +323,10 @@ impl Hub {
             match effect {
                 Effect::ToClient(conn, frame) => self.send_client(conn, frame),
                 Effect::ToAgent(conn, frame) => self.send_agent(conn, frame),
-                Effect::ToWatchers(event) => {
-                    self.watchers.retain(|events_tx| events_tx.try_send(Ok(event.clone())).is_ok())
-                }
+                Effect::ToWatchers(workspace, event) => self.watchers.retain(|(caller, events_tx)| {
+                    !caller.sees(&workspace) || events_tx.try_send(Ok(event.clone())).is_ok()
+                }),
+                Effect::Audit(event) => self.audit.record(event),
                 Effect::Answer(number, answer) => {
                     if let Some((_, answer_tx)) = self.answers.remove(&number) {
                         let _ = answer_tx.send(answer);
@@ -244,7 +351,7 @@ impl Hub {
     }
 
     fn send_client(&mut self, conn: ConnId, frame: v1::ClientDown) {
-        let Some(outgoing) = self.clients.get(&conn) else { return };
+        let Some((_, outgoing)) = self.clients.get(&conn) else { return };
         let channel = frame.channel;
         match outgoing.push(frame) {
             Pushed::Queued => {}
@@ -267,7 +374,7 @@ impl Hub {
     }
 
     fn send_agent(&mut self, conn: ConnId, frame: v1::AgentDown) {
-        let Some(frames_tx) = self.agents.get(&conn) else { return };
+        let Some((_, frames_tx)) = self.agents.get(&conn) else { return };
         if let Err(err) = frames_tx.try_send(Ok(frame)) {
             tracing::warn!(conn, %err, "an agent takes no frames; its connection is given up");
             self.agents.remove(&conn);
@@ -295,8 +402,8 @@ impl Hub {
     }
 
     /// The way to a machine for commands of this principal; the machine's own rules are asked by its agent.
-    fn exec_link(&self, _principal: &Principal, machine: MachineId) -> Result<ExecLink, Refusal> {
-        let conn = self.core.way_to_machine(machine)?;
+    fn exec_link(&self, caller: &Caller, machine: MachineId) -> Result<ExecLink, Refusal> {
+        let conn = self.core.way_to_machine(caller, machine)?;
         let link = self.execs.get(&conn).cloned();
         link.ok_or_else(|| {
             Refusal::new(Code::Unavailable, "the machine's agent has just left; see `fleetmux machines`")

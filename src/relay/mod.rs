@@ -3,13 +3,16 @@
 //! It never parses terminal output and holds no session truth: losing it loses nothing. One task owns `Core`; the
 //! gRPC services only translate between streams and its events.
 
+mod admin;
+mod audit;
+mod auth;
 mod core;
 mod exec;
 mod grpc;
 mod hub;
 mod outgoing;
-mod principal;
 mod serve;
 mod store;
 
-pub use serve::{Options, RelayError, serve};
+pub use auth::AuthorityError;
+pub use serve::{Initialised, Options, RelayError, init, serve};

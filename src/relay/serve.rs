@@ -1,23 +1,29 @@
-//! Listening: one relay on a unix socket, on a loopback address, or on both.
+//! Listening: one relay on a unix socket, on a loopback address, or with TLS on any address and a socket for its owner.
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
-use tonic::transport::Server;
 use tonic::transport::server::Router;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
 
+use super::admin::{Admin, Reach};
+use super::audit::Audit;
+use super::auth::{self, Auth, Authority, AuthorityError, Keyring};
 use super::core::Core;
 use super::grpc::Services;
 use super::hub;
-use super::store::{Store, StoreError};
-use crate::fleet::Endpoint;
-use crate::wire::{FRAME_CAP, v1};
+use super::store::{Memory, Store, StoreError};
+use crate::config::paths;
+use crate::fleet::{Endpoint, Fingerprint, JoinToken, Labels, Refusal, Secret};
+use crate::runtime::now_ms;
+use crate::wire::{FRAME_CAP, fingerprint, v1};
 
 /// Bytes under way on one stream; more only lets a slow viewer fall further behind.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -28,13 +34,51 @@ const STREAMS_CAP: u32 = 16 * 1024;
 /// A peer silent for this long is asked, and cut when it does not answer.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
+/// How long a peer may take to shake hands.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How often connections of expired keys are looked for.
+const EXPIRE_EVERY: Duration = Duration::from_secs(5);
+/// The store in a relay's directory.
+const STORE: &str = "relay.redb";
+/// How long the first join token lives, milliseconds.
+const FIRST_TOKEN_MS: u64 = 3600 * 1000;
+
 /// How a relay is served.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Where to listen.
     pub listen: Endpoint,
-    /// File that remembers machines and sessions; `None` forgets.
+    /// File that remembers machines, sessions and keys; `None` takes the one in `dir`, or forgets.
     pub store: Option<PathBuf>,
+    /// State directory made by [`init`]: certificates, store, audit log, and the socket of its owner. TLS needs it.
+    pub dir: Option<PathBuf>,
+}
+
+/// A relay's directory is ready.
+#[derive(Debug)]
+pub struct Initialised {
+    /// Fingerprint of the CA.
+    pub ca: Fingerprint,
+    /// The first join token.
+    pub token: Secret,
+}
+
+/// Makes a CA (once) and a server certificate for these names in a directory, and a first join token for `address`.
+pub async fn init(dir: &Path, names: &[String], address: &str) -> Result<Initialised, RelayError> {
+    let io = |err| AuthorityError::Io { path: dir.into(), err };
+    paths::make_private_dir(dir).map_err(io)?;
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).map_err(io)?;
+    // First: a relay that runs on this directory holds its store.
+    let (store, memory) = Store::open(&dir.join(STORE))?;
+    let ca = auth::init(dir, names, address)?;
+    let mut keyring = Keyring::new(memory.keys, memory.tokens);
+    let now = now_ms();
+    let made = keyring.create_token("default".into(), Labels::new(), now + FIRST_TOKEN_MS, false, now);
+    let (secret, token) = made.map_err(RelayError::Refused)?;
+    let kept = store.keep(super::store::Change::Token(Box::new(token))).await;
+    kept.map_err(|()| RelayError::Refused(Refusal::new(crate::fleet::Code::Internal, "the token cannot be stored")))?;
+    let token = JoinToken { address: address.into(), ca, secret }.encode();
+    Ok(Initialised { ca, token })
 }
 
 /// Why a relay cannot be served.
@@ -52,8 +96,27 @@ pub enum RelayError {
     #[error("a relay is already running on {0}")]
     Running(Endpoint),
     /// Plain TCP is for loopback only.
-    #[error("{0} is not a loopback address; without TLS a relay listens on loopback or a unix socket only")]
+    #[error(
+        "{0} is not a loopback address, so it needs TLS: run `fleetmux relay init`, then `fleetmux relay --listen tls://{0}`"
+    )]
     NotLoopback(String),
+    /// TLS without a directory.
+    #[error("TLS needs the directory that `fleetmux relay init` makes; name it with --dir")]
+    NoDirectory,
+    /// The directory.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// A file in it.
+    #[error("cannot write the audit log in {dir}: {err}")]
+    Audit {
+        /// Where.
+        dir: PathBuf,
+        /// What the system said.
+        err: io::Error,
+    },
+    /// Something was refused.
+    #[error(transparent)]
+    Refused(Refusal),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -68,19 +131,11 @@ pub async fn serve(
     ready: impl FnOnce(&Endpoint),
     end: impl Future<Output = ()>,
 ) -> Result<(), RelayError> {
-    let listen = options.listen.clone();
-    let failed = |err| RelayError::Listen { endpoint: listen.clone(), err };
     match &options.listen {
         Endpoint::Unix(path) => {
-            if UnixStream::connect(path).await.is_ok() {
-                return Err(RelayError::Running(listen.clone()));
-            }
-            // Nobody answers there: the socket is a dead relay's.
-            let _ = std::fs::remove_file(path);
-            let listener = UnixListener::bind(path).map_err(failed)?;
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
-            let router = router(&options)?;
-            ready(&listen);
+            let listener = bind_unix(path).await?;
+            let router = Parts::open(&options, None)?.router(None)?;
+            ready(&options.listen);
             // Streams of agents and clients never end by themselves: they are cut, and resume at the next relay.
             tokio::select! {
                 served = router.serve_with_incoming(UnixListenerStream::new(listener)) => served?,
@@ -89,48 +144,140 @@ pub async fn serve(
             let _ = std::fs::remove_file(path);
         }
         Endpoint::Tcp(address) => {
-            let resolved: Vec<SocketAddr> = tokio::net::lookup_host(address).await.map_err(failed)?.collect();
+            let resolved = resolve(&options.listen, address).await?;
             if resolved.iter().any(|address| !address.ip().is_loopback()) {
                 return Err(RelayError::NotLoopback(address.clone()));
             }
-            let listener = TcpListener::bind(&*resolved).await.map_err(failed)?;
-            let bound = listener.local_addr().map_err(failed)?;
-            let router = router(&options)?;
+            let (listener, bound) = bind_tcp(&options.listen, &resolved).await?;
+            let router = Parts::open(&options, None)?.router(None)?;
             ready(&Endpoint::Tcp(bound.to_string()));
-            let incoming = TcpNoDelay(TcpListenerStream::new(listener));
             tokio::select! {
-                served = router.serve_with_incoming(incoming) => served?,
+                served = router.serve_with_incoming(TcpNoDelay(TcpListenerStream::new(listener))) => served?,
                 () = end => {}
             }
+        }
+        Endpoint::Tls(address) => {
+            let dir = options.dir.clone().ok_or(RelayError::NoDirectory)?;
+            let authority = auth::load(&dir)?;
+            let resolved = resolve(&options.listen, address).await?;
+            let (listener, bound) = bind_tcp(&options.listen, &resolved).await?;
+            let socket = paths::relay_socket(&dir);
+            let own = bind_unix(&socket).await?;
+            let parts = Parts::open(&options, Some(reach(&authority, bound.port(), &dir)?))?;
+            let (outside, inside) = (parts.router(Some(&authority))?, parts.router(None)?);
+            ready(&Endpoint::Tls(bound.to_string()));
+            tokio::select! {
+                served = outside.serve_with_incoming(TcpNoDelay(TcpListenerStream::new(listener))) => served?,
+                served = inside.serve_with_incoming(UnixListenerStream::new(own)) => served?,
+                () = end => {}
+            }
+            let _ = std::fs::remove_file(socket);
         }
     }
     Ok(())
 }
 
-fn router(options: &Options) -> Result<Router, RelayError> {
-    let (store, machines, sessions) = match &options.store {
-        Some(path) => Store::open(path)?,
-        None => (Store::forgetful(), Vec::new(), Vec::new()),
-    };
-    let services = Services::new(hub::start(Core::new(machines, sessions), store));
-    let agents = v1::agent_service_server::AgentServiceServer::new(services.clone())
-        .max_decoding_message_size(FRAME_CAP)
-        .max_encoding_message_size(FRAME_CAP);
-    let execs = v1::exec_service_server::ExecServiceServer::new(services.clone())
-        .max_decoding_message_size(FRAME_CAP)
-        .max_encoding_message_size(FRAME_CAP);
-    let clients = v1::client_service_server::ClientServiceServer::new(services)
-        .max_decoding_message_size(FRAME_CAP)
-        .max_encoding_message_size(FRAME_CAP);
-    Ok(Server::builder()
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_concurrent_streams(STREAMS_CAP)
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE))
-        .add_service(agents)
-        .add_service(clients)
-        .add_service(execs))
+async fn bind_unix(path: &Path) -> Result<UnixListener, RelayError> {
+    let endpoint = Endpoint::Unix(path.into());
+    let failed = |err| RelayError::Listen { endpoint: endpoint.clone(), err };
+    if UnixStream::connect(path).await.is_ok() {
+        return Err(RelayError::Running(endpoint));
+    }
+    // Nobody answers there: the socket is a dead relay's.
+    let _ = std::fs::remove_file(path);
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    Ok(listener)
+}
+
+async fn resolve(endpoint: &Endpoint, address: &str) -> Result<Vec<SocketAddr>, RelayError> {
+    let resolved = tokio::net::lookup_host(address).await;
+    resolved.map(Iterator::collect).map_err(|err| RelayError::Listen { endpoint: endpoint.clone(), err })
+}
+
+async fn bind_tcp(endpoint: &Endpoint, resolved: &[SocketAddr]) -> Result<(TcpListener, SocketAddr), RelayError> {
+    let failed = |err| RelayError::Listen { endpoint: endpoint.clone(), err };
+    let listener = TcpListener::bind(resolved).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// How machines reach it: under the name it was initialised with, on the port that is really served.
+fn reach(authority: &Authority, port: u16, dir: &Path) -> Result<Reach, RelayError> {
+    let ca = fingerprint(&authority.ca_pem).ok_or_else(|| AuthorityError::NotInitialised(dir.into()))?;
+    let host = authority.address.rsplit_once(':').map_or(authority.address.as_str(), |(host, _)| host);
+    Ok(Reach { ca_pem: authority.ca_pem.clone(), ca, address: format!("{host}:{port}") })
+}
+
+/// Cuts off whoever is connected with a key that expires.
+async fn expire(auth: Arc<Auth>, events_tx: hub::EventsTx) {
+    let mut tick = tokio::time::interval(EXPIRE_EVERY);
+    let mut after = now_ms();
+    loop {
+        tick.tick().await;
+        let until = now_ms();
+        for key in auth.expired(after, until) {
+            let expired = hub::Event::Revoked { caller: key.caller(), machine: key.machine() };
+            if events_tx.send(expired).await.is_err() {
+                return;
+            }
+        }
+        after = until;
+    }
+}
+
+/// The services of one relay, served on every listener alike.
+struct Parts {
+    services: Services,
+    admin: Admin,
+}
+
+impl Parts {
+    fn open(options: &Options, reach: Option<Reach>) -> Result<Parts, RelayError> {
+        let path = options.store.clone().or_else(|| options.dir.as_ref().map(|dir| dir.join(STORE)));
+        let (store, memory) = match &path {
+            Some(path) => Store::open(path)?,
+            None => (Store::forgetful(), Memory::default()),
+        };
+        let dir = options.dir.clone().or_else(|| path.as_ref()?.parent().map(Path::to_path_buf));
+        let audit = match dir {
+            Some(dir) => Audit::open(&dir).map_err(|err| RelayError::Audit { dir, err })?,
+            None => Audit::default(),
+        };
+        let auth = Arc::new(Auth::new(Keyring::new(memory.keys, memory.tokens), store.clone(), audit.clone()));
+        let events_tx = hub::start(Core::new(memory.machines, memory.sessions), store, audit);
+        tokio::spawn(expire(auth.clone(), events_tx.clone()));
+        let services = Services::new(events_tx.clone(), auth.clone());
+        Ok(Parts { services, admin: Admin { auth, events_tx, reach } })
+    }
+
+    fn router(&self, authority: Option<&Authority>) -> Result<Router, RelayError> {
+        let agents = v1::agent_service_server::AgentServiceServer::new(self.services.clone())
+            .max_decoding_message_size(FRAME_CAP)
+            .max_encoding_message_size(FRAME_CAP);
+        let clients = v1::client_service_server::ClientServiceServer::new(self.services.clone())
+            .max_decoding_message_size(FRAME_CAP)
+            .max_encoding_message_size(FRAME_CAP);
+        let execs = v1::exec_service_server::ExecServiceServer::new(self.services.clone())
+            .max_decoding_message_size(FRAME_CAP)
+            .max_encoding_message_size(FRAME_CAP);
+        let mut server = Server::builder();
+        if let Some(authority) = authority {
+            let identity = Identity::from_pem(&authority.chain_pem, &authority.key_pem);
+            server = server.tls_config(ServerTlsConfig::new().identity(identity).timeout(HANDSHAKE))?;
+        }
+        Ok(server
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_concurrent_streams(STREAMS_CAP)
+            .http2_keepalive_interval(Some(KEEPALIVE))
+            .http2_keepalive_timeout(Some(KEEPALIVE))
+            .add_service(agents)
+            .add_service(clients)
+            .add_service(execs)
+            .add_service(v1::admin_service_server::AdminServiceServer::new(self.admin.clone()))
+            .add_service(v1::join_service_server::JoinServiceServer::new(self.admin.clone())))
+    }
 }
 
 /// Accepted connections send small frames at once.

@@ -6,12 +6,16 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use tokio::sync::oneshot;
 
+use super::auth::{Key, Token};
 use crate::fleet::{Machine, Session};
 use crate::wire::{Message, v1};
 
 const MACHINES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("machines");
 const SESSIONS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("sessions");
+const KEYS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("keys");
+const TOKENS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("tokens");
 /// Changes waiting for the disk; beyond it the newest is dropped, since the next heartbeat brings it again.
 const CHANGES_CAP: usize = 4096;
 /// Changes written in one transaction.
@@ -25,11 +29,28 @@ pub(super) enum Change {
     Session(Box<v1::Session>),
     /// Forget this session.
     SessionGone(Vec<u8>),
+    /// Remember this key, revoked or not.
+    Key(Box<Key>),
+    /// Remember this token, used or not.
+    Token(Box<Token>),
 }
 
+/// A change, and who waits until it is on the disk.
+type Queued = (Change, Option<oneshot::Sender<()>>);
+
 /// The relay's memory; without a file it forgets.
+#[derive(Clone)]
 pub(super) struct Store {
-    changes_tx: Option<SyncSender<Change>>,
+    changes_tx: Option<SyncSender<Queued>>,
+}
+
+/// What a store held when it was opened.
+#[derive(Default)]
+pub(super) struct Memory {
+    pub(super) machines: Vec<Machine>,
+    pub(super) sessions: Vec<Session>,
+    pub(super) keys: Vec<Key>,
+    pub(super) tokens: Vec<Token>,
 }
 
 /// A file that cannot be used.
@@ -47,12 +68,17 @@ impl Store {
     }
 
     /// Opens or makes the file and reads what it holds.
-    pub(super) fn open(path: &Path) -> Result<(Store, Vec<Machine>, Vec<Session>), StoreError> {
+    pub(super) fn open(path: &Path) -> Result<(Store, Memory), StoreError> {
         let failed =
             |err: &dyn std::fmt::Display| StoreError { path: path.display().to_string(), err: err.to_string() };
         let database = Database::create(path).map_err(|err| failed(&err))?;
         let machines = read(&database, MACHINES).map_err(|err| failed(&err))?;
         let sessions = read(&database, SESSIONS).map_err(|err| failed(&err))?;
+        let keys = read(&database, KEYS).map_err(|err| failed(&err))?;
+        let tokens = read(&database, TOKENS).map_err(|err| failed(&err))?;
+        // It holds hashes of keys: for its owner only.
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(path, mode).map_err(|err| failed(&err))?;
         let machine = |bytes: &Vec<u8>| v1::Machine::decode(&**bytes).ok()?.try_into().ok();
         let session = |bytes: &Vec<u8>| v1::Session::decode(&**bytes).ok()?.try_into().ok();
         let (changes_tx, changes_rx) = sync_channel(CHANGES_CAP);
@@ -61,16 +87,30 @@ impl Store {
             .spawn(move || write(&database, &changes_rx))
             .map_err(|err| failed(&err))?;
         let store = Store { changes_tx: Some(changes_tx) };
-        Ok((store, machines.iter().filter_map(machine).collect(), sessions.iter().filter_map(session).collect()))
+        let memory = Memory {
+            machines: machines.iter().filter_map(machine).collect(),
+            sessions: sessions.iter().filter_map(session).collect(),
+            keys: keys.iter().filter_map(|bytes| serde_json::from_slice(bytes).ok()).collect(),
+            tokens: tokens.iter().filter_map(|bytes| serde_json::from_slice(bytes).ok()).collect(),
+        };
+        Ok((store, memory))
     }
 
     /// Hands a change to the writer; never waits.
     pub(super) fn change(&self, change: Change) {
         if let Some(changes_tx) = &self.changes_tx
-            && let Err(TrySendError::Full(_)) = changes_tx.try_send(change)
+            && let Err(TrySendError::Full(_)) = changes_tx.try_send((change, None))
         {
             tracing::warn!("the disk is slow; a change of the registry is not stored");
         }
+    }
+
+    /// Hands a change to the writer and waits until it is on the disk.
+    pub(super) async fn keep(&self, change: Change) -> Result<(), ()> {
+        let Some(changes_tx) = &self.changes_tx else { return Ok(()) };
+        let (done_tx, done_rx) = oneshot::channel();
+        changes_tx.try_send((change, Some(done_tx))).map_err(|_| ())?;
+        done_rx.await.map_err(|_| ())
     }
 }
 
@@ -85,21 +125,26 @@ fn read(database: &Database, table: TableDefinition<'_, &[u8], &[u8]>) -> Result
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn write(database: &Database, changes_rx: &Receiver<Change>) {
+fn write(database: &Database, changes_rx: &Receiver<Queued>) {
     while let Ok(first) = changes_rx.recv() {
-        let batch: Vec<Change> = std::iter::once(first).chain(changes_rx.try_iter().take(BATCH)).collect();
-        if let Err(err) = write_batch(database, &batch) {
-            tracing::error!(%err, "the registry cannot be stored; is the disk full?");
+        let batch: Vec<Queued> = std::iter::once(first).chain(changes_rx.try_iter().take(BATCH)).collect();
+        match write_batch(database, &batch) {
+            Ok(()) => batch.into_iter().filter_map(|(_, done_tx)| done_tx).for_each(|done_tx| {
+                let _ = done_tx.send(());
+            }),
+            Err(err) => tracing::error!(%err, "the registry cannot be stored; is the disk full?"),
         }
     }
 }
 
-fn write_batch(database: &Database, batch: &[Change]) -> Result<(), redb::Error> {
+fn write_batch(database: &Database, batch: &[Queued]) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     {
         let mut machines = transaction.open_table(MACHINES)?;
         let mut sessions = transaction.open_table(SESSIONS)?;
-        for change in batch {
+        let mut keys = transaction.open_table(KEYS)?;
+        let mut tokens = transaction.open_table(TOKENS)?;
+        for (change, _) in batch {
             match change {
                 Change::Machine(machine) => {
                     let id = machine.facts.as_ref().map(|facts| facts.id.clone()).unwrap_or_default();
@@ -117,6 +162,12 @@ fn write_batch(database: &Database, batch: &[Change]) -> Result<(), redb::Error>
                 }
                 Change::SessionGone(id) => {
                     sessions.remove(&**id)?;
+                }
+                Change::Key(key) => {
+                    keys.insert(key.id.as_bytes(), &*serde_json::to_vec(key).unwrap_or_default())?;
+                }
+                Change::Token(token) => {
+                    tokens.insert(token.id.as_bytes(), &*serde_json::to_vec(token).unwrap_or_default())?;
                 }
             }
         }

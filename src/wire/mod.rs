@@ -7,6 +7,7 @@ mod dial;
 mod frame;
 mod hello;
 mod status;
+mod tls;
 
 #[allow(missing_docs, clippy::all, unreachable_pub)]
 #[rustfmt::skip]
@@ -14,11 +15,12 @@ mod status;
 pub mod v1;
 
 pub use convert::{
-    destroyed_reply, down, down_from, exit, load_from, machine, refusal, refusal_from, role, role_from, session_from,
-    size, size_from, spec_from, summary_from, up, up_from, viewers_from,
+    actions, actions_from, destroyed_reply, down, down_from, exit, load_from, machine, refusal, refusal_from, role,
+    role_from, session_from, size, size_from, spec_from, summary_from, up, up_from, viewers_from,
 };
-pub use dial::{DialError, agent_service, client_service, dial, exec_service};
+pub use dial::{Bearer, Channel, DialError, admin_service, agent_service, client_service, dial, exec_service, join_service};
 pub use frame::{FRAME_CAP, FrameError, encode_frame, read_frame};
 pub use hello::{HelloError, PROTOCOL_VERSION, check_hello, hello};
 pub use prost::Message;
 pub use status::{refusal_of, status_of};
+pub use tls::fingerprint;

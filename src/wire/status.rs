@@ -14,6 +14,7 @@ pub fn status_of(refusal: &Refusal) -> Status {
         Code::Exhausted => Grpc::ResourceExhausted,
         Code::Internal => Grpc::Internal,
         Code::Ambiguous => Grpc::FailedPrecondition,
+        Code::Unauthenticated => Grpc::Unauthenticated,
     };
     Status::new(code, refusal.message.clone())
 }
@@ -22,7 +23,8 @@ pub fn status_of(refusal: &Refusal) -> Status {
 pub fn refusal_of(status: &Status) -> Refusal {
     let code = match status.code() {
         Grpc::InvalidArgument | Grpc::OutOfRange => Code::Invalid,
-        Grpc::PermissionDenied | Grpc::Unauthenticated => Code::PermissionDenied,
+        Grpc::PermissionDenied => Code::PermissionDenied,
+        Grpc::Unauthenticated => Code::Unauthenticated,
         Grpc::NotFound => Code::NotFound,
         Grpc::ResourceExhausted => Code::Exhausted,
         Grpc::FailedPrecondition => Code::Ambiguous,

@@ -7,6 +7,7 @@ mod broadcast;
 mod delivery;
 mod exec;
 mod hostile;
+mod identity;
 mod limits;
 mod programs;
 mod raw;

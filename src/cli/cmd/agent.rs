@@ -1,4 +1,4 @@
-//! `fleetmux agent start|stop|status`.
+//! `fleetmux agent join|start|stop|status`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,11 +8,11 @@ use color_eyre::eyre::{Result, bail, eyre};
 use rustix::process::{Pid, Signal};
 
 use crate::agent::{self, lock_holder};
-use crate::cli::args::{AgentCommand, AgentDirArgs, AgentStartArgs};
+use crate::cli::args::{AgentCommand, AgentDirArgs, AgentStartArgs, JoinArgs};
 use crate::cli::background;
 use crate::cli::output::print;
 use crate::config::paths;
-use crate::fleet::Endpoint;
+use crate::fleet::{Credentials, Endpoint, JoinToken};
 use crate::runtime::{self, LogTo};
 
 /// How long an agent may take to end.
@@ -20,6 +20,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(in crate::cli) async fn run(relay: Option<Endpoint>, command: AgentCommand) -> Result<ExitCode> {
     match command {
+        AgentCommand::Join(args) => join(args).await,
         AgentCommand::Start(args) => start(relay, args).await,
         AgentCommand::Stop(args) => stop(&dir_of(&args)).await,
         AgentCommand::Status(args) => status(&dir_of(&args)),
@@ -30,11 +31,46 @@ fn dir_of(args: &AgentDirArgs) -> PathBuf {
     args.dir.clone().unwrap_or_else(|| paths::runtime_dir().join("agent"))
 }
 
+/// A machine's identity belongs to its agent's directory unless that is the user's own.
+fn state_dir_of(args: &AgentDirArgs) -> PathBuf {
+    args.dir.as_ref().map_or_else(paths::state_dir, |dir| dir.join("state"))
+}
+
+async fn join(args: JoinArgs) -> Result<ExitCode> {
+    let labels = agent::local_labels(&args.labels)
+        .map_err(|bad| eyre!("{bad:?} is no label; write key=value without spaces, commas or = ! ~ ^"))?;
+    let text = if args.token == "-" { std::io::read_to_string(std::io::stdin())? } else { args.token };
+    let token: JoinToken = text.parse()?;
+    if let Some(dir) = &args.dir.dir {
+        paths::make_private_dir(dir)?;
+    }
+    let joined = agent::join(&token, &args.name, labels, &state_dir_of(&args.dir)).await?;
+    let dir_flag = args.dir.dir.as_ref().map(|dir| format!(" --dir {}", dir.display())).unwrap_or_default();
+    let next = match lock_holder(&dir_of(&args.dir)) {
+        Some(_) => format!("fleetmux agent stop{dir_flag} && fleetmux agent start{dir_flag}"),
+        None => format!("fleetmux agent start{dir_flag}"),
+    };
+    print(&format!(
+        "{} has joined {} in workspace {}; now run: {next}\n",
+        joined.name, joined.relay, joined.workspace
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
 async fn start(relay: Option<Endpoint>, args: AgentStartArgs) -> Result<ExitCode> {
     let labels = agent::local_labels(&args.labels)
         .map_err(|bad| eyre!("{bad:?} is no label; write key=value without spaces, commas or = ! ~ ^"))?;
     let dir = dir_of(&args.dir);
-    let relay = relay.unwrap_or_else(|| Endpoint::Unix(paths::relay_socket(&paths::runtime_dir())));
+    let state_dir = state_dir_of(&args.dir);
+    let joined = agent::membership(&state_dir)?;
+    let local = || Endpoint::Unix(paths::relay_socket(&paths::runtime_dir()));
+    let relay = relay.or_else(|| joined.as_ref().map(|joined| joined.relay.clone())).unwrap_or_else(local);
+    let joined = joined.filter(|joined| joined.relay == relay);
+    if joined.is_none() && matches!(relay, Endpoint::Tls(_)) {
+        bail!(
+            "this machine has not joined {relay}; run `fleetmux agent join TOKEN` with a token from `fleetmux relay token`"
+        );
+    }
     if !args.foreground {
         if let Some(pid) = lock_holder(&dir) {
             bail!("the agent already runs (process {pid})");
@@ -67,9 +103,13 @@ async fn start(relay: Option<Endpoint>, args: AgentStartArgs) -> Result<ExitCode
     if args.die_with_parent {
         rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
     }
-    // A machine's identity belongs to its agent's directory unless that is the user's own.
-    let state_dir = if args.dir.dir.is_some() { dir.join("state") } else { paths::state_dir() };
-    let options = agent::Options { name: args.name, labels, dir, state_dir, relay };
+    let (mut name, mut all_labels, mut credentials) = (args.name, labels, Credentials::default());
+    if let Some(joined) = joined {
+        name = if name.is_empty() { joined.name } else { name };
+        all_labels = joined.labels.into_iter().chain(all_labels).collect();
+        credentials = joined.credentials;
+    }
+    let options = agent::Options { name, labels: all_labels, dir, state_dir, relay, credentials };
     let end = async {
         // Whoever started it in the background waits for this line.
         if args.detach

@@ -7,6 +7,8 @@ pub(super) mod demo;
 pub(super) mod demo_app;
 pub(super) mod exec;
 pub(super) mod keeper;
+pub(super) mod keys;
+pub(super) mod login;
 pub(super) mod machines;
 pub(super) mod relay;
 pub(super) mod server;

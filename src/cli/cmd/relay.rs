@@ -1,16 +1,24 @@
-//! `fleetmux relay`: a relay in the foreground.
+//! `fleetmux relay`: a relay in the foreground, and `init`, which prepares one for other machines.
 
 use std::process::ExitCode;
 
 use color_eyre::eyre::Result;
 
-use crate::cli::args::RelayArgs;
+use crate::cli::args::{RelayArgs, RelayCommand, RelayInitArgs};
+use crate::cli::cmd::keys;
+use crate::cli::output::print;
 use crate::config::paths;
 use crate::fleet::Endpoint;
 use crate::relay::{self, Options};
 use crate::runtime::{self, LogTo};
 
-pub(in crate::cli) async fn run(args: RelayArgs) -> Result<ExitCode> {
+pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: RelayArgs) -> Result<ExitCode> {
+    match args.command {
+        Some(RelayCommand::Init(init)) => return self::init(init).await,
+        Some(RelayCommand::Token(token)) => return keys::token(relay, token).await,
+        Some(RelayCommand::Machines(command)) => return keys::machines(relay, command).await,
+        None => {}
+    }
     runtime::init_log(LogTo::Stderr, "info")?;
     runtime::raise_open_files();
     if args.die_with_parent {
@@ -27,8 +35,46 @@ pub(in crate::cli) async fn run(args: RelayArgs) -> Result<ExitCode> {
     let ready = |endpoint: &Endpoint| {
         tracing::info!(%endpoint, "relay listens");
         // For scripts: the one line on standard output.
-        let _ = crate::cli::output::print(&format!("{endpoint}\n"));
+        let _ = print(&format!("{endpoint}\n"));
     };
-    relay::serve(Options { listen, store: args.store }, ready, runtime::ended_by_signal()).await?;
+    let is_tls = matches!(listen, Endpoint::Tls(_));
+    let dir = args.dir.or_else(|| is_tls.then(paths::relay_dir));
+    relay::serve(Options { listen, store: args.store, dir }, ready, runtime::ended_by_signal()).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn init(args: RelayInitArgs) -> Result<ExitCode> {
+    let dir = args.dir.clone().unwrap_or_else(paths::relay_dir);
+    let mut names = args.names;
+    if names.is_empty() {
+        names.push(rustix::system::uname().nodename().to_string_lossy().into_owned());
+    }
+    let host = if names[0].contains(':') { format!("[{}]", names[0]) } else { names[0].clone() };
+    let address = format!("{host}:{}", args.port);
+    // From this machine itself it is reached by these.
+    names.extend(["localhost", "127.0.0.1", "::1"].map(String::from));
+    names.dedup();
+    let done = relay::init(&dir, &names, &address).await?;
+    let dir_flag = args.dir.map(|dir| format!(" --dir {}", dir.display())).unwrap_or_default();
+    print(&format!(
+        "the relay is ready in {}; its certificate is for {}
+CA fingerprint: {}
+
+1. serve it:
+   fleetmux relay{dir_flag} --listen tls://0.0.0.0:{}
+2. on a machine, within an hour (once; `fleetmux relay token` makes more):
+   fleetmux agent join {}
+   fleetmux agent start
+3. a key for yourself, here, and on your own computer a login with it:
+   fleetmux keys create --name YOUR-NAME
+   fleetmux login tls://{address} --key-stdin --ca-fingerprint {}
+",
+        dir.display(),
+        names.join(", "),
+        done.ca,
+        args.port,
+        done.token.reveal(),
+        done.ca,
+    ))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -8,7 +8,7 @@ use color_eyre::eyre::{Result, eyre};
 use crate::agent;
 use crate::cli::background;
 use crate::config::paths;
-use crate::fleet::{Endpoint, Labels};
+use crate::fleet::{Credentials, Endpoint, Labels};
 use crate::relay;
 use crate::runtime::{self, LogTo};
 
@@ -18,13 +18,14 @@ pub(in crate::cli) async fn run(dir: PathBuf) -> Result<ExitCode> {
     let state = paths::state_dir();
     paths::make_private_dir(&state)?;
     let listen = Endpoint::Unix(paths::relay_socket(&dir));
-    let relay_options = relay::Options { listen: listen.clone(), store: Some(state.join("relay.redb")) };
+    let relay_options = relay::Options { listen: listen.clone(), store: Some(state.join("relay.redb")), dir: None };
     let agent_options = agent::Options {
         name: String::new(),
         labels: Labels::new(),
         dir: dir.join("agent"),
         state_dir: state,
         relay: listen,
+        credentials: Credentials::default(),
     };
     let mut ready_outcome = Ok(());
     let serve = relay::serve(relay_options, |_| ready_outcome = background::detach_and_tell(), std::future::pending());

@@ -1,7 +1,7 @@
 //! Registry and router as a specification: events in, effects out.
 
 use super::*;
-use crate::fleet::SessionSpec;
+use crate::fleet::{Principal, SessionSpec};
 
 const AGENT: ConnId = 1;
 const CLIENT: ConnId = 2;
@@ -18,7 +18,7 @@ impl Bench {
     /// A client's connection; no agent yet.
     fn new() -> Bench {
         let mut core = Core::new(Vec::new(), Vec::new());
-        core.client_came(CLIENT, &Principal::loopback());
+        core.client_came(CLIENT, Caller::local(Principal::loopback()));
         Bench { core, machine: MachineId::random(), spec: SessionSpec::shell(), client: ClientId::random() }
     }
 

@@ -1,6 +1,6 @@
 //! Roles, codes, refusals and sizes.
 
-use crate::fleet::{Code, Refusal, Role, Size};
+use crate::fleet::{Action, Actions, Code, Refusal, Role, Size};
 use crate::wire::v1;
 
 /// To the wire.
@@ -36,6 +36,7 @@ pub fn refusal(refusal: &Refusal, frame: &str) -> v1::Refused {
         Code::Exhausted => v1::Code::Exhausted,
         Code::Internal => v1::Code::Internal,
         Code::Ambiguous => v1::Code::Ambiguous,
+        Code::Unauthenticated => v1::Code::Unauthenticated,
     };
     v1::Refused { code: code as i32, message: refusal.message.clone(), frame: frame.into() }
 }
@@ -49,7 +50,33 @@ pub fn refusal_from(refused: &v1::Refused) -> Refusal {
         v1::Code::Unavailable => Code::Unavailable,
         v1::Code::Exhausted => Code::Exhausted,
         v1::Code::Ambiguous => Code::Ambiguous,
+        v1::Code::Unauthenticated => Code::Unauthenticated,
         v1::Code::Internal | v1::Code::Unspecified => Code::Internal,
     };
     Refusal::new(code, refused.message.clone())
+}
+
+/// To the wire.
+pub fn actions(actions: &Actions) -> Vec<i32> {
+    let one = |action| match action {
+        Action::Observe => v1::Action::Observe as i32,
+        Action::Drive => v1::Action::Drive as i32,
+        Action::Exec => v1::Action::Exec as i32,
+        Action::Files => v1::Action::Files as i32,
+        Action::Admin => v1::Action::Admin as i32,
+    };
+    actions.iter().map(one).collect()
+}
+
+/// From the wire; an unknown action allows nothing here.
+pub fn actions_from(actions: &[i32]) -> Actions {
+    let one = |number: &i32| match v1::Action::try_from(*number) {
+        Ok(v1::Action::Observe) => Some(Action::Observe),
+        Ok(v1::Action::Drive) => Some(Action::Drive),
+        Ok(v1::Action::Exec) => Some(Action::Exec),
+        Ok(v1::Action::Files) => Some(Action::Files),
+        Ok(v1::Action::Admin) => Some(Action::Admin),
+        Ok(v1::Action::Unspecified) | Err(_) => None,
+    };
+    actions.iter().filter_map(one).collect()
 }

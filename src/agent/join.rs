@@ -1,0 +1,132 @@
+//! Joining a relay: a token's secret becomes this machine's key, kept in the agent's state directory.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::facts;
+use crate::config::paths;
+use crate::fleet::{Credentials, Endpoint, JoinToken, Labels, Refusal, Secret};
+use crate::wire::{self, DialError, refusal_of, v1};
+
+/// File in the state directory, for its owner only.
+const FILE: &str = "joined.toml";
+
+/// The relay a machine has joined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// Where.
+    pub relay: Endpoint,
+    /// Display name.
+    pub name: String,
+    /// Labels from the token and the command line.
+    pub labels: Labels,
+    /// Workspace, as the relay decided it.
+    pub workspace: String,
+    /// Machine key and the relay's CA.
+    pub credentials: Credentials,
+}
+
+/// The file's form.
+#[derive(Serialize, Deserialize)]
+struct File {
+    relay: String,
+    name: String,
+    workspace: String,
+    key: String,
+    ca: String,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+/// Why a machine cannot join, or its membership cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// No connection, or not to the relay that the token names.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// The relay said no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The relay gave another CA than the token names.
+    #[error("the relay's CA is not the one that the token names; make a new token with `fleetmux relay token`")]
+    OtherCa,
+    /// A file.
+    #[error("cannot use {path}: {err}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        err: io::Error,
+    },
+    /// A file that says something else.
+    #[error("{path} is damaged ({reason}); join again with a new token")]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Exchanges a token for a machine key and stores it; the CA is pinned by the token's fingerprint.
+pub async fn join(token: &JoinToken, name: &str, labels: Labels, state_dir: &Path) -> Result<Membership, JoinError> {
+    let io = |path: &Path, err| JoinError::Io { path: path.into(), err };
+    paths::make_private_dir(state_dir).map_err(|err| io(state_dir, err))?;
+    let relay = token.relay();
+    let machine = facts::identity(state_dir).map_err(|err| io(&state_dir.join("machine-id"), err))?;
+    let name = if name.is_empty() { facts::hostname() } else { name.to_string() };
+    // A machine that joins again proves that it is the one that joined.
+    let present = membership(state_dir).ok().flatten().and_then(|membership| membership.credentials.key);
+    let credentials = Credentials { key: present, ca_pem: None, ca_fingerprint: Some(token.ca) };
+    let channel = wire::dial(&relay, &credentials).await?;
+    let request = v1::JoinRequest {
+        secret: token.secret.reveal().into(),
+        machine: bytes::Bytes::copy_from_slice(machine.as_bytes()),
+        name: name.clone(),
+    };
+    let reply = wire::join_service(channel).join(request).await.map_err(|status| refusal_of(&status))?.into_inner();
+    if wire::fingerprint(&reply.ca_pem) != Some(token.ca) {
+        return Err(JoinError::OtherCa);
+    }
+    let mut all: Labels = reply.labels.into_iter().collect();
+    all.extend(labels);
+    let file = File {
+        relay: relay.to_string(),
+        name,
+        workspace: reply.workspace,
+        key: reply.machine_key,
+        ca: reply.ca_pem,
+        labels: all,
+    };
+    let path = state_dir.join(FILE);
+    let text = toml::to_string(&file).map_err(|err| io(&path, io::Error::other(err)))?;
+    paths::write_private(&path, text.as_bytes()).map_err(|err| io(&path, err))?;
+    from_file(file, &path)
+}
+
+/// The relay that this state directory's machine has joined, if it has.
+pub fn membership(state_dir: &Path) -> Result<Option<Membership>, JoinError> {
+    let path = state_dir.join(FILE);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(err) => return Err(JoinError::Io { path, err }),
+    };
+    // The parser's own words would show the line, and the line may be the key's.
+    let file = toml::from_str(&text).map_err(|err: toml::de::Error| JoinError::Damaged {
+        path: path.clone(),
+        reason: err.message().lines().next().unwrap_or_default().into(),
+    })?;
+    from_file(file, &path).map(Some)
+}
+
+fn from_file(file: File, path: &Path) -> Result<Membership, JoinError> {
+    let relay = file.relay.parse();
+    let relay =
+        relay.map_err(|_| JoinError::Damaged { path: path.into(), reason: "its relay is no address".into() })?;
+    let credentials = Credentials { key: Some(Secret::new(file.key)), ca_pem: Some(file.ca), ca_fingerprint: None };
+    Ok(Membership { relay, name: file.name, labels: file.labels, workspace: file.workspace, credentials })
+}

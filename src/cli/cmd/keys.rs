@@ -1,0 +1,147 @@
+//! `fleetmux keys create|list|revoke`, and the relay's tokens and machine keys.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use color_eyre::eyre::{Result, bail, eyre};
+
+use crate::cli::args::{KeysCommand, RelayMachinesCommand, TokenArgs};
+use crate::cli::identity;
+use crate::cli::output::{ago, print, table};
+use crate::client::{Client, KeyInfo, KeyRequest, TokenRequest};
+use crate::config::paths;
+use crate::fleet::{Actions, Endpoint};
+use crate::runtime::now_ms;
+
+/// How long the relay may take to answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub(in crate::cli) async fn run(relay: Option<Endpoint>, command: KeysCommand) -> Result<ExitCode> {
+    let client = admin(relay, None).await?;
+    match command {
+        KeysCommand::Create(args) => {
+            let request = KeyRequest {
+                name: args.name,
+                workspace: args.workspace,
+                actions: args.actions.into_iter().collect(),
+                expires_s: args.expires.map(|life| life.0),
+                prefix: args.prefix,
+            };
+            let (secret, info) = client.create_key(request).await?;
+            // Only the key on standard output, for scripts; what it is goes beside it.
+            print(&format!("{}\n", secret.reveal()))?;
+            eprintln!("key {} for workspace {} may {}", info.name, info.workspace, words(&info.actions));
+            eprintln!("it is not shown again; give it to a client with `fleetmux login RELAY --key-stdin`");
+        }
+        KeysCommand::List { json } => {
+            let keys = client.keys().await?.into_iter().filter(|key| key.machine.is_none()).collect::<Vec<_>>();
+            print(&if json { as_json(&keys)? } else { as_table(&keys) })?;
+        }
+        KeysCommand::Revoke { wanted } => {
+            let revoked = client.revoke_key(&wanted).await?;
+            print(&format!("key {} ({}…) is revoked; whoever used it is cut off\n", revoked.name, revoked.hint))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `fleetmux relay token`.
+pub(in crate::cli) async fn token(relay: Option<Endpoint>, args: TokenArgs) -> Result<ExitCode> {
+    let labels = crate::agent::local_labels(&args.labels)
+        .map_err(|bad| eyre!("{bad:?} is no label; write key=value without spaces, commas or = ! ~ ^"))?;
+    let client = admin(relay, args.dir.as_deref()).await?;
+    let request = TokenRequest {
+        workspace: args.workspace,
+        expires_s: Some(args.expires.0),
+        is_reusable: args.reusable,
+        labels,
+        address: args.address,
+    };
+    let (token, expires_ms) = client.create_token(request).await?;
+    print(&format!("{}\n", token.reveal()))?;
+    let minutes = expires_ms.saturating_sub(now_ms()).div_ceil(60_000);
+    let times = if args.reusable { "as often as you like" } else { "once" };
+    eprintln!("good {times} in the next {minutes} min, on the machine: fleetmux agent join TOKEN");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `fleetmux relay machines list|revoke`.
+pub(in crate::cli) async fn machines(relay: Option<Endpoint>, command: RelayMachinesCommand) -> Result<ExitCode> {
+    match command {
+        RelayMachinesCommand::List { json, dir } => {
+            let client = admin(relay, dir.as_deref()).await?;
+            let keys = client.keys().await?.into_iter().filter(|key| key.machine.is_some()).collect::<Vec<_>>();
+            print(&if json { as_json(&keys)? } else { as_table(&keys) })?;
+        }
+        RelayMachinesCommand::Revoke { machine, dir } => {
+            let client = admin(relay, dir.as_deref()).await?;
+            let revoked = client.revoke_machine(&machine).await?;
+            print(&format!(
+                "the key of machine {} is revoked; its agent is cut off, its sessions live on there\n",
+                revoked.name
+            ))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A connection for managing keys: to the relay named, or to the one that this user serves on this machine.
+async fn admin(relay: Option<Endpoint>, dir: Option<&Path>) -> Result<Client> {
+    let own: Vec<PathBuf> = match dir {
+        Some(dir) => vec![paths::relay_socket(dir)],
+        None => vec![paths::relay_socket(&paths::relay_dir()), paths::relay_socket(&paths::runtime_dir())],
+    };
+    let endpoint = match relay {
+        Some(relay) if dir.is_none() => relay,
+        _ => match own.iter().find(|socket| socket.exists()) {
+            Some(socket) => Endpoint::Unix(socket.clone()),
+            None => bail!("no relay of yours runs on this machine; name one with --relay, or start it first"),
+        },
+    };
+    let client = Client::connect(endpoint.clone(), identity::options(&endpoint));
+    client.connected(CONNECT_TIMEOUT).await?;
+    Ok(client)
+}
+
+fn words(actions: &Actions) -> String {
+    actions.iter().map(|action| action.name()).collect::<Vec<_>>().join(", ")
+}
+
+fn as_table(keys: &[KeyInfo]) -> String {
+    let now = now_ms();
+    let row = |key: &KeyInfo| {
+        vec![
+            key.name.clone(),
+            key.workspace.clone(),
+            if key.machine.is_some() { "agent".into() } else { words(&key.actions) },
+            format!("{}…", key.hint),
+            format!("{} ago", ago(key.created_ms, now)),
+            key.last_used_ms.map_or("never".into(), |used| format!("{} ago", ago(used, now))),
+            key.expires_ms.map_or("never".into(), |expires| match expires.checked_sub(now) {
+                Some(left) => format!("in {}", ago(0, left)),
+                None => "expired".into(),
+            }),
+            key.id.clone(),
+        ]
+    };
+    let header = ["NAME", "WORKSPACE", "MAY", "KEY", "CREATED", "USED", "EXPIRES", "ID"];
+    table(&header, &keys.iter().map(row).collect::<Vec<_>>())
+}
+
+fn as_json(keys: &[KeyInfo]) -> Result<String> {
+    let one = |key: &KeyInfo| {
+        serde_json::json!({
+            "id": key.id,
+            "name": key.name,
+            "workspace_id": key.workspace,
+            "actions": key.actions.iter().map(|action| action.name()).collect::<Vec<_>>(),
+            "hint": key.hint,
+            "created_at_ms": key.created_ms,
+            "last_used_at_ms": key.last_used_ms,
+            "expires_at_ms": key.expires_ms,
+            "machine_id": key.machine.map(|id| id.to_string()),
+        })
+    };
+    Ok(serde_json::to_string_pretty(&keys.iter().map(one).collect::<Vec<_>>())? + "\n")
+}

@@ -1,0 +1,65 @@
+//! With which key this command speaks to which relay: flags over environment over configuration.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use color_eyre::eyre::{Context, Result};
+
+use super::args::IdentityArgs;
+use crate::client::Options;
+use crate::config::profile;
+use crate::fleet::{Credentials, Endpoint, Secret};
+
+/// Where a key may wait besides the flag and the file; the second is the seeds' name.
+const KEY_VARIABLES: [&str; 2] = ["FLEETMUX_API_KEY", "CMDOP_API_KEY"];
+
+/// A process runs one command with one identity; set once, before the command.
+static IDENTITY: OnceLock<Identity> = OnceLock::new();
+
+#[derive(Default)]
+struct Identity {
+    flags: Credentials,
+    /// For relays with TLS only: a key that lies in the environment is not meant for this machine's own relay.
+    env_key: Option<Secret>,
+    profile: profile::Profile,
+}
+
+/// Reads flags, environment and configuration, and says which relay they name.
+pub(super) fn settle(relay: Option<Endpoint>, args: &IdentityArgs) -> Result<Option<Endpoint>> {
+    let profile = profile::load(args.profile.as_deref(), None)?;
+    let ca_pem = args.ca.as_ref().map(read_ca).transpose()?;
+    let flags = Credentials { key: args.key.as_deref().map(Secret::new), ca_pem, ca_fingerprint: None };
+    let variable = |name| std::env::var(name).ok().filter(|key: &String| !key.trim().is_empty());
+    let env_key = KEY_VARIABLES.into_iter().find_map(variable).map(|key| Secret::new(key.trim()));
+    let relay = relay.or_else(|| profile.relay.clone());
+    // A second call within a process keeps the first identity.
+    let _ = IDENTITY.set(Identity { flags, env_key, profile });
+    Ok(relay)
+}
+
+/// How to connect to a relay.
+pub(super) fn options(relay: &Endpoint) -> Options {
+    let credentials = IDENTITY.get().map(|identity| identity.credentials(relay)).unwrap_or_default();
+    Options { credentials, ..Options::default() }
+}
+
+impl Identity {
+    fn credentials(&self, relay: &Endpoint) -> Credentials {
+        let is_tls = matches!(relay, Endpoint::Tls(_));
+        let from_file = if self.profile.relay.as_ref() == Some(relay) {
+            self.profile.credentials.clone()
+        } else {
+            Credentials::default()
+        };
+        let env_key = self.env_key.clone().filter(|_| is_tls);
+        Credentials {
+            key: self.flags.key.clone().or(env_key).or(from_file.key),
+            ca_pem: self.flags.ca_pem.clone().or(from_file.ca_pem),
+            ca_fingerprint: None,
+        }
+    }
+}
+
+fn read_ca(path: &PathBuf) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read the CA in {}", path.display()))
+}

@@ -1,0 +1,196 @@
+//! The services of identity: joining machines, keys and tokens.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use super::audit::Audited;
+use super::auth::{Auth, Key, NewKey};
+use super::hub::{Event, EventsTx};
+use super::store::Change;
+use crate::fleet::{Action, Caller, Code, Fingerprint, JoinToken, Labels, MachineId, Refusal};
+use crate::runtime::now_ms;
+use crate::wire::{self, status_of, v1};
+
+/// Workspace of whoever names none.
+const DEFAULT_WORKSPACE: &str = "default";
+/// How long a join token lives unless something else is asked for, seconds.
+const TOKEN_LIFE_S: u64 = 3600;
+
+/// How machines reach a relay with TLS.
+#[derive(Clone)]
+pub(super) struct Reach {
+    pub(super) ca_pem: String,
+    pub(super) ca: Fingerprint,
+    /// `host:port`.
+    pub(super) address: String,
+}
+
+/// Both services; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Admin {
+    pub(super) auth: Arc<Auth>,
+    pub(super) events_tx: EventsTx,
+    /// `None` without TLS: machines cannot join.
+    pub(super) reach: Option<Reach>,
+}
+
+impl Admin {
+    fn admin<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
+        self.auth.caller_with(request, Action::Admin).map_err(|refusal| status_of(&refusal))
+    }
+
+    fn reach(&self) -> Result<&Reach, Status> {
+        let message = "this relay serves no TLS, so no machine can join it; run `fleetmux relay init` and \
+                       `fleetmux relay --listen tls://0.0.0.0:7443`";
+        self.reach.as_ref().ok_or_else(|| status_of(&Refusal::new(Code::Unavailable, message)))
+    }
+
+    fn info(&self, key: &Key) -> v1::KeyInfo {
+        let id = key.id.parse::<MachineId>().map(|id| id.as_bytes().to_vec()).unwrap_or_default();
+        v1::KeyInfo {
+            id: id.into(),
+            name: key.name.clone(),
+            workspace: key.workspace.clone(),
+            actions: wire::actions(&key.actions()),
+            created_ms: key.created_ms,
+            last_used_ms: key.last_used_ms,
+            expires_ms: key.expires_ms.unwrap_or(0),
+            hint: key.hint.clone(),
+            machine: key.machine().map(|id| id.as_bytes().to_vec()).unwrap_or_default().into(),
+        }
+    }
+
+    async fn revoke(&self, caller: &Caller, wanted: &str, is_machine: bool) -> Result<v1::KeyInfo, Status> {
+        let sees = |workspace: &str| caller.sees(workspace);
+        let revoked = self.auth.change(|keyring, now| {
+            let key = keyring.revoke(wanted, is_machine, sees, now)?;
+            Ok((key.clone(), Change::Key(Box::new(key))))
+        });
+        let key = revoked.await.map_err(|refusal| status_of(&refusal))?;
+        self.auth.audit.record(Audited::KeyRevoked {
+            principal: caller.principal.to_string(),
+            key: key.name.clone(),
+            workspace: key.workspace.clone(),
+        });
+        // Whoever is connected with it is cut off.
+        let _ = self.events_tx.send(Event::Revoked { caller: key.caller(), machine: key.machine() }).await;
+        Ok(self.info(&key))
+    }
+}
+
+/// The workspace a caller acts in: its own, or the one it names if it may see all.
+fn workspace_of(caller: &Caller, wanted: String) -> Result<String, Refusal> {
+    match (&caller.workspace, wanted.is_empty()) {
+        (Some(own), true) => Ok(own.clone()),
+        (None, true) => Ok(DEFAULT_WORKSPACE.into()),
+        (_, false) if caller.sees(&wanted) => Ok(wanted),
+        (_, false) => {
+            let message = "a key manages its own workspace only; use one of that workspace, or the relay's own socket";
+            Err(Refusal::new(Code::PermissionDenied, message))
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl v1::join_service_server::JoinService for Admin {
+    async fn join(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::JoinReply>, Status> {
+        let ca_pem = self.reach()?.ca_pem.clone();
+        let asked = request.get_ref();
+        let machine = MachineId::from_bytes(&asked.machine).map_err(|err| Status::invalid_argument(err.to_string()))?;
+        let joined = self.auth.join(&request, &asked.secret, machine, &asked.name).await;
+        let joined = joined.map_err(|refusal| status_of(&refusal))?;
+        Ok(Response::new(v1::JoinReply {
+            machine_key: joined.secret.reveal().into(),
+            workspace: joined.key.workspace,
+            ca_pem,
+            labels: joined.token.labels.into_iter().collect(),
+        }))
+    }
+}
+
+#[tonic::async_trait]
+impl v1::admin_service_server::AdminService for Admin {
+    async fn who_am_i(&self, request: Request<v1::WhoAmIRequest>) -> Result<Response<v1::WhoAmIReply>, Status> {
+        let caller = self.auth.caller(&request).map_err(|refusal| status_of(&refusal))?;
+        Ok(Response::new(v1::WhoAmIReply {
+            principal: caller.principal.to_string(),
+            workspace: caller.workspace.unwrap_or_default(),
+            actions: wire::actions(&caller.actions),
+            ca_pem: self.reach.as_ref().map(|reach| reach.ca_pem.clone()).unwrap_or_default(),
+        }))
+    }
+
+    async fn create_token(
+        &self,
+        request: Request<v1::CreateTokenRequest>,
+    ) -> Result<Response<v1::CreateTokenReply>, Status> {
+        let caller = self.admin(&request)?;
+        let reach = self.reach()?;
+        let asked = request.into_inner();
+        let workspace = workspace_of(&caller, asked.workspace).map_err(|refusal| status_of(&refusal))?;
+        let life_s = if asked.expires_s == 0 { TOKEN_LIFE_S } else { asked.expires_s };
+        let expires_ms = now_ms().saturating_add(life_s.saturating_mul(1000));
+        let labels: Labels = asked.labels.into_iter().collect();
+        let made = self.auth.change(|keyring, now| {
+            let (secret, token) = keyring.create_token(workspace, labels, expires_ms, asked.reusable, now)?;
+            Ok(((secret, token.clone()), Change::Token(Box::new(token))))
+        });
+        let (secret, token) = made.await.map_err(|refusal| status_of(&refusal))?;
+        self.auth.audit.record(Audited::TokenCreated {
+            principal: caller.principal.to_string(),
+            token: token.id,
+            workspace: token.workspace,
+        });
+        let address = if asked.address.is_empty() { reach.address.clone() } else { asked.address };
+        let token = JoinToken { address, ca: reach.ca, secret }.encode();
+        Ok(Response::new(v1::CreateTokenReply { token: token.reveal().into(), expires_ms }))
+    }
+
+    async fn create_key(&self, request: Request<v1::CreateKeyRequest>) -> Result<Response<v1::CreateKeyReply>, Status> {
+        let caller = self.admin(&request)?;
+        let asked = request.into_inner();
+        let workspace = workspace_of(&caller, asked.workspace).map_err(|refusal| status_of(&refusal))?;
+        let expires_ms = (asked.expires_s > 0).then(|| now_ms().saturating_add(asked.expires_s.saturating_mul(1000)));
+        let new = NewKey {
+            name: asked.name,
+            workspace,
+            actions: wire::actions_from(&asked.actions),
+            expires_ms,
+            prefix: asked.prefix,
+        };
+        let made = self.auth.change(|keyring, now| {
+            let (secret, key) = keyring.create(new, now)?;
+            Ok(((secret, key.clone()), Change::Key(Box::new(key))))
+        });
+        let (secret, key) = made.await.map_err(|refusal| status_of(&refusal))?;
+        self.auth.audit.record(Audited::KeyCreated {
+            principal: caller.principal.to_string(),
+            key: key.name.clone(),
+            workspace: key.workspace.clone(),
+            actions: key.actions.clone(),
+        });
+        Ok(Response::new(v1::CreateKeyReply { key: secret.reveal().into(), info: Some(self.info(&key)) }))
+    }
+
+    async fn list_keys(&self, request: Request<v1::ListKeysRequest>) -> Result<Response<v1::ListKeysReply>, Status> {
+        let caller = self.admin(&request)?;
+        let keys = self.auth.list(&caller).iter().map(|key| self.info(key)).collect();
+        Ok(Response::new(v1::ListKeysReply { keys }))
+    }
+
+    async fn revoke_key(&self, request: Request<v1::RevokeKeyRequest>) -> Result<Response<v1::RevokeKeyReply>, Status> {
+        let caller = self.admin(&request)?;
+        let revoked = self.revoke(&caller, &request.get_ref().key, false).await?;
+        Ok(Response::new(v1::RevokeKeyReply { revoked: Some(revoked) }))
+    }
+
+    async fn revoke_machine(
+        &self,
+        request: Request<v1::RevokeMachineRequest>,
+    ) -> Result<Response<v1::RevokeMachineReply>, Status> {
+        let caller = self.admin(&request)?;
+        let revoked = self.revoke(&caller, &request.get_ref().machine, true).await?;
+        Ok(Response::new(v1::RevokeMachineReply { revoked: Some(revoked) }))
+    }
+}

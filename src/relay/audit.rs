@@ -1,0 +1,154 @@
+//! The audit log: who did what, as JSON lines for the relay's owner. The one place that writes it.
+//!
+//! Events carry names and ids only: never a key, a typed byte, a command's arguments or a variable. A slow disk
+//! never holds up the relay; what cannot be queued is counted and the count is logged.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use serde::Serialize;
+
+use crate::runtime::now_ms;
+
+/// File in the relay's state directory.
+const FILE: &str = "audit.jsonl";
+/// A file that would grow past this is put aside: `audit.jsonl.1` is the youngest of the old ones.
+const FILE_BYTES: u64 = 10 * 1024 * 1024;
+/// Files kept, the current one included.
+const FILES: u32 = 5;
+/// Lines waiting for the disk.
+const LINES_CAP: usize = 16 * 1024;
+
+/// What happened; a variant's fields are its line's.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the fields are the words of `fleet`, as text")]
+pub(in crate::relay) enum Audited {
+    /// A client attached to a session, or came back to it.
+    Attach { principal: String, workspace: String, machine: String, session: String, role: String },
+    /// A client asked for another role and may have it; the keeper grants it.
+    RoleChange { principal: String, workspace: String, machine: String, session: String, role: String },
+    /// A session was made, or why not.
+    SessionCreate { principal: String, machine: String, session: String, outcome: String },
+    /// A session was ended, or why not.
+    SessionDestroy { principal: String, session: String, outcome: String },
+    /// A one-shot command was handed to its machine, or why not; its program only, since arguments may hold secrets.
+    Exec { principal: String, machine: String, program: String, outcome: String },
+    /// A known caller wanted what it may not.
+    Denied { principal: String, what: String, reason: String },
+    /// Somebody could not prove who they are.
+    AuthFailed { peer: String, what: String, reason: String },
+    /// An address failed so often that it is not listened to for a while.
+    RateLimited { peer: String },
+    /// A key opened a connection.
+    KeyUsed { principal: String, workspace: String, peer: String },
+    /// An API key was made.
+    KeyCreated { principal: String, key: String, workspace: String, actions: Vec<String> },
+    /// A key was revoked.
+    KeyRevoked { principal: String, key: String, workspace: String },
+    /// A join token was made.
+    TokenCreated { principal: String, token: String, workspace: String },
+    /// A machine exchanged a token for its key.
+    Joined { machine: String, name: String, workspace: String, token: String, peer: String },
+}
+
+#[derive(Serialize)]
+struct Line {
+    ts_ms: u64,
+    #[serde(flatten)]
+    event: Audited,
+}
+
+/// The log; cheap to clone, and without a directory it writes nothing.
+#[derive(Clone, Default)]
+pub(in crate::relay) struct Audit {
+    lines_tx: Option<SyncSender<Line>>,
+}
+
+impl Audit {
+    /// Appends to the log of a state directory.
+    pub(in crate::relay) fn open(dir: &Path) -> io::Result<Audit> {
+        let mut log = Log::open(dir.join(FILE), FILE_BYTES)?;
+        let (lines_tx, lines_rx): (_, Receiver<Line>) = sync_channel(LINES_CAP);
+        let write = move || {
+            for line in lines_rx {
+                if let Err(err) = log.append(&line) {
+                    tracing::error!(%err, "the audit log cannot be written; is the disk full?");
+                }
+            }
+        };
+        std::thread::Builder::new().name("audit".into()).spawn(write)?;
+        Ok(Audit { lines_tx: Some(lines_tx) })
+    }
+
+    /// Records an event; never waits.
+    pub(in crate::relay) fn record(&self, event: Audited) {
+        let Some(lines_tx) = &self.lines_tx else { return };
+        if lines_tx.try_send(Line { ts_ms: now_ms(), event }).is_err() {
+            tracing::error!("the disk is slow; an audit line is lost");
+        }
+    }
+}
+
+struct Log {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+    cap: u64,
+}
+
+impl Log {
+    fn open(path: PathBuf, cap: u64) -> io::Result<Log> {
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
+        let bytes = file.metadata()?.len();
+        Ok(Log { path, file, bytes, cap })
+    }
+
+    fn append(&mut self, line: &Line) -> io::Result<()> {
+        let mut text = serde_json::to_vec(line)?;
+        text.push(b'\n');
+        if self.bytes > 0 && self.bytes + text.len() as u64 > self.cap {
+            self.rotate()?;
+        }
+        self.file.write_all(&text)?;
+        self.bytes += text.len() as u64;
+        Ok(())
+    }
+
+    fn rotate(&mut self) -> io::Result<()> {
+        let old = |number: u32| PathBuf::from(format!("{}.{number}", self.path.display()));
+        for number in (1..FILES - 1).rev() {
+            // The first times there are fewer.
+            let _ = std::fs::rename(old(number), old(number + 1));
+        }
+        std::fs::rename(&self.path, old(1))?;
+        *self = Log::open(self.path.clone(), self.cap)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_files_are_put_aside_and_five_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = Log::open(dir.path().join(FILE), 100).unwrap();
+        for number in 0..20 {
+            let event = Audited::RateLimited { peer: format!("10.0.0.{number}") };
+            log.append(&Line { ts_ms: 1, event }).unwrap();
+        }
+        let mut names: Vec<_> = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["audit.jsonl", "audit.jsonl.1", "audit.jsonl.2", "audit.jsonl.3", "audit.jsonl.4"]);
+        let newest = std::fs::read_to_string(dir.path().join(FILE)).unwrap();
+        assert!(newest.contains(r#""event":"rate_limited","peer":"10.0.0.19""#), "{newest}");
+    }
+}

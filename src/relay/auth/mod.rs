@@ -1,0 +1,278 @@
+//! Who is behind a call: by what the connection proves, or by the key it shows.
+//!
+//! A process of this machine's own user is trusted by its socket; everybody else shows a key. A key that is shown
+//! counts, whatever the connection proves: it narrows what a local program may do.
+
+mod authority;
+mod keyring;
+mod limit;
+
+pub use authority::AuthorityError;
+pub(super) use authority::{Authority, init, load};
+pub(super) use keyring::{Joined, Key, Keyring, NewKey, Token};
+
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tonic::Request;
+use tonic::metadata::MetadataMap;
+use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo, UdsConnectInfo};
+
+use super::audit::{Audit, Audited};
+use super::store::{Change, Store};
+use crate::fleet::{Action, Caller, Code, MachineId, Principal, Refusal};
+use crate::runtime::now_ms;
+use limit::Limits;
+
+/// Addresses from which a key was used, kept so that a neighbour's failures do not lock its holder out.
+const KNOWN_CAP: usize = 100_000;
+
+/// The gate that every call passes.
+pub(super) struct Auth {
+    state: Mutex<State>,
+    store: Store,
+    pub(super) audit: Audit,
+}
+
+#[derive(Default)]
+struct State {
+    keyring: Keyring,
+    limits: Limits,
+    /// Address and id of keys that were good there.
+    known: std::collections::HashSet<(IpAddr, String)>,
+}
+
+/// Who an agent is, as far as the connection proves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum AgentIs {
+    /// A process of this machine's own user: what it says of itself is believed.
+    Local,
+    /// The machine that joined with this id, in this workspace.
+    Joined { machine: MachineId, workspace: String },
+}
+
+/// Where a call comes from.
+#[derive(Clone, Debug)]
+struct Peer {
+    address: Option<IpAddr>,
+    text: String,
+    /// What the connection alone proves.
+    local: Result<Caller, Refusal>,
+}
+
+impl Auth {
+    pub(super) fn new(keyring: Keyring, store: Store, audit: Audit) -> Auth {
+        let state = State { keyring, ..State::default() };
+        Auth { state: Mutex::new(state), store, audit }
+    }
+
+    /// The caller of a client's call.
+    pub(super) fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Refusal> {
+        let peer = peer(request);
+        let Some(presented) = bearer(request.metadata()) else {
+            return peer.local.clone().inspect_err(|refusal| self.failed(&peer, refusal));
+        };
+        let key = self.check(&peer, presented)?;
+        if key.machine.is_some() {
+            let message = "this is a machine's key, for its agent only; `fleetmux keys create` makes one for people";
+            return Err(self.refused(&peer, message));
+        }
+        Ok(key.caller())
+    }
+
+    /// The caller of a client's call that needs an action; a denial is audited.
+    pub(super) fn caller_with<T>(&self, request: &Request<T>, action: Action) -> Result<Caller, Refusal> {
+        let caller = self.caller(request)?;
+        match caller.needs(action) {
+            Ok(()) => Ok(caller),
+            Err(refusal) => {
+                self.denied(&caller, action.name(), &refusal);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// The machine behind an agent's call.
+    pub(super) fn agent<T>(&self, request: &Request<T>) -> Result<AgentIs, Refusal> {
+        let peer = peer(request);
+        let Some(presented) = bearer(request.metadata()) else {
+            return peer.local.clone().map(|_| AgentIs::Local).inspect_err(|refusal| self.failed(&peer, refusal));
+        };
+        let key = self.check(&peer, presented)?;
+        let Some(machine) = key.machine() else {
+            let message = "this is a person's key; an agent gets its own with `fleetmux agent join TOKEN`";
+            return Err(self.refused(&peer, message));
+        };
+        Ok(AgentIs::Joined { machine, workspace: key.workspace })
+    }
+
+    /// A caller's connection opened: worth a line, once.
+    pub(super) fn opened<T>(&self, request: &Request<T>, principal: &Principal, workspace: Option<&str>) {
+        if bearer(request.metadata()).is_some() {
+            let (principal, workspace) = (principal.to_string(), workspace.unwrap_or_default().to_string());
+            self.audit.record(Audited::KeyUsed { principal, workspace, peer: peer(request).text });
+        }
+    }
+
+    /// A known caller wanted what it may not.
+    pub(super) fn denied(&self, caller: &Caller, what: &str, refusal: &Refusal) {
+        let (principal, reason) = (caller.principal.to_string(), refusal.message.clone());
+        self.audit.record(Audited::Denied { principal, what: what.into(), reason });
+    }
+
+    /// Exchanges a token for a machine key, which is stored before it is given away.
+    pub(super) async fn join<T>(
+        &self,
+        request: &Request<T>,
+        secret: &str,
+        machine: MachineId,
+        name: &str,
+    ) -> Result<Joined, Refusal> {
+        let peer = peer(request);
+        let now = now_ms();
+        let outcome = {
+            let mut state = self.state();
+            state.may_try(&peer, None, now)?;
+            state.keyring.redeem(secret, machine, name, bearer(request.metadata()), now)
+        };
+        let joined = outcome.inspect_err(|refusal| self.failed(&peer, refusal))?;
+        if let Some(replaced) = &joined.replaced {
+            self.keep(Change::Key(Box::new(replaced.clone()))).await?;
+        }
+        self.keep(Change::Token(Box::new(joined.token.clone()))).await?;
+        self.keep(Change::Key(Box::new(joined.key.clone()))).await?;
+        self.audit.record(Audited::Joined {
+            machine: machine.to_string(),
+            name: name.into(),
+            workspace: joined.key.workspace.clone(),
+            token: joined.token.id.clone(),
+            peer: peer.text,
+        });
+        Ok(joined)
+    }
+
+    /// Changes the keyring, and stores what changed before anybody hears of it.
+    pub(super) async fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Keyring, u64) -> Result<(T, Change), Refusal>,
+    ) -> Result<T, Refusal> {
+        let (changed, change) = {
+            let mut state = self.state();
+            change(&mut state.keyring, now_ms())?
+        };
+        self.keep(change).await?;
+        Ok(changed)
+    }
+
+    /// Keys that expired after one moment and until another.
+    pub(super) fn expired(&self, after: u64, until: u64) -> Vec<Key> {
+        self.state().keyring.expired(after, until)
+    }
+
+    /// Keys that a caller may see.
+    pub(super) fn list(&self, caller: &Caller) -> Vec<Key> {
+        self.state().keyring.list(|workspace| caller.sees(workspace))
+    }
+
+    async fn keep(&self, change: Change) -> Result<(), Refusal> {
+        let kept = self.store.keep(change).await;
+        kept.map_err(|()| Refusal::new(Code::Internal, "the relay cannot store it; see its log, is the disk full?"))
+    }
+
+    fn check(&self, peer: &Peer, presented: &str) -> Result<Key, Refusal> {
+        let now = now_ms();
+        let outcome = {
+            let mut state = self.state();
+            state.may_try(peer, Some(presented), now)?;
+            let outcome = state.keyring.check(presented, now);
+            if let (Ok((key, _)), Some(address)) = (&outcome, peer.address)
+                && state.known.len() < KNOWN_CAP
+            {
+                state.known.insert((address, key.id.clone()));
+            }
+            outcome
+        };
+        match outcome {
+            Ok((key, is_news)) => {
+                if is_news {
+                    self.store.change(Change::Key(Box::new(key.clone())));
+                }
+                Ok(key)
+            }
+            Err(refusal) => {
+                self.failed(peer, &refusal);
+                Err(refusal)
+            }
+        }
+    }
+
+    fn refused(&self, peer: &Peer, message: &str) -> Refusal {
+        let refusal = Refusal::new(Code::Unauthenticated, message);
+        self.failed(peer, &refusal);
+        refusal
+    }
+
+    fn failed(&self, peer: &Peer, refusal: &Refusal) {
+        tracing::warn!(peer = peer.text, reason = refusal.message, "a caller is not let in");
+        let reason = refusal.message.clone();
+        self.audit.record(Audited::AuthFailed { peer: peer.text.clone(), what: "key".into(), reason });
+        let Some(address) = peer.address else { return };
+        if self.state().limits.failed(address, now_ms()) {
+            self.audit.record(Audited::RateLimited { peer: peer.text.clone() });
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Refused without a look at what is shown when the address failed too often; a key that was good from there
+    /// before still is.
+    fn may_try(&mut self, peer: &Peer, presented: Option<&str>, now: u64) -> Result<(), Refusal> {
+        let Some(address) = peer.address else { return Ok(()) };
+        let Some(wait_s) = self.limits.wait_s(address, now) else { return Ok(()) };
+        let known = presented.and_then(|key| self.keyring.check(key, now).ok());
+        if known.is_some_and(|(key, _)| self.known.contains(&(address, key.id))) {
+            return Ok(());
+        }
+        let message = format!("too many failed attempts from {address}; wait {wait_s} s and use a key that is valid");
+        Err(Refusal::new(Code::Exhausted, message))
+    }
+}
+
+fn bearer(metadata: &MetadataMap) -> Option<&str> {
+    let header = metadata.get("authorization")?;
+    // What is no text is shown all the same, and no key is like it.
+    let text = header.to_str().unwrap_or("?");
+    Some(text.strip_prefix("Bearer ").or_else(|| text.strip_prefix("bearer ")).unwrap_or(text).trim())
+}
+
+fn peer<T>(request: &Request<T>) -> Peer {
+    let no = |code, message: &str| Err(Refusal::new(code, message));
+    let extensions = request.extensions();
+    if let Some(info) = extensions.get::<UdsConnectInfo>() {
+        let own = rustix::process::getuid().as_raw();
+        let uid = info.peer_cred.map(|cred| cred.uid());
+        let local = match uid {
+            Some(uid) if uid == own || uid == 0 => Ok(Caller::local(Principal::local_uid(uid))),
+            _ => no(Code::PermissionDenied, "this relay's socket belongs to another user"),
+        };
+        return Peer { address: None, text: uid.map_or("unix".into(), |uid| format!("unix uid {uid}")), local };
+    }
+    let tls = extensions.get::<TlsConnectInfo<TcpConnectInfo>>();
+    let plain = extensions.get::<TcpConnectInfo>();
+    let address =
+        tls.and_then(|info| info.get_ref().remote_addr()).or_else(|| plain.and_then(|info| info.remote_addr()));
+    let text = address.map_or("unknown".into(), |address| address.to_string());
+    let ip = address.map(|address| address.ip());
+    let local = match ip {
+        Some(ip) if tls.is_none() && ip.is_loopback() => Ok(Caller::local(Principal::loopback())),
+        _ => no(
+            Code::Unauthenticated,
+            "this relay wants a key; `fleetmux login` stores one, FLEETMUX_API_KEY or --key gives one",
+        ),
+    };
+    Peer { address: ip, text, local }
+}

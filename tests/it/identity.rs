@@ -1,0 +1,551 @@
+//! Identity end to end: TLS, joining, keys, workspaces, revocation, the audit log; real processes on real ports.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use fleetmux::client::{AttachEvent, Client, ConnectionState, Error, FleetEvent, Options};
+use fleetmux::fleet::{Code, Credentials, Endpoint, JoinToken, Machine, MachineId, Role, Secret, SessionSpec, Size};
+use tempfile::TempDir;
+
+use crate::support::{Fleet, PATIENCE, Pane, driver, kill, observer, processes_naming, sh, signal};
+
+/// A relay with TLS in a directory of its own, and what was said and shown while it lived.
+struct Realm {
+    dir: TempDir,
+    relay: Option<Child>,
+    agents: Vec<Child>,
+    endpoint: Endpoint,
+    /// Standard output and error of all commands.
+    said: Mutex<Vec<u8>>,
+    /// Keys and tokens: they may be in the files of their owners and nowhere else.
+    secrets: Mutex<Vec<String>>,
+}
+
+impl Realm {
+    fn start() -> Realm {
+        let dir = tempfile::Builder::new().prefix("fmi").tempdir().unwrap();
+        let said = Mutex::default();
+        let secrets = Mutex::default();
+        let endpoint = Endpoint::Tls(String::new());
+        let mut realm = Realm { dir, relay: None, agents: Vec::new(), endpoint, said, secrets };
+        let init = realm.run(&["relay", "init", "--dir", realm.path("relay").to_str().unwrap(), "--name", "127.0.0.1"]);
+        let text = String::from_utf8(init.stdout).unwrap();
+        let token = text.split_whitespace().find(|word| word.starts_with("fmj_")).expect("a first join token");
+        realm.secrets.lock().unwrap().push(token.into());
+        realm.serve("127.0.0.1:0");
+        realm
+    }
+
+    fn serve(&mut self, address: &str) {
+        let mut command = self.command(&["relay", "--listen", &format!("tls://{address}"), "--die-with-parent"]);
+        let log = fs::File::options().create(true).append(true).open(self.path("relay.log")).unwrap();
+        let mut relay =
+            command.arg("--dir").arg(self.path("relay")).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(relay.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        self.endpoint = line.trim().parse().expect("the relay says where it listens");
+        self.relay = Some(relay);
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The socket of the relay's owner.
+    fn own(&self) -> String {
+        format!("unix:{}", self.path("relay/relay.sock").display())
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fleetmux"));
+        command.args(args).stdin(Stdio::null()).env_remove("FLEETMUX_RELAY").env_remove("FLEETMUX_API_KEY");
+        command.env("FLEETMUX_RUNTIME_DIR", self.path("run")).env("FLEETMUX_STATE_DIR", self.path("state"));
+        command.env("FLEETMUX_CONFIG", self.path("config/config.toml"));
+        command
+    }
+
+    fn note(&self, output: &Output) {
+        let mut said = self.said.lock().unwrap();
+        said.extend_from_slice(&output.stdout);
+        said.extend_from_slice(&output.stderr);
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Standard output and error of a command whose output must not show a secret.
+    fn says(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        self.note(&output);
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    }
+
+    /// A secret, as the command shows it once.
+    fn secret(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let secret = String::from_utf8(output.stdout).unwrap().trim().to_string();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        self.said.lock().unwrap().extend_from_slice(&output.stderr);
+        let mut secrets = self.secrets.lock().unwrap();
+        if let Ok(token) = secret.parse::<JoinToken>() {
+            secrets.push(token.secret.reveal().into());
+        }
+        secrets.push(secret.clone());
+        secret
+    }
+
+    fn token(&self, more: &[&str]) -> String {
+        let dir = self.path("relay");
+        self.secret(&[&["relay", "token", "--dir", dir.to_str().unwrap()], more].concat())
+    }
+
+    fn key(&self, name: &str, more: &[&str]) -> String {
+        self.secret(&[&["keys", "create", "--relay", &self.own(), "--name", name], more].concat())
+    }
+
+    fn join(&self, name: &str, token: &str) -> String {
+        self.says(&["agent", "join", token, "--name", name, "--dir", self.path(name).to_str().unwrap()])
+    }
+
+    /// Starts the agent of a machine that has joined.
+    fn agent(&mut self, name: &str) {
+        let log = fs::File::options().create(true).append(true).open(self.path(&format!("{name}.log"))).unwrap();
+        let dir = self.path(name);
+        let mut command = self.command(&["agent", "start", "--foreground", "--die-with-parent", "--dir"]);
+        self.agents.push(command.arg(dir).stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    }
+
+    fn ca_pem(&self) -> String {
+        fs::read_to_string(self.path("relay/ca.pem")).unwrap()
+    }
+
+    fn client(&self, key: &str) -> Client {
+        let key = Some(Secret::new(key));
+        let credentials = Credentials { key, ca_pem: Some(self.ca_pem()), ca_fingerprint: None };
+        Client::connect(self.endpoint.clone(), Options { credentials, ..Options::default() })
+    }
+
+    fn audit(&self) -> Vec<serde_json::Value> {
+        let text = fs::read_to_string(self.path("relay/audit.jsonl")).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Waits until the audit log has a line of this kind that contains a text.
+    async fn audited(&self, event: &str, text: &str) {
+        let has = || self.audit().iter().any(|line| line["event"] == event && line.to_string().contains(text));
+        until(&format!("audit line {event} with {text}"), has).await;
+    }
+
+    /// Files below the directory, with their contents.
+    fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        fn walk(dir: &Path, out: &mut Vec<(PathBuf, Vec<u8>)>) {
+            for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+                let path = entry.path();
+                let kind = entry.file_type().unwrap();
+                if kind.is_dir() {
+                    walk(&path, out);
+                } else if kind.is_file() {
+                    out.push((path.clone(), fs::read(&path).unwrap()));
+                }
+            }
+        }
+        let mut out = Vec::new();
+        walk(self.dir.path(), &mut out);
+        out
+    }
+}
+
+impl Drop for Realm {
+    fn drop(&mut self) {
+        kill(self.relay.take());
+        self.agents.drain(..).for_each(|agent| kill(Some(agent)));
+        for pid in processes_naming(&self.dir.path().to_string_lossy()) {
+            signal(pid, "KILL");
+        }
+    }
+}
+
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+/// Waits until the client sees a machine in a state.
+async fn machine(client: &Client, name: &str, is_online: bool) -> Machine {
+    let mut watch = client.watch_fleet();
+    let wait = async {
+        loop {
+            let machines = match watch.recv().await.expect("the watch goes on") {
+                FleetEvent::Snapshot { machines, .. } => machines,
+                FleetEvent::Machine(machine) => vec![machine],
+                _ => continue,
+            };
+            if let Some(found) = machines.into_iter().find(|m| m.facts.name == name && m.is_online == is_online) {
+                return found;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {name} online {is_online}"))
+}
+
+fn mine(spec: SessionSpec) -> SessionSpec {
+    SessionSpec { until_pid: Some(std::process::id()), ..spec }
+}
+
+fn contains(haystack: &[u8], needle: &str) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle.as_bytes())
+}
+
+#[tokio::test]
+async fn machines_join_over_tls_a_key_drives_them_and_revoking_cuts_both_off() {
+    let mut realm = Realm::start();
+    let token = realm.token(&["--reusable", "--label", "role=web"]);
+    for name in ["web-1", "web-2"] {
+        let said = realm.join(name, &token);
+        assert!(said.contains("has joined") && said.contains("fleetmux agent start"), "{said}");
+        realm.agent(name);
+    }
+    let key = realm.key("ada", &[]);
+    let client = realm.client(&key);
+    let first = machine(&client, "web-1", true).await;
+    machine(&client, "web-2", true).await;
+    assert_eq!(first.facts.labels["role"], "web");
+    let session = client.create_session(first.facts.id, mine(sh("cat"))).await.unwrap();
+    let mut pane = Pane::attach(&client, &session, driver(Size::DEFAULT));
+    pane.type_text("typed-by-ada\n");
+    pane.until_text("typed-by-ada").await;
+
+    // The same through the command line: log in once, and the key is where it may be.
+    let fingerprint = fleetmux::wire::fingerprint(&realm.ca_pem()).unwrap().to_string();
+    let relay = realm.endpoint.to_string();
+    let mut login = realm.command(&["login", &relay, "--key-stdin", "--ca-fingerprint", &fingerprint]);
+    let mut login = login.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    login.stdin.take().unwrap().write_all(key.as_bytes()).unwrap();
+    let output = login.wait_with_output().unwrap();
+    realm.note(&output);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(realm.says(&["machines"]).contains("web-2"));
+    assert!(realm.says(&["session", "list"]).contains("cat") || realm.says(&["session", "list"]).contains("sh"));
+    assert!(realm.says(&["keys", "list", "--relay", &realm.own()]).contains("ada"));
+
+    // A machine is cut off and stays out; its neighbour does not notice.
+    let dir = realm.path("relay");
+    let said = realm.says(&["relay", "machines", "revoke", "web-2", "--dir", dir.to_str().unwrap()]);
+    assert!(said.contains("web-2 is revoked"), "{said}");
+    machine(&client, "web-2", false).await;
+    realm.audited("auth_failed", "the key of machine web-2 is revoked").await;
+    until("the agent says why", || {
+        fs::read_to_string(realm.path("web-2.log")).unwrap().contains("the key of machine web-2 is revoked")
+    })
+    .await;
+    pane.type_text("still-there\n");
+    pane.until_text("still-there").await;
+
+    // So is a person.
+    let said = realm.says(&["keys", "revoke", "ada", "--relay", &realm.own()]);
+    assert!(said.contains("key ada"), "{said}");
+    let mut state = client.connection();
+    let is_refused = |state: &ConnectionState| matches!(state, ConnectionState::Connecting { error: Some(error), .. } if error.contains("key ada is revoked"));
+    tokio::time::timeout(PATIENCE, state.wait_for(is_refused)).await.expect("cut off").unwrap();
+    let refused = realm.client(&key).connected(PATIENCE).await.unwrap_err();
+    assert!(matches!(&refused, Error::Unauthenticated(why) if why.contains("key ada is revoked")), "{refused:?}");
+    assert!(realm.says(&["machines"]).contains("key ada is revoked"));
+    realm.audited("key_revoked", "ada").await;
+    realm.audited("auth_failed", "key ada is revoked").await;
+    for event in ["joined", "key_created", "key_used", "attach", "session_create", "token_created"] {
+        realm.audited(event, "").await;
+    }
+
+    // Everything restarts; the session is still there for a new key.
+    let address = relay.trim_start_matches("tls://").to_string();
+    kill(realm.relay.take());
+    realm.serve(&address);
+    let second = realm.key("ada", &["--actions", "observe"]);
+    let client = realm.client(&second);
+    machine(&client, "web-1", true).await;
+    let mut pane = Pane::attach(&client, &session, observer());
+    pane.until_text("still-there").await;
+
+    // Secrets are in their owners' files and nowhere else, and those are their owners' alone.
+    let said = realm.said.lock().unwrap().clone();
+    let machine_key = |name: &str| {
+        let text = fs::read_to_string(realm.path(&format!("{name}/state/joined.toml"))).unwrap();
+        text.split('"').find(|word| word.starts_with("fmm_")).unwrap().to_string()
+    };
+    let mut secrets = realm.secrets.lock().unwrap().clone();
+    secrets.extend([machine_key("web-1"), machine_key("web-2"), "typed-by-ada".into(), "still-there".into()]);
+    for secret in &secrets {
+        assert!(!contains(&said, secret), "a command shows {secret}");
+        for (path, contents) in realm.files() {
+            let is_owners = path.ends_with("joined.toml") || path.ends_with("config.toml");
+            assert!(is_owners || !contains(&contents, secret), "{} holds {secret}", path.display());
+        }
+    }
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for name in ["relay", "web-1", "web-1/state", "config"] {
+        assert_eq!(mode(&realm.path(name)), 0o700, "{name}");
+    }
+    for name in [
+        "relay/ca.key",
+        "relay/server.key",
+        "relay/relay.redb",
+        "relay/audit.jsonl",
+        "relay/relay.sock",
+        "web-1/state/joined.toml",
+        "config/config.toml",
+    ] {
+        assert_eq!(mode(&realm.path(name)), 0o600, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_one_workspace_never_sees_a_name_of_another() {
+    let mut realm = Realm::start();
+    for (name, workspace) in [("red-box", "red"), ("blue-box", "blue")] {
+        let said = realm.join(name, &realm.token(&["--workspace", workspace]));
+        assert!(said.contains(workspace), "{said}");
+        realm.agent(name);
+    }
+    let (red, blue) = (realm.key("r", &["--workspace", "red"]), realm.key("b", &["--workspace", "blue"]));
+    let (red_client, client) = (realm.client(&red), realm.client(&blue));
+    let red_box = machine(&red_client, "red-box", true).await;
+    machine(&client, "blue-box", true).await;
+    let mut watch = client.watch_fleet();
+    let spec = SessionSpec { name: "red-secret".into(), ..mine(sh("cat")) };
+    let session = red_client.create_session(red_box.facts.id, spec).await.unwrap();
+    assert_eq!(session.spec.workspace, "red");
+
+    // By every way there is, with the ids in hand.
+    let mut heard = format!("{:?}", client.fleet().await.unwrap());
+    for outcome in [
+        client.create_session(red_box.facts.id, mine(SessionSpec::shell())).await.map(|_| ()),
+        client.destroy_session(session.id()).await,
+    ] {
+        assert!(matches!(outcome, Err(Error::SessionNotFound(_))), "{outcome:?}");
+    }
+    for options in [observer(), driver(Size::DEFAULT)] {
+        let mut attachment = client.attach(session.id(), options);
+        let refusal = match tokio::time::timeout(PATIENCE, attachment.recv()).await.unwrap() {
+            AttachEvent::Closed(Some(refusal)) => refusal,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refusal.code, Code::NotFound);
+        // The same sentence as for an id that nobody has.
+        assert_eq!(refusal.message, format!("there is no session {}; see `fleetmux session list`", session.id()));
+    }
+    let ca = realm.path("relay/ca.pem");
+    let relay = realm.endpoint.to_string();
+    let flags = ["--relay", &relay, "--ca", ca.to_str().unwrap(), "--key", &blue];
+    let id = session.id().to_string();
+    let admin = realm.key("boss", &["--workspace", "blue", "--actions", "admin"]);
+    let admin_flags = ["--relay", &relay, "--ca", ca.to_str().unwrap(), "--key", &admin];
+    for command in [
+        [&["machines", "--json"][..], &flags].concat(),
+        [&["session", "list", "--json"], &flags[..]].concat(),
+        [&["session", "destroy", &id], &flags[..]].concat(),
+        [&["session", "new", "red-box"], &flags[..]].concat(),
+        [&["keys", "list"], &admin_flags[..]].concat(),
+        [&["keys", "revoke", "r"], &admin_flags[..]].concat(),
+        [&["relay", "machines", "list"], &admin_flags[..]].concat(),
+        [&["relay", "machines", "revoke", "red-box"], &admin_flags[..]].concat(),
+    ] {
+        let said = realm.says(&command).replace("session \"red-box\"", "").replace("\"red-box\"", "what was asked for");
+        heard += &said.replace(&id, "the id that was asked for");
+    }
+    // An event of its own comes, so what came before it is all there was.
+    let blue_box = machine(&client, "blue-box", true).await;
+    let own = client.create_session(blue_box.facts.id, mine(sh("cat"))).await.unwrap();
+    loop {
+        let event = tokio::time::timeout(PATIENCE, watch.recv()).await.unwrap().unwrap();
+        heard += &format!("{event:?}");
+        if matches!(&event, FleetEvent::Session(session) if session.id() == own.id()) {
+            break;
+        }
+    }
+    let machine_id = red_box.facts.id.to_string();
+    for name in ["red-box", "red-secret", &machine_id, &id, "\"red\""] {
+        assert!(!heard.contains(name), "{name} in {heard}");
+    }
+    // The other side still has everything.
+    assert!(red_client.fleet().await.unwrap().1.iter().any(|session| session.spec.name == "red-secret"));
+    // And an admin of a workspace makes keys for no other.
+    let said = realm.says(&[&["keys", "create", "--name", "x", "--workspace", "red"], &admin_flags[..]].concat());
+    assert!(said.contains("its own workspace only"), "{said}");
+}
+
+#[tokio::test]
+async fn a_key_does_what_its_actions_say_and_nothing_else() {
+    let mut realm = Realm::start();
+    realm.join("web-1", &realm.token(&[]));
+    realm.agent("web-1");
+    let (all, eyes) =
+        (realm.client(&realm.key("all", &[])), realm.client(&realm.key("eyes", &["--actions", "observe"])));
+    let web = machine(&all, "web-1", true).await;
+    let session = all.create_session(web.facts.id, mine(sh("echo hello; cat"))).await.unwrap();
+    let mut pane = Pane::attach(&eyes, &session, observer());
+    pane.until_text("hello").await;
+    // Neither by asking for the role, nor by switching to it, nor by calls.
+    pane.attachment.handle().set_role(Role::Driver);
+    pane.until("refused", |pane| !pane.refusals.is_empty()).await;
+    assert_eq!(pane.refusals[0].code, Code::PermissionDenied);
+    assert!(pane.refusals[0].message.contains("key:eyes may not drive"), "{:?}", pane.refusals);
+    let mut attachment = eyes.attach(session.id(), driver(Size::DEFAULT));
+    let event = tokio::time::timeout(PATIENCE, attachment.recv()).await.unwrap();
+    assert!(matches!(&event, AttachEvent::Closed(Some(no)) if no.code == Code::PermissionDenied), "{event:?}");
+    for outcome in [
+        eyes.create_session(web.facts.id, mine(SessionSpec::shell())).await.map(|_| ()),
+        eyes.destroy_session(session.id()).await,
+        eyes.keys().await.map(|_| ()),
+        all.keys().await.map(|_| ()),
+    ] {
+        assert!(matches!(outcome, Err(Error::PermissionDenied(_))), "{outcome:?}");
+    }
+    assert_eq!(eyes.who_am_i().await.unwrap().principal, "key:eyes");
+    realm.audited("denied", "key:eyes may not drive").await;
+    realm.audited("denied", "key:all may not admin").await;
+}
+
+#[tokio::test]
+async fn tokens_are_spent_once_and_in_time_and_a_stolen_id_joins_nothing() {
+    let realm = Realm::start();
+    let once = realm.token(&[]);
+    assert!(realm.join("web-1", &once).contains("has joined"));
+    assert!(realm.join("web-2", &once).contains("was used already"));
+    let soon = realm.token(&["--expires", "1s"]);
+    let made = fleetmux::runtime::now_ms();
+    until("a second has passed", || fleetmux::runtime::now_ms() > made + 1000).await;
+    assert!(realm.join("web-2", &soon).contains("has expired"));
+    // web-3 says that it is web-1.
+    fs::create_dir_all(realm.path("web-3/state")).unwrap();
+    for dir in ["web-3", "web-3/state"] {
+        fs::set_permissions(realm.path(dir), fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    fs::copy(realm.path("web-1/state/machine-id"), realm.path("web-3/state/machine-id")).unwrap();
+    let token = realm.token(&["--reusable"]);
+    let said = realm.join("web-3", &token);
+    assert!(said.contains("has joined already"), "{said}");
+    assert!(!realm.path("web-3/state/joined.toml").exists());
+    // web-1 itself may join again.
+    assert!(realm.join("web-1", &token).contains("has joined tls://"));
+    realm.audited("auth_failed", "was used already").await;
+    realm.audited("auth_failed", "has expired").await;
+    realm.audited("auth_failed", "has joined already").await;
+    let fake = realm.run(&["agent", "join", "fmj_nonsense", "--dir", realm.path("x").to_str().unwrap()]);
+    assert!(String::from_utf8_lossy(&fake.stderr).contains("this is no join token"));
+}
+
+#[tokio::test]
+async fn a_relay_that_does_not_prove_itself_gets_no_key() {
+    let (mut realm, other) = (Realm::start(), Realm::start());
+    // On all addresses, of which the certificate names one.
+    kill(realm.relay.take());
+    realm.serve("0.0.0.0:0");
+    let port = realm.endpoint.to_string().rsplit(':').next().unwrap().to_string();
+    realm.endpoint = Endpoint::Tls(format!("127.0.0.1:{port}"));
+    let realm = realm;
+    let key = realm.key("ada", &[]);
+    let dial = |endpoint: &Endpoint, ca_pem: Option<String>| {
+        let credentials = Credentials { key: Some(Secret::new(&key)), ca_pem, ca_fingerprint: None };
+        let client = Client::connect(endpoint.clone(), Options { credentials, ..Options::default() });
+        async move { client.connected(PATIENCE).await.unwrap_err() }
+    };
+    let untrusted = |err: Error, words: &str| {
+        assert!(matches!(&err, Error::Untrusted(why) if why.contains(words)), "{words}: {err:?}");
+    };
+    untrusted(dial(&realm.endpoint, Some(other.ca_pem())).await, "does not come from the CA");
+    untrusted(dial(&realm.endpoint, None).await, "no CA is known");
+    untrusted(dial(&Endpoint::Tls(format!("127.0.0.2:{port}")), Some(realm.ca_pem())).await, "is for other names");
+
+    // A plain relay where TLS is expected.
+    let mut plain = realm.command(&["relay", "--listen", "127.0.0.1:0", "--die-with-parent"]);
+    let mut plain = plain.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(plain.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.trim().to_string();
+    untrusted(dial(&Endpoint::Tls(address.clone()), Some(realm.ca_pem())).await, "does not speak TLS");
+    let said = realm.says(&[
+        "machines",
+        "--relay",
+        &format!("tls://{address}"),
+        "--ca",
+        realm.path("relay/ca.pem").to_str().unwrap(),
+    ]);
+    assert!(said.contains("does not speak TLS"), "{said}");
+    kill(Some(plain));
+    // A key never travels in the clear over a network.
+    untrusted(dial(&Endpoint::Tcp("192.0.2.1:7000".into()), None).await, "not sent to");
+
+    // A token whose relay was replaced by somebody with another CA.
+    let token: JoinToken = realm.token(&[]).parse().unwrap();
+    let Endpoint::Tls(elsewhere) = &other.endpoint else { panic!() };
+    let token = JoinToken { address: elsewhere.clone(), ..token };
+    let said = realm.join("web-1", token.encode().reveal());
+    assert!(said.contains("does not come from the CA"), "{said}");
+    assert!(!realm.path("web-1/state/joined.toml").exists());
+
+    // Without TLS nothing is served beyond this machine, and without a key nothing is said to anybody.
+    assert!(realm.says(&["relay", "--listen", "0.0.0.0:0"]).contains("needs TLS"));
+    let said = realm.says(&[
+        "machines",
+        "--relay",
+        &realm.endpoint.to_string(),
+        "--ca",
+        realm.path("relay/ca.pem").to_str().unwrap(),
+    ]);
+    assert!(said.contains("wants a key"), "{said}");
+    realm.audited("auth_failed", "wants a key").await;
+}
+
+#[tokio::test]
+async fn an_address_that_guesses_is_not_listened_to_for_a_while() {
+    let realm = Realm::start();
+    let (known, unseen) = (realm.key("known", &[]), realm.key("unseen", &[]));
+    realm.client(&known).connected(PATIENCE).await.unwrap();
+    let mut refusals = Vec::new();
+    for guess in 0..11 {
+        refusals.push(realm.client(&format!("fm_guess-{guess}")).connected(PATIENCE).await.unwrap_err());
+    }
+    assert!(matches!(&refusals[0], Error::Unauthenticated(why) if why.contains("not known")), "{refusals:?}");
+    let is_limited = |err: &Error| matches!(err, Error::Refused(why) if why.contains("too many failed attempts"));
+    assert!(is_limited(&refusals[10]), "{refusals:?}");
+    // A right guess is not listened to either; whoever was let in from here before still is.
+    assert!(is_limited(&realm.client(&unseen).connected(PATIENCE).await.unwrap_err()));
+    realm.client(&known).connected(PATIENCE).await.unwrap();
+    realm.audited("rate_limited", "127.0.0.1").await;
+    assert!(realm.audit().iter().filter(|line| line["event"] == "auth_failed").count() <= 11);
+}
+
+/// A machine's key is good for its own machine and for nothing that people do.
+#[tokio::test]
+async fn a_machines_key_is_no_persons_key() {
+    let realm = Realm::start();
+    realm.join("web-1", &realm.token(&[]));
+    let text = fs::read_to_string(realm.path("web-1/state/joined.toml")).unwrap();
+    let key = text.split('"').find(|word| word.starts_with("fmm_")).unwrap();
+    let refused = realm.client(key).connected(PATIENCE).await.unwrap_err();
+    assert!(matches!(&refused, Error::Unauthenticated(why) if why.contains("a machine's key")), "{refused:?}");
+    let unknown = MachineId::random();
+    let local = Client::connect(realm.own().parse().unwrap(), Options::default());
+    let gone = local.create_session(unknown, mine(SessionSpec::shell())).await.unwrap_err();
+    assert!(matches!(gone, Error::SessionNotFound(_)), "{gone:?}");
+}
+
+#[tokio::test]
+async fn without_configuration_everything_local_works_as_before() {
+    let fleet = Fleet::start(&["web-1"]);
+    let client = fleet.client();
+    assert_eq!(client.who_am_i().await.unwrap().workspace, None);
+    let session = fleet.session(&client, "web-1", sh("echo local; cat")).await;
+    let mut pane = Pane::attach(&client, &session, driver(Size::DEFAULT));
+    pane.until_text("local").await;
+}
