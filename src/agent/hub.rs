@@ -2,14 +2,17 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::facts;
 use super::keepers::{self, KeeperLink};
 use super::link::{self, DataTx};
-use crate::fleet::{Code, Endpoint, MachineFacts, Refusal, SessionId, SessionSpec};
+use super::permissions::{Action, Permissions, Subject};
+use crate::fleet::{Code, Endpoint, MachineFacts, Refusal, Role, SessionId, SessionSpec};
 use crate::keeper::launch;
 use crate::wire::{self, v1};
 use v1::agent_up::Frame as Up;
@@ -58,11 +61,15 @@ struct Hub {
     linking: HashSet<SessionId>,
     /// Keepers that are there and do not answer; each is linked when it does.
     silent: HashSet<SessionId>,
+    /// The machine's own rules; they have the last word.
+    permissions: Arc<Permissions>,
+    /// Who is behind the clients of a session, as the relay authenticated them when they attached.
+    principals: HashMap<SessionId, HashMap<Bytes, String>>,
     epoch: u64,
 }
 
 /// Runs until dropped.
-pub(super) async fn run(facts: MachineFacts, relay: Endpoint, dir: PathBuf) {
+pub(super) async fn run(facts: MachineFacts, relay: Endpoint, dir: PathBuf, permissions: Arc<Permissions>) {
     let (events_tx, mut events_rx) = mpsc::channel(EVENTS_CAP);
     let seed = facts.id.as_bytes().iter().fold(0, |seed: u64, byte| seed.rotate_left(8) ^ u64::from(*byte));
     let data = link::start(relay, seed, events_tx.clone());
@@ -78,6 +85,8 @@ pub(super) async fn run(facts: MachineFacts, relay: Endpoint, dir: PathBuf) {
         is_announced: false,
         linking: HashSet::new(),
         silent: HashSet::new(),
+        permissions,
+        principals: HashMap::new(),
         epoch: 0,
     };
     // The relay hears of nothing before all of them have answered or are known to be silent.
@@ -100,6 +109,8 @@ pub(super) async fn run(facts: MachineFacts, relay: Endpoint, dir: PathBuf) {
 impl Hub {
     fn link(&mut self, id: SessionId) {
         self.epoch += 1;
+        // Everybody attaches anew to a new link.
+        self.principals.remove(&id);
         self.linking.insert(id);
         let (epoch, dir) = (self.epoch, self.dir.clone());
         let (data, events_tx) = (self.data.clone(), self.events_tx.clone());
@@ -207,6 +218,9 @@ impl Hub {
         if up.client.is_empty() {
             return;
         }
+        if let Err(refusal) = self.admit(id, &up) {
+            return self.refuse_frame(id, up, &refusal);
+        }
         let Some((_, link)) = self.sessions.get(&id) else { return };
         if link.frames_tx.try_send(up).is_err() {
             tracing::warn!(session = %id, "the keeper takes no frames; linking anew");
@@ -215,15 +229,86 @@ impl Hub {
         }
     }
 
+    /// Whether the machine's rules let a client's frame through; what is typed is the keeper's to judge, by the role.
+    fn admit(&mut self, id: SessionId, up: &v1::SessionUp) -> Result<(), Refusal> {
+        use v1::session_up::Frame;
+        let Some((_, link)) = self.sessions.get(&id) else { return Ok(()) };
+        let role_action = |role: i32| match wire::role_from(role) {
+            Role::Observer => Action::Observe,
+            Role::Driver => Action::Drive,
+        };
+        let action = match &up.frame {
+            Some(Frame::Attach(attach)) => role_action(attach.role),
+            Some(Frame::SetRole(set)) => role_action(set.role),
+            Some(Frame::Close(_)) => Action::Destroy,
+            Some(Frame::Detach(_)) => {
+                if let Some(clients) = self.principals.get_mut(&id) {
+                    clients.remove(&up.client);
+                }
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        let name = link.name();
+        let subject = Subject { session: Some(&name), ..Subject::default() };
+        if let Some(Frame::Attach(attach)) = &up.frame {
+            self.permissions.check(&attach.principal, action, &subject)?;
+            self.principals.entry(id).or_default().insert(up.client.clone(), attach.principal.clone());
+            return Ok(());
+        }
+        let principal = self.principals.get(&id).and_then(|clients| clients.get(&up.client));
+        self.permissions.check(principal.map_or("", String::as_str), action, &subject)
+    }
+
+    /// Answers a client in the keeper's stead.
+    fn refuse_frame(&mut self, id: SessionId, up: v1::SessionUp, refusal: &Refusal) {
+        let is_known = |clients: &mut HashMap<Bytes, String>| clients.remove(&up.client).is_some();
+        if matches!(up.frame, Some(v1::session_up::Frame::Attach(_)))
+            && self.principals.get_mut(&id).is_some_and(is_known)
+            && let Some((_, link)) = self.sessions.get(&id)
+        {
+            // It was let in under other rules: the keeper must not go on listening to it.
+            let detach = Some(v1::session_up::Frame::Detach(v1::Detach {}));
+            let _ = link.frames_tx.try_send(v1::SessionUp { client: up.client.clone(), frame: detach });
+        }
+        let kind = match up.frame {
+            Some(v1::session_up::Frame::Attach(_)) => "attach",
+            Some(v1::session_up::Frame::SetRole(_)) => "set_role",
+            _ => "close",
+        };
+        let frame = v1::session_down::Frame::Refused(wire::refusal(refusal, kind));
+        let down = v1::SessionDown { client: up.client, frame: Some(frame) };
+        self.tell(Up::Down(v1::RoutedDown { session: bytes_of(id), down: Some(down) }));
+    }
+
+    fn may_create(&self, principal: &str, spec: &SessionSpec) -> Result<(), Refusal> {
+        let command = (!spec.command.is_empty()).then(|| spec.command.join(" "));
+        let subject = Subject { command: command.as_deref(), session: Some(spec.display_name()) };
+        self.permissions.check(principal, Action::Create, &subject)
+    }
+
+    fn may_destroy(&self, principal: &str, id: SessionId) -> Result<(), Refusal> {
+        let name = self.sessions.get(&id).map(|(_, link)| link.name());
+        let subject = Subject { session: name.as_deref(), ..Subject::default() };
+        self.permissions.check(principal, Action::Destroy, &subject)
+    }
+
     fn request(&mut self, request: v1::Request) {
         let number = request.number;
+        let principal = request.principal;
         match request.request {
             Some(v1::request::Request::Create(spec)) => match wire::spec_from(spec) {
-                Ok(spec) => self.create(number, spec),
+                Ok(spec) => match self.may_create(&principal, &spec) {
+                    Ok(()) => self.create(number, spec),
+                    Err(refusal) => self.refuse(number, &refusal, "create"),
+                },
                 Err(err) => self.refuse(number, &Refusal::new(Code::Invalid, err.to_string()), "create"),
             },
             Some(v1::request::Request::Destroy(id)) => match SessionId::from_bytes(&id) {
-                Ok(id) => self.destroy(number, id),
+                Ok(id) => match self.may_destroy(&principal, id) {
+                    Ok(()) => self.destroy(number, id),
+                    Err(refusal) => self.refuse(number, &refusal, "destroy"),
+                },
                 Err(err) => self.refuse(number, &Refusal::new(Code::Invalid, err.to_string()), "destroy"),
             },
             None => {

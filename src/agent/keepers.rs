@@ -13,7 +13,7 @@ use crate::fleet::SessionId;
 use crate::keeper::launch::SOCKET_EXTENSION;
 use crate::keeper::link::{LinkError, LinkReader, LinkWriter, connect};
 use crate::stream::Backoff;
-use crate::wire::v1;
+use crate::wire::{self, v1};
 
 /// Frames waiting for one keeper; one that takes none is linked anew.
 const KEEPER_CAP: usize = 4096;
@@ -27,6 +27,14 @@ pub(super) struct KeeperLink {
     pub(super) info: v1::SessionInfo,
     pub(super) frames_tx: mpsc::Sender<v1::SessionUp>,
     tasks: [JoinHandle<()>; 2],
+}
+
+impl KeeperLink {
+    /// What a person calls the session.
+    pub(super) fn name(&self) -> String {
+        let spec = self.info.spec.clone().and_then(|spec| wire::spec_from(spec).ok());
+        spec.map_or_else(String::new, |spec| spec.display_name().to_string())
+    }
 }
 
 impl Drop for KeeperLink {

@@ -8,6 +8,7 @@ mod hub;
 mod keepers;
 mod link;
 mod lock;
+pub mod permissions;
 
 pub use facts::local_labels;
 pub use lock::{AgentLock, LockError, lock_holder};
@@ -15,9 +16,11 @@ pub use lock::{AgentLock, LockError, lock_holder};
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::config::paths;
 use crate::fleet::{Endpoint, Labels};
+use permissions::Permissions;
 
 /// What an agent needs to know.
 #[derive(Clone, Debug)]
@@ -30,6 +33,8 @@ pub struct Options {
     pub dir: PathBuf,
     /// Where the machine's identity is kept.
     pub state_dir: PathBuf,
+    /// The machine's own rules; see [`permissions`].
+    pub permissions: PathBuf,
     /// The relay to dial.
     pub relay: Endpoint,
 }
@@ -59,8 +64,9 @@ pub async fn run(options: Options, end: impl Future<Output = ()>) -> Result<(), 
     let _lock = AgentLock::take(&options.dir)?;
     let facts = facts::facts(&options).map_err(|err| AgentError::Io { path: options.state_dir.clone(), err })?;
     tracing::info!(machine = %facts.id, name = facts.name, relay = %options.relay, "agent starts");
+    let permissions = Arc::new(Permissions::open(options.permissions, &facts.name));
     tokio::select! {
-        () = hub::run(facts, options.relay, sessions) => {}
+        () = hub::run(facts, options.relay, sessions, permissions) => {}
         () = end => tracing::info!("agent ends; sessions live on"),
     }
     Ok(())

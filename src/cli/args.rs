@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use super::host_args::PermissionsArgs;
 use crate::fleet::Endpoint;
 
 /// A terminal multiplexer for a fleet of machines.
@@ -53,6 +54,8 @@ pub(super) enum Command {
     Session(SessionCommand),
     /// Attach to a machine's session in this terminal; Ctrl+D detaches
     Connect(ConnectArgs),
+    /// Show, change and try this machine's own rules: who may observe, drive, create, destroy, exec, files
+    Permissions(PermissionsArgs),
     /// Six machines on this one, and the wall on them
     Demo(DemoArgs),
     /// Measure this installation end to end

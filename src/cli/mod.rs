@@ -3,6 +3,7 @@
 mod args;
 mod background;
 mod cmd;
+mod host_args;
 mod lookup;
 mod output;
 mod raw;
@@ -49,6 +50,7 @@ async fn run(args: Args) -> Result<ExitCode> {
         Some(Command::Machines(options)) => cmd::machines::run(relay, &options).await,
         Some(Command::Session(command)) => cmd::session::run(relay, command).await,
         Some(Command::Connect(options)) => cmd::connect::run(relay, options).await,
+        Some(Command::Permissions(options)) => cmd::permissions::run(&options),
         Some(Command::Demo(options)) => cmd::demo::run(options).await,
         Some(Command::Bench(command)) => cmd::bench::run(relay, command).await,
         Some(Command::Server { dir }) => cmd::server::run(dir).await,

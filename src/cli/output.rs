@@ -12,6 +12,11 @@ pub(super) fn print(text: &str) -> io::Result<()> {
     }
 }
 
+/// A value as JSON for people and programs.
+pub(super) fn json_text(value: &serde_json::Value) -> serde_json::Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
+}
+
 /// Rows under a header, columns as wide as their widest cell.
 pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {

@@ -28,8 +28,11 @@ pub fn state_dir() -> PathBuf {
     standard.unwrap_or_else(|| runtime_dir().join("state"))
 }
 
-/// Themes and settings of the user.
+/// Themes and settings of the user: `$FLEETMUX_CONFIG_DIR`, or the user's configuration directory.
 pub fn config_dir() -> Option<PathBuf> {
+    if let Some(dir) = std::env::var_os("FLEETMUX_CONFIG_DIR").filter(|dir| !dir.is_empty()) {
+        return Some(dir.into());
+    }
     project().map(|dirs| dirs.config_dir().to_path_buf())
 }
 
@@ -41,6 +44,12 @@ pub fn relay_socket(runtime: &Path) -> PathBuf {
 /// Keeper sockets of an agent.
 pub fn sessions_dir(agent_dir: &Path) -> PathBuf {
     agent_dir.join("s")
+}
+
+/// The machine's own rules: in the directory of an agent that was given one, or else in the user's configuration directory.
+pub fn permissions_file(agent_dir: Option<&Path>) -> PathBuf {
+    let dir = agent_dir.map(Path::to_path_buf).or_else(config_dir).unwrap_or_else(|| state_dir().join("config"));
+    dir.join("permissions.toml")
 }
 
 /// Makes a directory for its owner only, and refuses one that others could have planted.

@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test with a line number")]
 
 mod broadcast;
+mod cli;
 mod delivery;
 mod hostile;
 mod limits;
+mod permissions;
 mod programs;
 mod raw;
 mod roles;

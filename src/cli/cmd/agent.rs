@@ -69,7 +69,8 @@ async fn start(relay: Option<Endpoint>, args: AgentStartArgs) -> Result<ExitCode
     }
     // A machine's identity belongs to its agent's directory unless that is the user's own.
     let state_dir = if args.dir.dir.is_some() { dir.join("state") } else { paths::state_dir() };
-    let options = agent::Options { name: args.name, labels, dir, state_dir, relay };
+    let permissions = paths::permissions_file(args.dir.dir.as_deref());
+    let options = agent::Options { name: args.name, labels, dir, state_dir, permissions, relay };
     let end = async {
         // Whoever started it in the background waits for this line.
         if args.detach

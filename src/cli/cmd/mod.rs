@@ -7,6 +7,7 @@ pub(super) mod demo;
 pub(super) mod demo_app;
 pub(super) mod keeper;
 pub(super) mod machines;
+pub(super) mod permissions;
 pub(super) mod relay;
 pub(super) mod server;
 pub(super) mod session;

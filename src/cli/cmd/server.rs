@@ -24,6 +24,7 @@ pub(in crate::cli) async fn run(dir: PathBuf) -> Result<ExitCode> {
         labels: Labels::new(),
         dir: dir.join("agent"),
         state_dir: state,
+        permissions: paths::permissions_file(None),
         relay: listen,
     };
     let mut ready_outcome = Ok(());

@@ -1,0 +1,99 @@
+//! Flags of the commands that look after one machine.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand};
+
+/// Flags of `permissions`.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_long_help = "\
+The rules are in permissions.toml in the configuration directory, or in the directory given to the agent with --dir. The
+agent obeys a changed file from the next request on; who is attached already is judged again when it attaches or asks
+for another role.
+
+The first rule that covers a request decides, otherwise the default. WHO is a name as the relay authenticated it, with *
+and ? as wildcards: uid:1000, loopback, key:ci, key:*, *. `allow drive` covers observe too, `deny observe` covers drive
+too. --command goes with exec and create and is matched with the whole command: a glob, whose * and ? in an allowing rule
+stop at what begins another command (; & | < > $ ` ( ) and line ends), or /a regular expression/. --session goes with
+observe, drive, create and destroy and is a glob over the session's name.
+
+A file that is broken when the agent starts denies everything; one that breaks later leaves the last good rules in force.
+
+Examples:
+  fleetmux permissions default deny
+  fleetmux permissions allow 'uid:*' '*'
+  fleetmux permissions allow key:ci observe,exec --command 'make *'
+  fleetmux permissions deny key:intern drive --session 'prod-*' --at 1
+  fleetmux permissions test key:ci exec --command 'make test'
+
+Exit codes: 0 done (test: allowed); 1 test: denied, list: the file is broken; 255 our own failure")]
+pub(super) struct PermissionsArgs {
+    #[command(subcommand)]
+    pub(super) command: PermissionsCommand,
+    /// The agent's directory, if it was started with --dir
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum PermissionsCommand {
+    /// Show the rules and where they are
+    List {
+        /// JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Add a rule that allows
+    Allow(RuleArgs),
+    /// Add a rule that denies
+    Deny(RuleArgs),
+    /// Remove a rule by its number
+    Remove {
+        /// As `list` shows it
+        number: usize,
+    },
+    /// Set what happens to requests that no rule covers
+    Default {
+        /// allow or deny
+        #[arg(value_parser = ["allow", "deny"])]
+        effect: String,
+    },
+    /// Try the rules: say what decides a request, without making it
+    Test(TestArgs),
+}
+
+/// A rule as arguments.
+#[derive(Clone, Debug, ClapArgs)]
+pub(super) struct RuleArgs {
+    /// Whom it is about: uid:1000, loopback, key:NAME; * and ? are wildcards
+    pub(super) who: String,
+    /// observe, drive, create, destroy, exec, files, separated by commas; or *
+    pub(super) actions: String,
+    /// What the command must look like (exec, create)
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) command: Option<String>,
+    /// What the session's name must look like
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) session: Option<String>,
+    /// Put it in as this number instead of at the end
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) at: Option<usize>,
+}
+
+/// A request to be tried.
+#[derive(Clone, Debug, ClapArgs)]
+pub(super) struct TestArgs {
+    /// Who asks: uid:1000, loopback, key:NAME
+    pub(super) who: String,
+    /// observe, drive, create, destroy, exec or files
+    pub(super) action: String,
+    /// The command (exec, create)
+    #[arg(long)]
+    pub(super) command: Option<String>,
+    /// The session's name
+    #[arg(long)]
+    pub(super) session: Option<String>,
+    /// JSON instead of a sentence
+    #[arg(long)]
+    pub(super) json: bool,
+}
