@@ -47,6 +47,8 @@ pub(super) enum Event {
 struct Hub {
     facts: MachineFacts,
     dir: PathBuf,
+    /// Where keepers log.
+    logs: PathBuf,
     data: DataTx,
     events_tx: mpsc::Sender<Event>,
     sessions: HashMap<SessionId, (u64, KeeperLink)>,
@@ -69,13 +71,20 @@ struct Hub {
 }
 
 /// Runs until dropped.
-pub(super) async fn run(facts: MachineFacts, relay: Endpoint, dir: PathBuf, permissions: Arc<Permissions>) {
+pub(super) async fn run(
+    facts: MachineFacts,
+    relay: Endpoint,
+    dir: PathBuf,
+    logs: PathBuf,
+    permissions: Arc<Permissions>,
+) {
     let (events_tx, mut events_rx) = mpsc::channel(EVENTS_CAP);
     let seed = facts.id.as_bytes().iter().fold(0, |seed: u64, byte| seed.rotate_left(8) ^ u64::from(*byte));
     let data = link::start(relay, seed, events_tx.clone());
     let mut hub = Hub {
         facts,
         dir,
+        logs,
         data,
         events_tx,
         sessions: HashMap::new(),
@@ -90,7 +99,9 @@ pub(super) async fn run(facts: MachineFacts, relay: Endpoint, dir: PathBuf, perm
         epoch: 0,
     };
     // The relay hears of nothing before all of them have answered or are known to be silent.
-    for id in keepers::found(&hub.dir) {
+    let found = keepers::found(&hub.dir);
+    keepers::tidy_logs(&hub.logs, &found);
+    for id in found {
         hub.link(id);
     }
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
@@ -336,10 +347,10 @@ impl Hub {
         }
         self.starting.insert(id, vec![number]);
         self.epoch += 1;
-        let (epoch, dir) = (self.epoch, self.dir.clone());
+        let (epoch, dir, logs) = (self.epoch, self.dir.clone(), self.logs.clone());
         let (data, events_tx) = (self.data.clone(), self.events_tx.clone());
         tokio::spawn(async move {
-            let event = match start(&dir, &spec, epoch, data, events_tx.clone()).await {
+            let event = match start(&dir, &logs, &spec, epoch, data, events_tx.clone()).await {
                 Ok(link) => Event::Linked { id, epoch, link: Box::new(link) },
                 Err(refusal) => Event::NotLinked { id, refusal },
             };
@@ -393,12 +404,14 @@ impl Hub {
 
 async fn start(
     dir: &Path,
+    logs: &Path,
     spec: &SessionSpec,
     epoch: u64,
     data: DataTx,
     events_tx: mpsc::Sender<Event>,
 ) -> Result<KeeperLink, Refusal> {
-    let (_, mut child) = launch::launch(spec, &keepers::socket_of(dir, spec.id)).await?;
+    let (_, mut child) =
+        launch::launch(spec, &keepers::socket_of(dir, spec.id), &keepers::log_of(logs, spec.id)).await?;
     // A keeper that ends under a living agent must be waited for.
     tokio::spawn(async move { child.wait().await });
     keepers::link(dir, spec.id, epoch, data, events_tx).await.ok_or_else(|| not_linked(spec.id))

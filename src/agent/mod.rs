@@ -58,7 +58,9 @@ pub enum AgentError {
 /// Runs an agent until `end` completes; sessions live on.
 pub async fn run(options: Options, end: impl Future<Output = ()>) -> Result<(), AgentError> {
     let sessions = paths::sessions_dir(&options.dir);
-    for dir in [&options.dir, &sessions, &options.state_dir] {
+    let logs = paths::logs_dir(&options.state_dir);
+    let keeper_logs = logs.join("keepers");
+    for dir in [&options.dir, &sessions, &options.state_dir, &logs, &keeper_logs] {
         paths::make_private_dir(dir).map_err(|err| AgentError::Io { path: dir.clone(), err })?;
     }
     let _lock = AgentLock::take(&options.dir)?;
@@ -66,7 +68,7 @@ pub async fn run(options: Options, end: impl Future<Output = ()>) -> Result<(), 
     tracing::info!(machine = %facts.id, name = facts.name, relay = %options.relay, "agent starts");
     let permissions = Arc::new(Permissions::open(options.permissions, &facts.name));
     tokio::select! {
-        () = hub::run(facts, options.relay, sessions, permissions) => {}
+        () = hub::run(facts, options.relay, sessions, keeper_logs, permissions) => {}
         () = end => tracing::info!("agent ends; sessions live on"),
     }
     Ok(())

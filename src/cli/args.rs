@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use super::host_args::PermissionsArgs;
+use super::host_args::{AgentStatusArgs, DoctorArgs, InstallArgs, LogsArgs, PermissionsArgs};
 use crate::fleet::Endpoint;
 
 /// A terminal multiplexer for a fleet of machines.
@@ -44,7 +44,7 @@ pub(super) struct WallArgs {
 pub(super) enum Command {
     /// Run a relay in the foreground
     Relay(RelayArgs),
-    /// Start, stop or show this machine's agent
+    /// Start, stop, show or install this machine's agent
     #[command(subcommand)]
     Agent(AgentCommand),
     /// List the machines of the fleet
@@ -56,6 +56,10 @@ pub(super) enum Command {
     Connect(ConnectArgs),
     /// Show, change and try this machine's own rules: who may observe, drive, create, destroy, exec, files
     Permissions(PermissionsArgs),
+    /// Check this installation, and say what to do about what is wrong
+    Doctor(DoctorArgs),
+    /// Show the logs of this machine's agent and relay
+    Logs(LogsArgs),
     /// Six machines on this one, and the wall on them
     Demo(DemoArgs),
     /// Measure this installation end to end
@@ -67,6 +71,9 @@ pub(super) enum Command {
         /// Where to listen
         #[arg(long)]
         socket: PathBuf,
+        /// Its log, removed at a clean end
+        #[arg(long)]
+        log: Option<PathBuf>,
         /// Soft limit of open files for the session's programs
         #[arg(long)]
         open_files: Option<u64>,
@@ -105,8 +112,12 @@ pub(super) enum AgentCommand {
     Start(AgentStartArgs),
     /// Stop the agent; sessions live on
     Stop(AgentDirArgs),
-    /// Show whether the agent runs
-    Status(AgentDirArgs),
+    /// Stop the agent and start it as it was started; sessions live on
+    Restart(AgentDirArgs),
+    /// Show whether the agent runs, its relay, its log and its rules
+    Status(AgentStatusArgs),
+    /// Install a systemd unit that keeps the agent running
+    Install(InstallArgs),
 }
 
 #[derive(Clone, Debug, ClapArgs)]
@@ -138,10 +149,20 @@ pub(super) struct AgentStartArgs {
 }
 
 #[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  fleetmux machines
+  fleetmux machines --watch
+  fleetmux machines --json | jq -r '.[] | select(.status == \"online\") | .name'
+
+Exit codes: 0 done; 255 our own failure, for example no relay")]
 pub(super) struct MachinesArgs {
-    /// JSON instead of a table
+    /// JSON instead of a table; with --watch a line for each machine that changes
     #[arg(long)]
     pub(super) json: bool,
+    /// Go on showing what changes, until interrupted
+    #[arg(short, long)]
+    pub(super) watch: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Subcommand};
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+
+use super::args::AgentDirArgs;
 
 /// Flags of `permissions`.
 #[derive(Clone, Debug, ClapArgs)]
@@ -94,6 +96,87 @@ pub(super) struct TestArgs {
     #[arg(long)]
     pub(super) session: Option<String>,
     /// JSON instead of a sentence
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Flags of `agent status`.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "Exit codes: 0 it runs; 1 it does not; 255 our own failure")]
+pub(super) struct AgentStatusArgs {
+    #[command(flatten)]
+    pub(super) dir: AgentDirArgs,
+    /// JSON instead of text
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Flags of `agent install`.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "\
+The unit has KillMode=process: `systemctl restart` and `stop` end the agent only, and the sessions live on.
+
+Examples:
+  fleetmux agent install --dry-run --relay relay.example.org:7443
+  sudo fleetmux agent install --system --name web-1 --label role=web")]
+pub(super) struct InstallArgs {
+    /// A unit of this user's own systemd [default unless root]
+    #[arg(long, conflicts_with = "system")]
+    pub(super) user: bool,
+    /// A unit of the system's systemd [default for root]
+    #[arg(long)]
+    pub(super) system: bool,
+    /// Print the unit and change nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Display name of the machine [default: its host name]
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
+    pub(super) name: String,
+    /// A label of the machine, repeated: role=web
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub(super) labels: Vec<String>,
+}
+
+/// Whose log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogPart {
+    /// The agent's
+    Agent,
+    /// The relay's
+    Relay,
+}
+
+/// Flags of `logs`.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "\
+The logs are in the state directory, rotated at 4 MiB, and `fleetmux agent status` names the agent's. FLEETMUX_LOG sets
+what is logged: FLEETMUX_LOG=debug, FLEETMUX_LOG=fleetmux::relay=trace. No log has typed bytes, keys or variables.
+
+Examples:
+  fleetmux logs -n 20
+  fleetmux logs -f relay")]
+pub(super) struct LogsArgs {
+    /// Of this part only [default: all of this machine's]
+    pub(super) part: Option<LogPart>,
+    /// Go on with what is written from now on
+    #[arg(short, long)]
+    pub(super) follow: bool,
+    /// Lines of the past
+    #[arg(short = 'n', long, default_value_t = 50, value_name = "LINES")]
+    pub(super) lines: usize,
+    /// The agent's directory, if it was started with --dir
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+}
+
+/// Flags of `doctor`.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "Exit codes: 0 nothing is broken; 1 something is; 255 our own failure")]
+pub(super) struct DoctorArgs {
+    /// The agent's directory, if it was started with --dir
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+    /// JSON instead of lines
     #[arg(long)]
     pub(super) json: bool,
 }

@@ -32,8 +32,8 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(args: Args) -> Result<ExitCode> {
-    if let Some(Command::Keeper { socket, open_files }) = &args.command {
-        return cmd::keeper::run(socket, *open_files);
+    if let Some(Command::Keeper { socket, log, open_files }) = &args.command {
+        return cmd::keeper::run(socket, log.as_deref(), *open_files);
     }
     if let Some(Command::DemoApp { app }) = &args.command {
         return cmd::demo_app::run(*app);
@@ -51,6 +51,8 @@ async fn run(args: Args) -> Result<ExitCode> {
         Some(Command::Session(command)) => cmd::session::run(relay, command).await,
         Some(Command::Connect(options)) => cmd::connect::run(relay, options).await,
         Some(Command::Permissions(options)) => cmd::permissions::run(&options),
+        Some(Command::Logs(options)) => cmd::logs::run(&options).await,
+        Some(Command::Doctor(options)) => cmd::doctor::run(relay, &options).await,
         Some(Command::Demo(options)) => cmd::demo::run(options).await,
         Some(Command::Bench(command)) => cmd::bench::run(relay, command).await,
         Some(Command::Server { dir }) => cmd::server::run(dir).await,

@@ -11,6 +11,7 @@ mod event;
 mod fleet;
 mod inbox;
 mod options;
+mod probe;
 
 pub use connection::{AttachHandle, Attachment, Client};
 pub use error::Error;
@@ -18,3 +19,4 @@ pub use event::{AttachEvent, ConnectionState, FleetEvent};
 pub use fleet::FleetWatch;
 pub use inbox::Inbox;
 pub use options::{AttachOptions, Options};
+pub use probe::{Probe, probe};

@@ -46,6 +46,24 @@ pub fn sessions_dir(agent_dir: &Path) -> PathBuf {
     agent_dir.join("s")
 }
 
+/// Log files under a state directory.
+pub fn logs_dir(state_dir: &Path) -> PathBuf {
+    state_dir.join("logs")
+}
+
+/// The log of a part, "agent", "relay" or "server" (both in one process), in a directory that is there from now on.
+pub fn log_file(state_dir: &Path, part: &str) -> io::Result<PathBuf> {
+    make_private_dir(state_dir)?;
+    let dir = logs_dir(state_dir);
+    make_private_dir(&dir)?;
+    Ok(dir.join(format!("{part}.log")))
+}
+
+/// Where an agent keeps its state: in the directory it was given, or else in the user's state directory.
+pub fn agent_state_dir(agent_dir: Option<&Path>) -> PathBuf {
+    agent_dir.map_or_else(state_dir, |dir| dir.join("state"))
+}
+
 /// The machine's own rules: in the directory of an agent that was given one, or else in the user's configuration directory.
 pub fn permissions_file(agent_dir: Option<&Path>) -> PathBuf {
     let dir = agent_dir.map(Path::to_path_buf).or_else(config_dir).unwrap_or_else(|| state_dir().join("config"));

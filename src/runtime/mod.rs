@@ -1,6 +1,7 @@
 //! What every process needs around its role: a runtime, a log, an end.
 
 mod limits;
+mod logfile;
 mod ready;
 mod shutdown;
 mod telemetry;

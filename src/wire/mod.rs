@@ -19,6 +19,6 @@ pub use convert::{
 };
 pub use dial::{DialError, agent_service, client_service, dial};
 pub use frame::{FRAME_CAP, FrameError, encode_frame, read_frame};
-pub use hello::{HelloError, PROTOCOL_VERSION, check_hello, hello};
+pub use hello::{HelloError, PROTOCOL_VERSION, TIME_HEADER, check_hello, hello};
 pub use prost::Message;
 pub use status::{refusal_of, status_of};

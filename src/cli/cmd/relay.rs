@@ -11,7 +11,8 @@ use crate::relay::{self, Options};
 use crate::runtime::{self, LogTo};
 
 pub(in crate::cli) async fn run(args: RelayArgs) -> Result<ExitCode> {
-    runtime::init_log(LogTo::Stderr, "info")?;
+    let log = paths::log_file(&paths::state_dir(), "relay").map_or(LogTo::Stderr, LogTo::Both);
+    runtime::init_log(log, "info")?;
     runtime::raise_open_files();
     if args.die_with_parent {
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
