@@ -35,6 +35,8 @@ const FENCES: &[(&str, &[&str])] = &[
     ("redb", &["relay/store.rs"]),
     ("toml_edit", &["agent/permissions/edit.rs"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli/cmd/completions.rs"]),
+    ("clap_mangen", &["cli/cmd/completions.rs"]),
     ("color_eyre", &["cli"]),
     ("pty_process", &["keeper/pty.rs"]),
     (

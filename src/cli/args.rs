@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use super::host_args::{AgentStatusArgs, DoctorArgs, InstallArgs, LogsArgs, PermissionsArgs};
+use super::host_args::{AgentStatusArgs, CompletionsArgs, DoctorArgs, InstallArgs, LogsArgs, ManArgs, PermissionsArgs};
 use crate::fleet::Endpoint;
 
 /// A terminal multiplexer for a fleet of machines.
@@ -12,7 +12,29 @@ use crate::fleet::Endpoint;
 /// Without a command: the wall, live terminals of many machines side by side. With no relay named, a relay and an agent for
 /// this machine run in one background process.
 #[derive(Debug, Parser)]
-#[command(name = "fleetmux", version, max_term_width = 100)]
+#[command(
+    name = "fleetmux",
+    version,
+    max_term_width = 100,
+    after_long_help = "\
+Examples:
+  fleetmux                                     the wall
+  fleetmux connect web-1                       a shell on web-1 that outlives this terminal; Ctrl+D detaches
+  fleetmux machines --watch                    who is there
+  fleetmux --relay 127.0.0.1:7443 machines     the same at another relay
+  fleetmux doctor                              what is wrong here, and what to do
+
+Exit codes:
+  0      done
+  1      the answer is no: an agent that does not run, a denied test, a finding of doctor
+  2      the command line makes no sense
+  124    a remote command ran out of time
+  128+n  a remote command was ended by signal n
+  255    our own failure, with a sentence on standard error; anything else is the remote program's own
+
+Variables: FLEETMUX_RELAY, FLEETMUX_THEME, FLEETMUX_LOG, FLEETMUX_RUNTIME_DIR, FLEETMUX_STATE_DIR, FLEETMUX_CONFIG_DIR,
+NO_COLOR"
+)]
 pub(super) struct Args {
     /// The relay: unix:/path/to/socket or host:port
     #[arg(long, global = true, env = "FLEETMUX_RELAY", value_name = "RELAY")]
@@ -60,6 +82,10 @@ pub(super) enum Command {
     Doctor(DoctorArgs),
     /// Show the logs of this machine's agent and relay
     Logs(LogsArgs),
+    /// Print a shell's completions, which know machines and sessions
+    Completions(CompletionsArgs),
+    /// Print the man page, or write those of all commands
+    Man(ManArgs),
     /// Six machines on this one, and the wall on them
     Demo(DemoArgs),
     /// Measure this installation end to end

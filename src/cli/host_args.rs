@@ -180,3 +180,49 @@ pub(super) struct DoctorArgs {
     #[arg(long)]
     pub(super) json: bool,
 }
+
+/// Whose completions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Shell {
+    /// GNU bash, 4 or newer
+    Bash,
+    /// zsh
+    Zsh,
+    /// fish
+    Fish,
+}
+
+impl Shell {
+    /// As its completer is called.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Shell::Bash => "bash",
+            Shell::Zsh => "zsh",
+            Shell::Fish => "fish",
+        }
+    }
+}
+
+/// Flags of `completions`.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "\
+The script asks fleetmux itself, so that machines and sessions are those of now. Load it when the shell starts:
+  bash  echo 'source <(fleetmux completions bash)' >> ~/.bashrc
+  zsh   echo 'source <(fleetmux completions zsh)' >> ~/.zshrc
+  fish  fleetmux completions fish > ~/.config/fish/completions/fleetmux.fish")]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    pub(super) shell: Shell,
+}
+
+/// Flags of `man`.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  fleetmux man | man -l -
+  sudo fleetmux man --dir /usr/local/share/man/man1")]
+pub(super) struct ManArgs {
+    /// Write a page for every command into this directory [default: print that of fleetmux]
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+}

@@ -21,6 +21,7 @@ const FAILED: u8 = 255;
 
 /// Parses, dispatches, and tells what went wrong.
 pub fn main() -> ExitCode {
+    cmd::completions::answer();
     let args = Args::parse();
     match dispatch(args) {
         Ok(code) => code,
@@ -53,6 +54,8 @@ async fn run(args: Args) -> Result<ExitCode> {
         Some(Command::Permissions(options)) => cmd::permissions::run(&options),
         Some(Command::Logs(options)) => cmd::logs::run(&options).await,
         Some(Command::Doctor(options)) => cmd::doctor::run(relay, &options).await,
+        Some(Command::Completions(options)) => cmd::completions::completions(&options),
+        Some(Command::Man(options)) => cmd::completions::man(&options),
         Some(Command::Demo(options)) => cmd::demo::run(options).await,
         Some(Command::Bench(command)) => cmd::bench::run(relay, command).await,
         Some(Command::Server { dir }) => cmd::server::run(dir).await,

@@ -273,3 +273,174 @@ fn the_systemd_unit_lets_sessions_live_on() {
         assert!(system.lines().any(|l| l == line), "{line}\n{system}");
     }
 }
+
+#[tokio::test]
+async fn machines_are_listed_watched_and_told_as_json() {
+    let mut fleet = Fleet::start(&["web-1", "web-2"]);
+    let client = fleet.client();
+    fleet.machine(&client, "web-1").await;
+    fleet.machine(&client, "web-2").await;
+    let session = fleet.session(&client, "web-2", sh("cat")).await;
+    let table = ok(fleetmux(&fleet).arg("machines"));
+    let words = |line: &str| line.split_whitespace().map(str::to_string).collect::<Vec<_>>();
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(words(lines[0]), ["NAME", "STATUS", "LATENCY", "LOAD", "SESSIONS", "SEEN", "OS", "LABELS"]);
+    assert_eq!(words(lines[1])[..2], ["web-1", "online"]);
+    assert!(!table.contains('\x1b'), "a pipe gets no colours");
+    let json: serde_json::Value = serde_json::from_str(&ok(fleetmux(&fleet).args(["machines", "--json"]))).unwrap();
+    assert_eq!((&json[0]["name"], &json[0]["sessions"]), (&"web-1".into(), &0.into()));
+    assert_eq!((&json[1]["name"], &json[1]["sessions"]), (&"web-2".into(), &1.into()));
+    // JSON lines as things change.
+    let mut watch = fleetmux(&fleet).args(["machines", "--watch", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(watch.stdout.take().unwrap());
+    until_line(&mut out, "\"name\":\"web-2\"");
+    client.destroy_session(session.id()).await.unwrap();
+    loop {
+        let line = until_line(&mut out, "\"name\":\"web-2\"");
+        let machine: serde_json::Value = serde_json::from_str(&line).unwrap();
+        if machine["sessions"] == 0 {
+            break;
+        }
+    }
+    fleet.kill_agent("web-1");
+    loop {
+        let line = until_line(&mut out, "\"name\":\"web-1\"");
+        let machine: serde_json::Value = serde_json::from_str(&line).unwrap();
+        if machine["status"] == "offline" {
+            break;
+        }
+    }
+    kill(Some(watch));
+    assert_eq!(words(ok(fleetmux(&fleet).arg("machines")).lines().nth(1).unwrap())[1], "offline");
+}
+
+/// A relay that cannot be reached is our own failure, with what to do.
+#[test]
+fn a_relay_that_is_not_there_is_told_with_the_next_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("none.sock");
+    let (code, said, err) = outcome(bare(dir.path()).args(["machines", "--relay"]).arg(&socket));
+    assert_eq!((code, said.as_str()), (255, ""));
+    assert!(err.starts_with(&format!("fleetmux: no relay answers at unix:{}: ", socket.display())), "{err}");
+    assert!(err.ends_with("start one with `fleetmux relay`, or name another with --relay\n"), "{err}");
+    assert_eq!(
+        outcome(bare(dir.path()).args(["machines", "--jsn"])).0,
+        2,
+        "clap's own: the command line makes no sense"
+    );
+}
+
+#[tokio::test]
+async fn doctor_finds_a_healthy_fleet_healthy_and_a_sick_one_sick() {
+    let mut fleet = Fleet::start(&["web-1"]);
+    let client = fleet.client();
+    let _session = fleet.session(&client, "web-1", sh("cat")).await;
+    let dir = fleet.dir.path().join("web-1");
+    let look = |fleet: &Fleet| {
+        let mut command = fleetmux(fleet);
+        command.args(["doctor", "--json", "--dir"]).arg(&dir).env("LC_ALL", "C.UTF-8");
+        let (code, said, _) = outcome(&mut command);
+        let list: Vec<serde_json::Value> = serde_json::from_str(&said).unwrap();
+        let found = move |name: &str| {
+            let check = list.iter().find(|check| check["check"] == name).unwrap_or_else(|| panic!("no check {name}"));
+            let text = |field: &str| check[field].as_str().unwrap_or_default().to_string();
+            (text("level"), text("says"), text("todo"))
+        };
+        (code, found)
+    };
+    let (code, found) = look(&fleet);
+    for name in
+        ["directories", "permissions", "relay", "http/2", "version", "clock", "agent", "sessions", "terminal", "locale"]
+    {
+        assert_eq!(found(name).0, "ok", "{name}: {:?}", found(name));
+    }
+    assert_eq!(code, 0);
+    assert_eq!(found("sessions").1, "1 sessions, all adopted");
+    assert!(found("agent").1.ends_with("linked as web-1"), "{:?}", found("agent"));
+    std::fs::write(dir.join("permissions.toml"), "default = 'perhaps'").unwrap();
+    fleet.kill_relay();
+    let (code, found) = look(&fleet);
+    assert_eq!(code, 1);
+    assert_eq!(found("permissions").0, "failure");
+    assert!(found("permissions").1.contains("line 1: \"perhaps\" is no effect"), "{:?}", found("permissions"));
+    assert_eq!(found("relay").0, "failure");
+    assert!(found("relay").2.contains("fleetmux logs relay"));
+    assert_eq!(found("clock").0, "warning");
+    let lines = outcome(fleetmux(&fleet).args(["doctor", "--dir"]).arg(&dir).env("LC_ALL", "C.UTF-8")).1;
+    assert!(lines.contains("✗ permissions  ") && lines.contains("✓ directories  runtime "), "{lines}");
+}
+
+/// The script in a real bash, asked as the line editor asks it.
+#[tokio::test]
+async fn bash_completes_commands_machines_and_sessions() {
+    let fleet = Fleet::start(&["web-1", "db-1"]);
+    let client = fleet.client();
+    fleet.machine(&client, "db-1").await;
+    let session = fleet.session(&client, "web-1", sh("cat")).await;
+    let bin = Path::new(env!("CARGO_BIN_EXE_fleetmux")).parent().unwrap();
+    let complete = |words: &[&str]| {
+        let script = "source <(fleetmux completions bash); COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); COMP_TYPE=9; \
+                      _clap_complete_fleetmux fleetmux \"${COMP_WORDS[COMP_CWORD]}\" \"\"; printf '%s\\n' \"${COMPREPLY[@]}\"";
+        let mut command = Command::new("bash");
+        command.args(["--norc", "-c", script, "bash"]).args(words).stdin(Stdio::null());
+        command.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()));
+        command.env("FLEETMUX_RELAY", fleet.endpoint().to_string());
+        let said = ok(&mut command);
+        let mut found: Vec<String> = said.split(['\n', '\u{b}']).map(|word| word.trim().to_string()).collect();
+        // Options are offered beside names.
+        found.retain(|word| !word.is_empty() && !word.starts_with('-'));
+        found.sort();
+        found
+    };
+    assert_eq!(complete(&["fleetmux", "perm"]), ["permissions"]);
+    assert_eq!(complete(&["fleetmux", "agent", "re"]), ["restart"]);
+    assert_eq!(complete(&["fleetmux", "connect", "w"]), ["web-1"]);
+    assert_eq!(complete(&["fleetmux", "connect", ""]), ["db-1", "web-1"]);
+    assert_eq!(complete(&["fleetmux", "session", "destroy", ""]), [session.id().to_string()]);
+}
+
+#[test]
+fn every_command_has_a_man_page_that_renders() {
+    let dir = tempfile::tempdir().unwrap();
+    let pages = dir.path().join("man1");
+    let said = ok(bare(dir.path()).arg("man").arg("--dir").arg(&pages));
+    let mut names: Vec<String> =
+        std::fs::read_dir(&pages).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(said, format!("{} pages in {}\n", names.len(), pages.display()));
+    for name in ["fleetmux.1", "fleetmux-agent-install.1", "fleetmux-permissions-allow.1", "fleetmux-session-list.1"] {
+        assert!(names.iter().any(|n| n == name), "{name}: {names:?}");
+    }
+    assert!(names.iter().all(|name| !name.contains("keeper") && !name.contains("server") && !name.contains("help")));
+    for name in &names {
+        let mut groff = Command::new("groff");
+        let output = groff.args(["-man", "-Tascii", "-ww"]).arg(pages.join(name)).output().expect("groff is installed");
+        assert!(
+            output.status.success() && output.stderr.is_empty(),
+            "{name}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    let first = ok(bare(dir.path()).arg("man"));
+    assert_eq!(first, std::fs::read_to_string(pages.join("fleetmux.1")).unwrap());
+}
+
+/// What every command says of itself: one line in the list, options with a sentence each, no word too many in the list.
+#[test]
+fn help_has_a_line_for_every_command_and_says_the_exit_codes() {
+    let dir = tempfile::tempdir().unwrap();
+    let help = ok(bare(dir.path()).arg("--help"));
+    for line in ["  255    our own failure", "  124    a remote command ran out of time", "Exit codes:", "Examples:"] {
+        assert!(help.contains(line), "{line}\n{help}");
+    }
+    let pages = dir.path().join("man");
+    ok(bare(dir.path()).arg("man").arg("--dir").arg(&pages));
+    for entry in std::fs::read_dir(&pages).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let command: Vec<&str> = name.trim_end_matches(".1").split('-').skip(1).collect();
+        let said = ok(bare(dir.path()).args(&command).arg("-h"));
+        let about = said.lines().next().unwrap();
+        assert!(about.len() > 10 && !about.starts_with("Usage"), "{command:?} does not say what it does:\n{said}");
+        assert!(said.lines().all(|line| line.chars().count() <= 125), "{command:?} has a line too long:\n{said}");
+    }
+}

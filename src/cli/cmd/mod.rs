@@ -2,6 +2,7 @@
 
 pub(super) mod agent;
 pub(super) mod bench;
+pub(super) mod completions;
 pub(super) mod connect;
 pub(super) mod demo;
 pub(super) mod demo_app;
