@@ -56,12 +56,15 @@ async fn dial(
     let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1, seed);
     loop {
         let started = tokio::time::Instant::now();
-        match attempt(&relay, &current_tx, &events_tx).await {
+        let outcome = attempt(&relay, &current_tx, &events_tx).await;
+        let was_up = current_tx.send_replace(None).is_some();
+        match outcome {
             Ok(()) => tracing::warn!(%relay, "the relay closed the link"),
+            Err(err) if was_up => tracing::warn!(%relay, err, "the link to the relay is lost; dialling again"),
             Err(err) if backoff.attempt() == 0 => tracing::warn!(%relay, err, "no link to the relay; trying on"),
             Err(err) => tracing::debug!(%relay, err, attempt = backoff.attempt(), "no link to the relay"),
         }
-        if current_tx.send_replace(None).is_some() && events_tx.send(Event::RelayGone).await.is_err() {
+        if was_up && events_tx.send(Event::RelayGone).await.is_err() {
             return;
         }
         if started.elapsed() > STEADY {
