@@ -229,8 +229,8 @@ impl Hub {
         if up.client.is_empty() {
             return;
         }
-        if let Err(refusal) = self.admit(id, &up) {
-            return self.refuse_frame(id, up, &refusal);
+        if let Err((refusal, kind)) = self.admit(id, &up) {
+            return self.refuse_frame(id, up.client, &refusal, kind);
         }
         let Some((_, link)) = self.sessions.get(&id) else { return };
         if link.frames_tx.try_send(up).is_err() {
@@ -240,56 +240,52 @@ impl Hub {
         }
     }
 
-    /// Whether the machine's rules let a client's frame through; what is typed is the keeper's to judge, by the role.
-    fn admit(&mut self, id: SessionId, up: &v1::SessionUp) -> Result<(), Refusal> {
+    /// Whether the machine's rules let a client's frame through, or why not and which frame it has to hear that of; what is
+    /// typed is the keeper's to judge, by the role.
+    fn admit(&mut self, id: SessionId, up: &v1::SessionUp) -> Result<(), (Refusal, &'static str)> {
         use v1::session_up::Frame;
         let Some((_, link)) = self.sessions.get(&id) else { return Ok(()) };
-        let role_action = |role: i32| match wire::role_from(role) {
-            Role::Observer => Action::Observe,
-            Role::Driver => Action::Drive,
-        };
-        let action = match &up.frame {
-            Some(Frame::Attach(attach)) => role_action(attach.role),
-            Some(Frame::SetRole(set)) => role_action(set.role),
-            Some(Frame::Close(_)) => Action::Destroy,
-            Some(Frame::Detach(_)) => {
-                if let Some(clients) = self.principals.get_mut(&id) {
-                    clients.remove(&up.client);
-                }
-                return Ok(());
-            }
-            _ => return Ok(()),
-        };
-        let name = link.name();
-        let subject = Subject { session: Some(&name), ..Subject::default() };
-        if let Some(Frame::Attach(attach)) = &up.frame {
-            self.permissions.check(&attach.principal, action, &subject)?;
-            self.principals.entry(id).or_default().insert(up.client.clone(), attach.principal.clone());
+        let Some(frame) = &up.frame else { return Ok(()) };
+        if !matches!(frame, Frame::Attach(_) | Frame::SetRole(_) | Frame::Close(_) | Frame::Detach(_)) {
             return Ok(());
         }
-        let principal = self.principals.get(&id).and_then(|clients| clients.get(&up.client));
-        self.permissions.check(principal.map_or("", String::as_str), action, &subject)
+        let name = link.name();
+        let subject = Subject { session: Some(&name), ..Subject::default() };
+        let clients = self.principals.entry(id).or_default();
+        let principal = clients.get(&up.client).map_or("", String::as_str);
+        let of = |kind: &'static str| move |refusal| (refusal, kind);
+        match frame {
+            Frame::Attach(attach) => {
+                let action = action_of(wire::role_from(attach.role));
+                self.permissions.check(&attach.principal, action, &subject).map_err(of("attach"))?;
+                clients.insert(up.client.clone(), attach.principal.clone());
+            }
+            Frame::SetRole(set) => {
+                // Who may not even watch any more is attached no longer.
+                self.permissions.check(principal, Action::Observe, &subject).map_err(of("attach"))?;
+                let action = action_of(wire::role_from(set.role));
+                self.permissions.check(principal, action, &subject).map_err(of("set_role"))?;
+            }
+            Frame::Close(_) => self.permissions.check(principal, Action::Destroy, &subject).map_err(of("close"))?,
+            _ => {
+                clients.remove(&up.client);
+            }
+        }
+        Ok(())
     }
 
-    /// Answers a client in the keeper's stead.
-    fn refuse_frame(&mut self, id: SessionId, up: v1::SessionUp, refusal: &Refusal) {
-        let is_known = |clients: &mut HashMap<Bytes, String>| clients.remove(&up.client).is_some();
-        if matches!(up.frame, Some(v1::session_up::Frame::Attach(_)))
-            && self.principals.get_mut(&id).is_some_and(is_known)
-            && let Some((_, link)) = self.sessions.get(&id)
-        {
-            // It was let in under other rules: the keeper must not go on listening to it.
+    /// Answers a client in the keeper's stead; one that is refused at the door is let out if it was let in before.
+    fn refuse_frame(&mut self, id: SessionId, client: Bytes, refusal: &Refusal, kind: &str) {
+        let was_in =
+            self.principals.get_mut(&id).is_some_and(|clients| kind == "attach" && clients.remove(&client).is_some());
+        if was_in && let Some((_, link)) = self.sessions.get(&id) {
+            // The keeper must not go on listening to it.
             let detach = Some(v1::session_up::Frame::Detach(v1::Detach {}));
-            let _ = link.frames_tx.try_send(v1::SessionUp { client: up.client.clone(), frame: detach });
+            let _ = link.frames_tx.try_send(v1::SessionUp { client: client.clone(), frame: detach });
         }
-        let kind = match up.frame {
-            Some(v1::session_up::Frame::Attach(_)) => "attach",
-            Some(v1::session_up::Frame::SetRole(_)) => "set_role",
-            _ => "close",
-        };
-        let frame = v1::session_down::Frame::Refused(wire::refusal(refusal, kind));
-        let down = v1::SessionDown { client: up.client, frame: Some(frame) };
-        self.tell(Up::Down(v1::RoutedDown { session: bytes_of(id), down: Some(down) }));
+        let frame = Some(v1::session_down::Frame::Refused(wire::refusal(refusal, kind)));
+        let down = Some(v1::SessionDown { client, frame });
+        self.tell(Up::Down(v1::RoutedDown { session: bytes_of(id), down }));
     }
 
     fn may_create(&self, principal: &str, spec: &SessionSpec) -> Result<(), Refusal> {
@@ -415,6 +411,13 @@ async fn start(
     // A keeper that ends under a living agent must be waited for.
     tokio::spawn(async move { child.wait().await });
     keepers::link(dir, spec.id, epoch, data, events_tx).await.ok_or_else(|| not_linked(spec.id))
+}
+
+fn action_of(role: Role) -> Action {
+    match role {
+        Role::Observer => Action::Observe,
+        Role::Driver => Action::Drive,
+    }
 }
 
 fn not_linked(id: SessionId) -> Refusal {

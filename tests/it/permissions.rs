@@ -131,3 +131,21 @@ async fn a_broken_file_at_the_start_denies_everything_and_says_where_it_is_broke
     assert_eq!(listed.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&listed.stdout).contains("line 3: \"dirve\" is no action"));
 }
+
+/// Under new rules a client is judged again when it asks for a role: one that may not even watch is let out.
+#[tokio::test]
+async fn who_may_not_watch_any_more_is_cut_when_it_asks_for_a_role() {
+    let fleet = Fleet::start(&["web-1"]);
+    let client = fleet.client();
+    let session = fleet.session(&client, "web-1", sh("cat")).await;
+    let mut first = Pane::attach(&client, &session, driver(Size::DEFAULT));
+    let mut second = Pane::attach(&client, &session, observer());
+    first.until("an observer", |pane| pane.observers == 1).await;
+    second.until("attached", |pane| pane.role == Some(Role::Observer)).await;
+    permissions(&fleet, &["deny", "*", "observe"]);
+    second.attachment.handle().set_role(Role::Driver);
+    second.until("closed", |pane| pane.closed.is_some()).await;
+    assert_eq!(second.closed.flatten().unwrap().code, Code::PermissionDenied);
+    // And the keeper has let it go.
+    first.until("no observer", |pane| pane.observers == 0).await;
+}
