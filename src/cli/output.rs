@@ -15,12 +15,17 @@ pub(super) fn print(text: &str) -> io::Result<()> {
     }
 }
 
+/// "1 session", "2 sessions".
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A value as JSON for people and programs.
 pub(super) fn json_text(value: &serde_json::Value) -> serde_json::Result<String> {
     Ok(serde_json::to_string_pretty(value)? + "\n")
 }
 
-/// As [`print`], and whether somebody still reads.
+/// As `print`, and whether somebody still reads.
 pub(super) fn print_on(text: &str) -> io::Result<bool> {
     let mut stdout = io::stdout();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {

@@ -122,7 +122,7 @@ fn logs_follow_a_real_agent() {
     until_line(&mut out, "linked to the relay");
     // What happens now shows now.
     fleet.kill_relay();
-    until_line(&mut out, "no link to the relay");
+    until_line(&mut out, "WARN fleetmux::agent::link: the ");
     // A file that is put aside is followed to the new one.
     let log = dir.join("state/logs/agent.log");
     std::fs::rename(&log, dir.join("state/logs/agent.log.1")).unwrap();
@@ -355,7 +355,7 @@ async fn doctor_finds_a_healthy_fleet_healthy_and_a_sick_one_sick() {
         assert_eq!(found(name).0, "ok", "{name}: {:?}", found(name));
     }
     assert_eq!(code, 0);
-    assert_eq!(found("sessions").1, "1 sessions, all adopted");
+    assert_eq!(found("sessions").1, "1 session, all adopted");
     assert!(found("agent").1.ends_with("linked as web-1"), "{:?}", found("agent"));
     std::fs::write(dir.join("permissions.toml"), "default = 'perhaps'").unwrap();
     fleet.kill_relay();
@@ -392,6 +392,10 @@ async fn bash_completes_commands_machines_and_sessions() {
         found.sort();
         found
     };
+    for shell in ["zsh", "fish"] {
+        let script = ok(fleetmux(&fleet).args(["completions", shell]));
+        assert!(script.contains("FLEETMUX_COMPLETE"), "{shell}: {script}");
+    }
     assert_eq!(complete(&["fleetmux", "perm"]), ["permissions"]);
     assert_eq!(complete(&["fleetmux", "agent", "re"]), ["restart"]);
     assert_eq!(complete(&["fleetmux", "connect", "w"]), ["web-1"]);
@@ -443,4 +447,35 @@ fn help_has_a_line_for_every_command_and_says_the_exit_codes() {
         assert!(about.len() > 10 && !about.starts_with("Usage"), "{command:?} does not say what it does:\n{said}");
         assert!(said.lines().all(|line| line.chars().count() <= 125), "{command:?} has a line too long:\n{said}");
     }
+}
+
+/// On a terminal the table is drawn over itself, and a narrow one shows fewer columns instead of wrapping.
+#[tokio::test]
+async fn watched_machines_are_redrawn_in_place() {
+    let mut fleet = Fleet::start(&["web-1"]);
+    let client = fleet.client();
+    fleet.machine(&client, "web-1").await;
+    let (terminal, pts) = pty_process::blocking::open().unwrap();
+    terminal.resize(pty_process::Size::new(10, 30)).unwrap();
+    let mut watch = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_fleetmux"))
+        .args(["--relay", &fleet.endpoint().to_string(), "machines", "--watch"])
+        .env("NO_COLOR", "1")
+        .spawn(pts)
+        .unwrap();
+    let mut out = BufReader::new(terminal);
+    let header = until_line(&mut out, "NAME");
+    assert_eq!(header.trim_end().trim_start_matches('\r').trim_end_matches("\x1b[K"), "NAME   STATUS  SESSIONS  SEEN");
+    until_line(&mut out, "web-1  online");
+    fleet.kill_agent("web-1");
+    let mut is_over_itself = false;
+    loop {
+        let line = until_line(&mut out, "\x1b[K");
+        is_over_itself |= line.contains("\x1b[2A");
+        if line.contains("web-1  offline") {
+            break;
+        }
+    }
+    assert!(is_over_itself);
+    watch.kill().unwrap();
+    watch.wait().unwrap();
 }

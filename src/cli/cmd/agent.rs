@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::agent::{self, lock_holder};
 use crate::cli::args::{AgentCommand, AgentDirArgs, AgentStartArgs};
 use crate::cli::background;
-use crate::cli::output::{json_text, print};
+use crate::cli::output::{counted, json_text, print};
 use crate::config::paths;
 use crate::fleet::Endpoint;
 use crate::runtime::{self, LogTo};
@@ -172,6 +172,7 @@ fn status(dir: &AgentDirArgs, is_json: bool) -> Result<ExitCode> {
     let dir = dir_of(dir);
     let sessions = paths::sessions_dir(&dir);
     let count = std::fs::read_dir(&sessions).map(Iterator::count).unwrap_or(0);
+    let counted = counted(count, "session");
     let pid = lock_holder(&dir);
     let process = pid.map(Process::of);
     let log = match &process {
@@ -192,8 +193,8 @@ fn status(dir: &AgentDirArgs, is_json: bool) -> Result<ExitCode> {
         }))?)?;
     } else {
         let runs = match pid {
-            Some(pid) => format!("agent runs (process {pid}), {count} sessions in {}\n", sessions.display()),
-            None => format!("no agent runs; {count} sessions in {}\n", sessions.display()),
+            Some(pid) => format!("agent runs (process {pid}), {counted} in {}\n", sessions.display()),
+            None => format!("no agent runs; {counted} in {}\n", sessions.display()),
         };
         let relay = relay.map_or_else(String::new, |relay| format!("relay        {relay}\n"));
         let next = if pid.is_none() { "start it with `fleetmux agent start`\n" } else { "" };

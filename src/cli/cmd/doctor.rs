@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::agent::{self, lock_holder};
 use crate::cli::host_args::DoctorArgs;
-use crate::cli::output::{has_color, json_text, print};
+use crate::cli::output::{counted, has_color, json_text, print};
 use crate::client::{Error, Probe, probe};
 use crate::config::paths;
 use crate::fleet::{Endpoint, MachineId};
@@ -161,7 +161,7 @@ fn exposed_secret(dir: &Path) -> Option<PathBuf> {
 fn permissions(patient: &Patient) -> Finding {
     let path = paths::permissions_file(patient.own_dir.as_deref());
     match agent::permissions::load(&path) {
-        Ok(Some(rules)) => good(format!("{} rules, default {}", rules.len(), rules.default_effect())),
+        Ok(Some(rules)) => good(format!("{}, default {}", counted(rules.len(), "rule"), rules.default_effect())),
         Ok(None) => good("no file: everything that the relay lets through is allowed here"),
         Err(err) => bad(err.to_string(), "mend the file: an agent that starts with it denies everything"),
     }
@@ -246,7 +246,7 @@ fn agent_runs(patient: &Patient) -> Finding {
 fn sessions(patient: &Patient) -> Finding {
     let sockets = std::fs::read_dir(paths::sessions_dir(&patient.agent_dir)).map(Iterator::count).unwrap_or(0);
     let (Ok(probe), Some(id), Some(_)) = (&patient.probe, own_id(patient), patient.agent) else {
-        let says = format!("{sockets} keepers have sockets here");
+        let says = format!("{} here", counted(sockets, "keeper"));
         return if sockets == 0 { good(says) } else { odd(says, "an agent adopts them: `fleetmux agent start`") };
     };
     let known = probe.sessions.iter().filter(|session| session.machine == id).count();
@@ -254,7 +254,7 @@ fn sessions(patient: &Patient) -> Finding {
         let todo = "the others do not answer (stopped? overloaded?); `fleetmux logs agent` names them";
         return odd(format!("{known} of {sockets} keepers are adopted"), todo);
     }
-    good(format!("{known} sessions, all adopted"))
+    good(format!("{}, all adopted", counted(known, "session")))
 }
 
 fn open_files(_: &Patient) -> Finding {

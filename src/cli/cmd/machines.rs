@@ -29,6 +29,9 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: &MachinesArgs) ->
         print(&json_text(&list.into())?)?;
     } else {
         print(&fleet.table(&Page::of_stdout(), now_ms()))?;
+        if fleet.machines.is_empty() {
+            eprintln!("no machine has joined this relay yet; run `fleetmux agent start` on one");
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
