@@ -2,15 +2,18 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::exec::Execs;
 use super::facts;
 use super::keepers::{self, KeeperLink};
 use super::link::{self, DataTx};
-use crate::fleet::{Code, Credentials, Endpoint, MachineFacts, Refusal, SessionId, SessionSpec};
+use super::permissions::{Action, Permissions, Subject};
+use crate::fleet::{Code, Credentials, Endpoint, MachineFacts, Refusal, Role, SessionId, SessionSpec};
 use crate::keeper::launch;
 use crate::wire::{self, v1};
 use v1::agent_up::Frame as Up;
@@ -47,6 +50,8 @@ pub(super) enum Event {
 struct Hub {
     facts: MachineFacts,
     dir: PathBuf,
+    /// Where keepers log.
+    logs: PathBuf,
     data: DataTx,
     events_tx: mpsc::Sender<Event>,
     sessions: HashMap<SessionId, (u64, KeeperLink)>,
@@ -61,20 +66,32 @@ struct Hub {
     linking: HashSet<SessionId>,
     /// Keepers that are there and do not answer; each is linked when it does.
     silent: HashSet<SessionId>,
+    /// The machine's own rules; they have the last word.
+    permissions: Arc<Permissions>,
+    /// Who is behind the clients of a session, as the relay authenticated them when they attached.
+    principals: HashMap<SessionId, HashMap<Bytes, String>>,
     epoch: u64,
     execs: Execs,
 }
 
 /// Runs until dropped.
-pub(super) async fn run(facts: MachineFacts, relay: Endpoint, credentials: Credentials, dir: PathBuf) {
+pub(super) async fn run(
+    facts: MachineFacts,
+    relay: Endpoint,
+    credentials: Credentials,
+    dir: PathBuf,
+    logs: PathBuf,
+    permissions: Arc<Permissions>,
+) {
     let (events_tx, mut events_rx) = mpsc::channel(EVENTS_CAP);
     let seed = facts.id.as_bytes().iter().fold(0, |seed: u64, byte| seed.rotate_left(8) ^ u64::from(*byte));
     let data = link::start(relay, credentials, seed, events_tx.clone());
     let mut hub = Hub {
         facts,
         dir,
+        logs,
         data,
-        execs: Execs::new(events_tx.clone()),
+        execs: Execs::new(events_tx.clone(), permissions.clone()),
         events_tx,
         sessions: HashMap::new(),
         destroying: HashMap::new(),
@@ -83,10 +100,14 @@ pub(super) async fn run(facts: MachineFacts, relay: Endpoint, credentials: Crede
         is_announced: false,
         linking: HashSet::new(),
         silent: HashSet::new(),
+        permissions,
+        principals: HashMap::new(),
         epoch: 0,
     };
     // The relay hears of nothing before all of them have answered or are known to be silent.
-    for id in keepers::found(&hub.dir) {
+    let found = keepers::found(&hub.dir);
+    keepers::tidy_logs(&hub.logs, &found);
+    for id in found {
         hub.link(id);
     }
     let mut heartbeat = tokio::time::interval(HEARTBEAT);
@@ -105,6 +126,8 @@ pub(super) async fn run(facts: MachineFacts, relay: Endpoint, credentials: Crede
 impl Hub {
     fn link(&mut self, id: SessionId) {
         self.epoch += 1;
+        // Everybody attaches anew to a new link.
+        self.principals.remove(&id);
         self.linking.insert(id);
         let (epoch, dir) = (self.epoch, self.dir.clone());
         let (data, events_tx) = (self.data.clone(), self.events_tx.clone());
@@ -216,6 +239,9 @@ impl Hub {
         if up.client.is_empty() {
             return;
         }
+        if let Err((refusal, kind)) = self.admit(id, &up) {
+            return self.refuse_frame(id, up.client, &refusal, kind);
+        }
         let Some((_, link)) = self.sessions.get(&id) else { return };
         if link.frames_tx.try_send(up).is_err() {
             tracing::warn!(session = %id, "the keeper takes no frames; linking anew");
@@ -224,15 +250,82 @@ impl Hub {
         }
     }
 
+    /// Whether the machine's rules let a client's frame through, or why not and which frame it has to hear that of; what is
+    /// typed is the keeper's to judge, by the role.
+    fn admit(&mut self, id: SessionId, up: &v1::SessionUp) -> Result<(), (Refusal, &'static str)> {
+        use v1::session_up::Frame;
+        let Some((_, link)) = self.sessions.get(&id) else { return Ok(()) };
+        let Some(frame) = &up.frame else { return Ok(()) };
+        if !matches!(frame, Frame::Attach(_) | Frame::SetRole(_) | Frame::Close(_) | Frame::Detach(_)) {
+            return Ok(());
+        }
+        let name = link.name();
+        let subject = Subject { session: Some(&name), ..Subject::default() };
+        let clients = self.principals.entry(id).or_default();
+        let principal = clients.get(&up.client).map_or("", String::as_str);
+        let of = |kind: &'static str| move |refusal| (refusal, kind);
+        match frame {
+            Frame::Attach(attach) => {
+                let action = action_of(wire::role_from(attach.role));
+                self.permissions.check(&attach.principal, action, &subject).map_err(of("attach"))?;
+                clients.insert(up.client.clone(), attach.principal.clone());
+            }
+            Frame::SetRole(set) => {
+                // Who may not even watch any more is attached no longer.
+                self.permissions.check(principal, Action::Observe, &subject).map_err(of("attach"))?;
+                let action = action_of(wire::role_from(set.role));
+                self.permissions.check(principal, action, &subject).map_err(of("set_role"))?;
+            }
+            Frame::Close(_) => self.permissions.check(principal, Action::Destroy, &subject).map_err(of("close"))?,
+            _ => {
+                clients.remove(&up.client);
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers a client in the keeper's stead; one that is refused at the door is let out if it was let in before.
+    fn refuse_frame(&mut self, id: SessionId, client: Bytes, refusal: &Refusal, kind: &str) {
+        let was_in =
+            self.principals.get_mut(&id).is_some_and(|clients| kind == "attach" && clients.remove(&client).is_some());
+        if was_in && let Some((_, link)) = self.sessions.get(&id) {
+            // The keeper must not go on listening to it.
+            let detach = Some(v1::session_up::Frame::Detach(v1::Detach {}));
+            let _ = link.frames_tx.try_send(v1::SessionUp { client: client.clone(), frame: detach });
+        }
+        let frame = Some(v1::session_down::Frame::Refused(wire::refusal(refusal, kind)));
+        let down = Some(v1::SessionDown { client, frame });
+        self.tell(Up::Down(v1::RoutedDown { session: bytes_of(id), down }));
+    }
+
+    fn may_create(&self, principal: &str, spec: &SessionSpec) -> Result<(), Refusal> {
+        let command = (!spec.command.is_empty()).then(|| spec.command.join(" "));
+        let subject = Subject { command: command.as_deref(), session: Some(spec.display_name()) };
+        self.permissions.check(principal, Action::Create, &subject)
+    }
+
+    fn may_destroy(&self, principal: &str, id: SessionId) -> Result<(), Refusal> {
+        let name = self.sessions.get(&id).map(|(_, link)| link.name());
+        let subject = Subject { session: name.as_deref(), ..Subject::default() };
+        self.permissions.check(principal, Action::Destroy, &subject)
+    }
+
     fn request(&mut self, request: v1::Request) {
         let number = request.number;
+        let principal = request.principal;
         match request.request {
             Some(v1::request::Request::Create(spec)) => match wire::spec_from(spec) {
-                Ok(spec) => self.create(number, spec),
+                Ok(spec) => match self.may_create(&principal, &spec) {
+                    Ok(()) => self.create(number, spec),
+                    Err(refusal) => self.refuse(number, &refusal, "create"),
+                },
                 Err(err) => self.refuse(number, &Refusal::new(Code::Invalid, err.to_string()), "create"),
             },
             Some(v1::request::Request::Destroy(id)) => match SessionId::from_bytes(&id) {
-                Ok(id) => self.destroy(number, id),
+                Ok(id) => match self.may_destroy(&principal, id) {
+                    Ok(()) => self.destroy(number, id),
+                    Err(refusal) => self.refuse(number, &refusal, "destroy"),
+                },
                 Err(err) => self.refuse(number, &Refusal::new(Code::Invalid, err.to_string()), "destroy"),
             },
             None => {
@@ -260,10 +353,10 @@ impl Hub {
         }
         self.starting.insert(id, vec![number]);
         self.epoch += 1;
-        let (epoch, dir) = (self.epoch, self.dir.clone());
+        let (epoch, dir, logs) = (self.epoch, self.dir.clone(), self.logs.clone());
         let (data, events_tx) = (self.data.clone(), self.events_tx.clone());
         tokio::spawn(async move {
-            let event = match start(&dir, &spec, epoch, data, events_tx.clone()).await {
+            let event = match start(&dir, &logs, &spec, epoch, data, events_tx.clone()).await {
                 Ok(link) => Event::Linked { id, epoch, link: Box::new(link) },
                 Err(refusal) => Event::NotLinked { id, refusal },
             };
@@ -317,15 +410,24 @@ impl Hub {
 
 async fn start(
     dir: &Path,
+    logs: &Path,
     spec: &SessionSpec,
     epoch: u64,
     data: DataTx,
     events_tx: mpsc::Sender<Event>,
 ) -> Result<KeeperLink, Refusal> {
-    let (_, mut child) = launch::launch(spec, &keepers::socket_of(dir, spec.id)).await?;
+    let (_, mut child) =
+        launch::launch(spec, &keepers::socket_of(dir, spec.id), &keepers::log_of(logs, spec.id)).await?;
     // A keeper that ends under a living agent must be waited for.
     tokio::spawn(async move { child.wait().await });
     keepers::link(dir, spec.id, epoch, data, events_tx).await.ok_or_else(|| not_linked(spec.id))
+}
+
+fn action_of(role: Role) -> Action {
+    match role {
+        Role::Observer => Action::Observe,
+        Role::Driver => Action::Drive,
+    }
 }
 
 fn not_linked(id: SessionId) -> Refusal {

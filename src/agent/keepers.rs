@@ -13,12 +13,14 @@ use crate::fleet::SessionId;
 use crate::keeper::launch::SOCKET_EXTENSION;
 use crate::keeper::link::{LinkError, LinkReader, LinkWriter, connect};
 use crate::stream::Backoff;
-use crate::wire::v1;
+use crate::wire::{self, v1};
 
 /// Frames waiting for one keeper; one that takes none is linked anew.
 const KEEPER_CAP: usize = 4096;
 /// First and longest delay between attempts to link to a keeper that refuses.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// Logs of dead keepers that are kept.
+const LOGS_CAP: usize = 32;
 /// How long a keeper may take to answer the hello before others are told that it is silent.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -27,6 +29,14 @@ pub(super) struct KeeperLink {
     pub(super) info: v1::SessionInfo,
     pub(super) frames_tx: mpsc::Sender<v1::SessionUp>,
     tasks: [JoinHandle<()>; 2],
+}
+
+impl KeeperLink {
+    /// What a person calls the session.
+    pub(super) fn name(&self) -> String {
+        let spec = self.info.spec.clone().and_then(|spec| wire::spec_from(spec).ok());
+        spec.map_or_else(String::new, |spec| spec.display_name().to_string())
+    }
 }
 
 impl Drop for KeeperLink {
@@ -41,6 +51,30 @@ impl Drop for KeeperLink {
 pub(super) fn socket_of(dir: &Path, id: SessionId) -> PathBuf {
     // Without hyphens: the path of a socket may have 107 bytes only.
     dir.join(format!("{}.{SOCKET_EXTENSION}", id.to_string().replace('-', "")))
+}
+
+/// Where a session's keeper logs.
+pub(super) fn log_of(logs: &Path, id: SessionId) -> PathBuf {
+    logs.join(format!("{id}.log"))
+}
+
+/// Keepers that ended badly leave their logs: the empty ones go, and all but the newest [`LOGS_CAP`] of the others.
+pub(super) fn tidy_logs(logs: &Path, living: &[SessionId]) {
+    let Ok(entries) = std::fs::read_dir(logs) else { return };
+    let is_dead = |path: &Path| {
+        let id = path.file_stem().and_then(|stem| stem.to_str()?.parse::<SessionId>().ok());
+        id.is_some_and(|id| !living.contains(&id))
+    };
+    let left = entries.flatten().map(|entry| entry.path()).filter(|path| is_dead(path));
+    let mut left: Vec<(Option<std::time::SystemTime>, u64, PathBuf)> = left
+        .filter_map(|path| std::fs::metadata(&path).ok().map(|meta| (meta.modified().ok(), meta.len(), path)))
+        .collect();
+    left.sort();
+    let surplus = left.iter().filter(|(_, bytes, _)| *bytes > 0).count().saturating_sub(LOGS_CAP);
+    let full = left.iter().filter(|(_, bytes, _)| *bytes > 0).take(surplus);
+    for (_, _, path) in left.iter().filter(|(_, bytes, _)| *bytes == 0).chain(full) {
+        let _ = std::fs::remove_file(path);
+    }
 }
 
 /// Sessions whose sockets lie in the directory.

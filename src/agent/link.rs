@@ -63,8 +63,13 @@ async fn dial(
     loop {
         let started = tokio::time::Instant::now();
         let mut delay = Duration::ZERO;
-        match attempt(&relay, &credentials, &current_tx, &events_tx).await {
+        let outcome = attempt(&relay, &credentials, &current_tx, &events_tx).await;
+        let was_up = current_tx.send_replace(None).is_some();
+        match outcome {
             Ok(()) => tracing::warn!(%relay, "the relay closed the link"),
+            Err(refusal) if was_up => {
+                tracing::warn!(%relay, err = refusal.message, "the link to the relay is lost; dialling again");
+            }
             Err(refusal) => {
                 if refusal.code == Code::Unauthenticated {
                     delay = REFUSED_DELAY;
@@ -76,7 +81,7 @@ async fn dial(
                 }
             }
         }
-        if current_tx.send_replace(None).is_some() && events_tx.send(Event::RelayGone).await.is_err() {
+        if was_up && events_tx.send(Event::RelayGone).await.is_err() {
             return;
         }
         if started.elapsed() > STEADY {

@@ -10,6 +10,7 @@ mod join;
 mod keepers;
 mod link;
 mod lock;
+pub mod permissions;
 
 pub use exec::run_guard;
 pub use facts::local_labels;
@@ -19,9 +20,11 @@ pub use lock::{AgentLock, LockError, lock_holder};
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::config::paths;
 use crate::fleet::{Credentials, Endpoint, Labels};
+use permissions::Permissions;
 
 /// What an agent needs to know.
 #[derive(Clone, Debug)]
@@ -34,6 +37,8 @@ pub struct Options {
     pub dir: PathBuf,
     /// Where the machine's identity is kept.
     pub state_dir: PathBuf,
+    /// The machine's own rules; see [`permissions`].
+    pub permissions: PathBuf,
     /// The relay to dial.
     pub relay: Endpoint,
     /// Machine key, and the CA that may vouch for the relay; a local relay needs neither.
@@ -59,14 +64,17 @@ pub enum AgentError {
 /// Runs an agent until `end` completes; sessions live on.
 pub async fn run(options: Options, end: impl Future<Output = ()>) -> Result<(), AgentError> {
     let sessions = paths::sessions_dir(&options.dir);
-    for dir in [&options.dir, &sessions, &options.state_dir] {
+    let logs = paths::logs_dir(&options.state_dir);
+    let keeper_logs = logs.join("keepers");
+    for dir in [&options.dir, &sessions, &options.state_dir, &logs, &keeper_logs] {
         paths::make_private_dir(dir).map_err(|err| AgentError::Io { path: dir.clone(), err })?;
     }
     let _lock = AgentLock::take(&options.dir)?;
     let facts = facts::facts(&options).map_err(|err| AgentError::Io { path: options.state_dir.clone(), err })?;
     tracing::info!(machine = %facts.id, name = facts.name, relay = %options.relay, "agent starts");
+    let permissions = Arc::new(Permissions::open(options.permissions, &facts.name));
     tokio::select! {
-        () = hub::run(facts, options.relay, options.credentials, sessions) => {}
+        () = hub::run(facts, options.relay, options.credentials, sessions, keeper_logs, permissions) => {}
         () = end => tracing::info!("agent ends; sessions live on"),
     }
     Ok(())

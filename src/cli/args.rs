@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use super::host_args::{AgentStatusArgs, CompletionsArgs, DoctorArgs, InstallArgs, LogsArgs, ManArgs, PermissionsArgs};
 use crate::fleet::{Action, Endpoint, Fingerprint};
 
 /// A terminal multiplexer for a fleet of machines.
@@ -11,7 +12,29 @@ use crate::fleet::{Action, Endpoint, Fingerprint};
 /// Without a command: the wall, live terminals of many machines side by side. With no relay named, a relay and an agent for
 /// this machine run in one background process.
 #[derive(Debug, Parser)]
-#[command(name = "fleetmux", version, max_term_width = 100)]
+#[command(
+    name = "fleetmux",
+    version,
+    max_term_width = 100,
+    after_long_help = "\
+Examples:
+  fleetmux                                     the wall
+  fleetmux connect web-1                       a shell on web-1 that outlives this terminal; Ctrl+D detaches
+  fleetmux machines --watch                    who is there
+  fleetmux --relay 127.0.0.1:7443 machines     the same at another relay
+  fleetmux doctor                              what is wrong here, and what to do
+
+Exit codes:
+  0      done
+  1      the answer is no: an agent that does not run, a denied test, a finding of doctor
+  2      the command line makes no sense
+  124    a remote command ran out of time
+  128+n  a remote command was ended by signal n
+  255    our own failure, with a sentence on standard error; anything else is the remote program's own
+
+Variables: FLEETMUX_RELAY, FLEETMUX_THEME, FLEETMUX_LOG, FLEETMUX_RUNTIME_DIR, FLEETMUX_STATE_DIR, FLEETMUX_CONFIG_DIR,
+NO_COLOR"
+)]
 pub(super) struct Args {
     /// The relay: tls://host:port, unix:/path/to/socket or a loopback host:port
     #[arg(long, global = true, env = "FLEETMUX_RELAY", value_name = "RELAY")]
@@ -81,7 +104,7 @@ pub(super) struct WallArgs {
 pub(super) enum Command {
     /// Run a relay in the foreground, or prepare and manage one
     Relay(RelayArgs),
-    /// Start, stop or show this machine's agent
+    /// Start, stop, show or install this machine's agent
     #[command(subcommand)]
     Agent(AgentCommand),
     /// Make, list and revoke API keys
@@ -98,6 +121,16 @@ pub(super) enum Command {
     Connect(ConnectArgs),
     /// Run a command on one machine or on several, and leave with its exit code
     Exec(ExecArgs),
+    /// Show, change and try this machine's own rules: who may observe, drive, create, destroy, exec, files
+    Permissions(PermissionsArgs),
+    /// Check this installation, and say what to do about what is wrong
+    Doctor(DoctorArgs),
+    /// Show the logs of this machine's agent and relay
+    Logs(LogsArgs),
+    /// Print a shell's completions, which know machines and sessions
+    Completions(CompletionsArgs),
+    /// Print the man page, or write those of all commands
+    Man(ManArgs),
     /// Six machines on this one, and the wall on them
     Demo(DemoArgs),
     /// Measure this installation end to end
@@ -109,6 +142,9 @@ pub(super) enum Command {
         /// Where to listen
         #[arg(long)]
         socket: PathBuf,
+        /// Its log, removed at a clean end
+        #[arg(long)]
+        log: Option<PathBuf>,
         /// Soft limit of open files for the session's programs
         #[arg(long)]
         open_files: Option<u64>,
@@ -289,8 +325,12 @@ pub(super) enum AgentCommand {
     Start(AgentStartArgs),
     /// Stop the agent; sessions live on
     Stop(AgentDirArgs),
-    /// Show whether the agent runs
-    Status(AgentDirArgs),
+    /// Stop the agent and start it as it was started; sessions live on
+    Restart(AgentDirArgs),
+    /// Show whether the agent runs, its relay, its log and its rules
+    Status(AgentStatusArgs),
+    /// Install a systemd unit that keeps the agent running
+    Install(InstallArgs),
 }
 
 #[derive(Clone, Debug, ClapArgs)]
@@ -322,10 +362,20 @@ pub(super) struct AgentStartArgs {
 }
 
 #[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  fleetmux machines
+  fleetmux machines --watch
+  fleetmux machines --json | jq -r '.[] | select(.status == \"online\") | .name'
+
+Exit codes: 0 done; 255 our own failure, for example no relay")]
 pub(super) struct MachinesArgs {
-    /// JSON instead of a table
+    /// JSON instead of a table; with --watch a line for each machine that changes
     #[arg(long)]
     pub(super) json: bool,
+    /// Go on showing what changes, until interrupted
+    #[arg(short, long)]
+    pub(super) watch: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,7 @@
 //! Processes in the background: this machine's own server, and agents.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -54,7 +55,7 @@ pub(super) async fn local_relay() -> Result<Endpoint> {
     paths::make_private_dir(&dir)?;
     let socket = paths::relay_socket(&dir);
     if tokio::net::UnixStream::connect(&socket).await.is_err() {
-        let log = dir.join("server.log");
+        let log = paths::log_file(&paths::state_dir(), "server")?;
         start_detached(&["server", "--dir", &dir.to_string_lossy()], &log).context("cannot start the local server")?;
     }
     Ok(Endpoint::Unix(socket))
@@ -62,7 +63,7 @@ pub(super) async fn local_relay() -> Result<Endpoint> {
 
 /// Starts this program again, detached, and waits until it is ready; its errors go to `log`.
 pub(super) fn start_detached(args: &[&str], log: &Path) -> Result<()> {
-    let file = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
+    let file = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(log)?;
     let mut child = Command::new(std::env::current_exe()?)
         .args(args)
         .stdin(Stdio::null())
@@ -76,7 +77,8 @@ pub(super) fn start_detached(args: &[&str], log: &Path) -> Result<()> {
     if line.trim() != READY {
         let status = child.wait()?;
         let said = std::fs::read_to_string(log).unwrap_or_default();
-        bail!("it ended at once ({status}): {}", said.lines().last().unwrap_or("no word in its log"));
+        let last = said.lines().last().unwrap_or("no word");
+        bail!("it ended at once ({status}): {}; its log is {}", last.trim_start_matches("fleetmux: "), log.display());
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod args;
 mod background;
 mod cmd;
+mod host_args;
 mod identity;
 mod lookup;
 mod output;
@@ -21,6 +22,7 @@ const FAILED: u8 = 255;
 
 /// Parses, dispatches, and tells what went wrong.
 pub fn main() -> ExitCode {
+    cmd::completions::answer();
     let args = Args::parse();
     match dispatch(args) {
         Ok(code) => code,
@@ -32,8 +34,8 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(args: Args) -> Result<ExitCode> {
-    if let Some(Command::Keeper { socket, open_files }) = &args.command {
-        return cmd::keeper::run(socket, *open_files);
+    if let Some(Command::Keeper { socket, log, open_files }) = &args.command {
+        return cmd::keeper::run(socket, log.as_deref(), *open_files);
     }
     if let Some(Command::ExecGuard) = &args.command {
         crate::agent::run_guard();
@@ -61,6 +63,11 @@ async fn run(args: Args) -> Result<ExitCode> {
         Some(Command::Session(command)) => cmd::session::run(relay, command).await,
         Some(Command::Connect(options)) => cmd::connect::run(relay, options).await,
         Some(Command::Exec(options)) => cmd::exec::run(relay, options).await,
+        Some(Command::Permissions(options)) => cmd::permissions::run(&options),
+        Some(Command::Logs(options)) => cmd::logs::run(&options).await,
+        Some(Command::Doctor(options)) => cmd::doctor::run(relay, &options).await,
+        Some(Command::Completions(options)) => cmd::completions::completions(&options),
+        Some(Command::Man(options)) => cmd::completions::man(&options),
         Some(Command::Demo(options)) => cmd::demo::run(options).await,
         Some(Command::Bench(command)) => cmd::bench::run(relay, command).await,
         Some(Command::Server { dir }) => cmd::server::run(dir).await,

@@ -1,7 +1,10 @@
 //! Tables and JSON on standard output.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use super::raw;
 use crate::fleet::{Machine, Session};
 
 /// Writes text to standard output; a reader that left early is no error.
@@ -12,19 +15,122 @@ pub(super) fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// Rows under a header, columns as wide as their widest cell.
-pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-        cells.chain([header[column].len()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..header.len()).map(width).collect();
-    let line = |cells: Vec<&str>| {
-        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        format!("{}\n", padded.collect::<Vec<_>>().join("  ").trim_end())
-    };
-    let head = line(header.to_vec());
-    rows.iter().fold(head, |text, row| text + &line(row.iter().map(String::as_str).collect()))
+/// "1 session", "2 sessions".
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A value as JSON for people and programs.
+pub(super) fn json_text(value: &serde_json::Value) -> serde_json::Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
+}
+
+/// As `print`, and whether somebody still reads.
+pub(super) fn print_on(text: &str) -> io::Result<bool> {
+    let mut stdout = io::stdout();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        outcome => outcome.map(|()| true),
+    }
+}
+
+/// Whether standard output may be coloured: a terminal that can, of somebody who has not refused (NO_COLOR).
+pub(super) fn has_color() -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    io::stdout().is_terminal() && !is_set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// A column by its header, and what a narrow page does without: the highest number goes first, 0 stays.
+pub(super) struct Column(pub(super) &'static str, pub(super) u8);
+
+/// What a table is drawn on.
+pub(super) struct Page {
+    /// Columns; `None` for as many as it takes.
+    pub(super) cols: Option<usize>,
+    /// Lines.
+    pub(super) rows: usize,
+    /// Colours may be used.
+    pub(super) has_color: bool,
+}
+
+/// Room between columns.
+const GAP: usize = 2;
+
+impl Page {
+    /// Standard output: a terminal of some width, or a pipe without an edge.
+    pub(super) fn of_stdout() -> Page {
+        let size = Some(()).filter(|()| io::stdout().is_terminal()).and_then(|()| raw::terminal_size().ok());
+        let rows = size.map_or(usize::MAX, |size| size.rows().into());
+        Page { cols: size.map(|size| size.cols().into()), rows, has_color: has_color() }
+    }
+
+    /// Rows under a header; no line is wider than the page. `tint` gives a cell its colour (SGR).
+    pub(super) fn table(
+        &self,
+        columns: &[Column],
+        rows: &[Vec<String>],
+        tint: impl Fn(usize, usize) -> Option<&'static str>,
+    ) -> String {
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| clean(cell)).collect()).collect();
+        let width = |column: usize| {
+            let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.width());
+            cells.chain([columns[column].0.len()]).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+        let mut kept: Vec<usize> = (0..columns.len()).collect();
+        let taken = |kept: &[usize]| kept.iter().map(|at| widths[*at] + GAP).sum::<usize>().saturating_sub(GAP);
+        while self.cols.is_some_and(|cols| taken(&kept) > cols) {
+            match kept.iter().copied().filter(|at| columns[*at].1 > 0).max_by_key(|at| columns[*at].1) {
+                Some(gone) => kept.retain(|at| *at != gone),
+                None => break,
+            }
+        }
+        let line = |cells: &dyn Fn(usize) -> String, sgr: &dyn Fn(usize) -> Option<&'static str>| {
+            let mut text = String::new();
+            let mut left = self.cols.unwrap_or(usize::MAX);
+            for (index, at) in kept.iter().copied().enumerate() {
+                let cell = cut(&cells(at), left);
+                let is_last = index + 1 == kept.len();
+                let pad = if is_last { 0 } else { (widths[at] + GAP).min(left).saturating_sub(cell.width()) };
+                left = left.saturating_sub(cell.width() + pad);
+                match sgr(at).filter(|_| self.has_color) {
+                    Some(sgr) => text += &format!("\x1b[{sgr}m{cell}\x1b[0m"),
+                    None => text += &cell,
+                }
+                text.extend(std::iter::repeat_n(' ', pad));
+            }
+            format!("{}\n", text.trim_end())
+        };
+        let head = line(&|at| columns[at].0.to_string(), &|_| None);
+        let body = rows.iter().enumerate();
+        body.fold(head, |text, (index, row)| text + &line(&|at| row[at].clone(), &|at| tint(index, at)))
+    }
+}
+
+/// What another machine calls itself must not reach this terminal as an escape.
+pub(super) fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// The text in at most so many columns.
+fn cut(text: &str, cols: usize) -> String {
+    if text.width() <= cols {
+        return text.to_string();
+    }
+    let mut kept = String::new();
+    for c in text.chars() {
+        if kept.width() + c.width().unwrap_or(0) + 1 > cols {
+            break;
+        }
+        kept.push(c);
+    }
+    if cols == 0 { kept } else { kept + "…" }
+}
+
+/// Rows under a header, columns as wide as their widest cell; a narrow terminal does without the last ones.
+pub(super) fn table(header: &[&'static str], rows: &[Vec<String>]) -> String {
+    let columns: Vec<Column> = header.iter().enumerate().map(|(at, name)| Column(name, at.min(200) as u8)).collect();
+    Page::of_stdout().table(&columns, rows, |_, _| None)
 }
 
 /// How long ago, for people: "4 min".
@@ -79,4 +185,40 @@ pub(super) fn session_json(session: &Session, hostname: &str) -> serde_json::Val
         "attached_clients": summary.drivers + summary.observers,
         "exit_code": summary.exit.map(|exit| exit.code),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: [Column; 3] = [Column("NAME", 0), Column("LOAD", 2), Column("LABELS", 1)];
+
+    fn rows() -> Vec<Vec<String>> {
+        let row = |cells: [&str; 3]| cells.map(str::to_string).to_vec();
+        vec![row(["web-1", "0.10", "role=web"]), row(["数据库", "1.00", "role=db\x1b[2J"])]
+    }
+
+    fn drawn(cols: Option<usize>, has_color: bool) -> String {
+        let page = Page { cols, rows: 24, has_color };
+        page.table(&COLUMNS, &rows(), |_, column| (column == 1).then_some("32"))
+    }
+
+    #[test]
+    fn columns_align_by_width_and_escapes_are_shown_not_sent() {
+        assert_eq!(
+            drawn(None, false),
+            "NAME    LOAD  LABELS\nweb-1   0.10  role=web\n数据库  1.00  role=db\u{fffd}[2J\n"
+        );
+        assert!(drawn(None, true).contains("web-1   \x1b[32m0.10\x1b[0m  role=web\n"));
+    }
+
+    #[test]
+    fn a_narrow_terminal_does_without_columns_and_wraps_nothing() {
+        assert_eq!(drawn(Some(20), false), "NAME    LABELS\nweb-1   role=web\n数据库  role=db\u{fffd}[2J\n");
+        assert_eq!(drawn(Some(12), false), "NAME\nweb-1\n数据库\n");
+        assert_eq!(drawn(Some(4), false), "NAME\nweb…\n数…\n");
+        for cols in 0..40 {
+            assert!(drawn(Some(cols), false).lines().all(|line| line.width() <= cols), "{cols}");
+        }
+    }
 }

@@ -40,6 +40,8 @@ pub(super) struct AttachmentState {
     pub(super) session: SessionId,
     pub(super) client: ClientId,
     options: AttachOptions,
+    /// The role it has; the one in the options is the one it asks for.
+    granted: Role,
     phase: Phase,
     /// Next output offset; `None` before anything came.
     next: Option<u64>,
@@ -60,6 +62,7 @@ impl AttachmentState {
             next: options.from_offset,
             consumed: options.from_offset.unwrap_or(0),
             consumed_told: options.from_offset.unwrap_or(0),
+            granted: options.role,
             options,
             phase: Phase::Opening,
             input: InputSender::default(),
@@ -125,6 +128,7 @@ impl AttachmentState {
             Down::Attached { role, offset, input_next, size, skipped, number } => {
                 let is_resumed = self.next == Some(offset) && skipped == 0;
                 self.phase = Phase::Live;
+                self.granted = role;
                 self.is_behind = false;
                 self.consumed = offset;
                 self.consumed_told = offset;
@@ -174,6 +178,10 @@ impl AttachmentState {
                 if frame == "attach" {
                     return self.close(Some(refusal));
                 }
+                if frame == "set_role" {
+                    // What was not granted is not asked for again at the next attach.
+                    self.options.role = self.granted;
+                }
                 if frame == "input" {
                     // It will not be taken later either: forget it, or it would be sent after every cut.
                     self.input.adopt(self.input.next());
@@ -182,6 +190,7 @@ impl AttachmentState {
             }
             Down::RoleSet(role) => {
                 self.options.role = role;
+                self.granted = role;
                 events.push(AttachEvent::RoleChanged(role));
             }
             Down::Behind => {
@@ -351,6 +360,27 @@ mod tests {
         state.down(output(0, b"abc"));
         assert_eq!(state.processed(3, true), None, "too little to tell");
         assert_eq!(state.down(Down::Behind).up, [Up::Consumed(3)]);
+    }
+
+    /// A refused switch was asked for again at the next cut, which ended an attachment that had been let in as observer.
+    #[test]
+    fn a_role_that_was_refused_is_not_asked_for_after_a_cut() {
+        let mut state = AttachmentState::new(SessionId::random(), AttachOptions::new(Role::Observer, Size::DEFAULT));
+        state.attach();
+        let attached = Down::Attached {
+            role: Role::Observer,
+            offset: 0,
+            input_next: 0,
+            size: Size::DEFAULT,
+            skipped: 0,
+            number: 1,
+        };
+        state.down(attached);
+        assert_eq!(state.set_role(Role::Driver), Some(Up::SetRole(Role::Driver)));
+        let refusal = Refusal::new(Code::PermissionDenied, "no");
+        state.down(Down::Refused { refusal, frame: "set_role".into() });
+        state.disconnected();
+        assert_eq!(state.attach().role, Role::Observer);
     }
 
     #[test]

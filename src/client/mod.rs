@@ -13,6 +13,7 @@ mod exec;
 mod fleet;
 mod inbox;
 mod options;
+mod probe;
 
 pub use admin::{KeyInfo, KeyRequest, TokenRequest, WhoAmI};
 pub use connection::{AttachHandle, Attachment, Client};
@@ -22,3 +23,4 @@ pub use exec::{EXEC_OUTPUT_CAP, ExecEvent, ExecExit, ExecHandle, ExecOptions, Ex
 pub use fleet::FleetWatch;
 pub use inbox::Inbox;
 pub use options::{AttachOptions, Options};
+pub use probe::{Probe, probe};

@@ -28,8 +28,11 @@ pub fn state_dir() -> PathBuf {
     standard.unwrap_or_else(|| runtime_dir().join("state"))
 }
 
-/// Themes and settings of the user.
+/// Themes and settings of the user: `$FLEETMUX_CONFIG_DIR`, or the user's configuration directory.
 pub fn config_dir() -> Option<PathBuf> {
+    if let Some(dir) = std::env::var_os("FLEETMUX_CONFIG_DIR").filter(|dir| !dir.is_empty()) {
+        return Some(dir.into());
+    }
     project().map(|dirs| dirs.config_dir().to_path_buf())
 }
 
@@ -59,6 +62,30 @@ pub fn write_private(path: &Path, contents: &[u8]) -> io::Result<()> {
     file.write_all(contents)?;
     file.sync_all()?;
     std::fs::rename(&fresh, path)
+}
+
+/// Log files under a state directory.
+pub fn logs_dir(state_dir: &Path) -> PathBuf {
+    state_dir.join("logs")
+}
+
+/// The log of a part, "agent", "relay" or "server" (both in one process), in a directory that is there from now on.
+pub fn log_file(state_dir: &Path, part: &str) -> io::Result<PathBuf> {
+    make_private_dir(state_dir)?;
+    let dir = logs_dir(state_dir);
+    make_private_dir(&dir)?;
+    Ok(dir.join(format!("{part}.log")))
+}
+
+/// Where an agent keeps its state: in the directory it was given, or else in the user's state directory.
+pub fn agent_state_dir(agent_dir: Option<&Path>) -> PathBuf {
+    agent_dir.map_or_else(state_dir, |dir| dir.join("state"))
+}
+
+/// The machine's own rules: in the directory of an agent that was given one, or else in the user's configuration directory.
+pub fn permissions_file(agent_dir: Option<&Path>) -> PathBuf {
+    let dir = agent_dir.map(Path::to_path_buf).or_else(config_dir).unwrap_or_else(|| state_dir().join("config"));
+    dir.join("permissions.toml")
 }
 
 /// Makes a directory for its owner only, and refuses one that others could have planted.

@@ -13,7 +13,7 @@ pub use access::{Action, ActionError, Actions, Caller, Code, Principal, Refusal,
 pub use endpoint::{Endpoint, EndpointError};
 pub use id::{ClientId, IdError, MachineId, SessionId};
 pub use machine::{Labels, Load, Machine, MachineFacts};
-pub use selector::{Condition, Selector, SelectorError};
 pub use secret::{Credentials, Fingerprint, FingerprintError, JoinToken, JoinTokenError, Secret};
+pub use selector::{Condition, Selector, SelectorError};
 pub use session::{Exit, Session, SessionSpec, Summary, Viewer};
 pub use size::Size;

@@ -54,6 +54,17 @@ impl SessionSpec {
     pub fn command<S: Into<String>>(command: impl IntoIterator<Item = S>) -> SessionSpec {
         SessionSpec { command: command.into_iter().map(Into::into).collect(), ..SessionSpec::shell() }
     }
+
+    /// What a person calls it: its name, or its program, or "shell".
+    pub fn display_name(&self) -> &str {
+        if !self.name.is_empty() {
+            return &self.name;
+        }
+        match self.command.first() {
+            Some(program) => program.rsplit('/').next().unwrap_or(program),
+            None => "shell",
+        }
+    }
 }
 
 impl fmt::Debug for SessionSpec {
@@ -133,13 +144,7 @@ impl Session {
 
     /// What a person calls it: its name, or its program, or "shell".
     pub fn display_name(&self) -> &str {
-        if !self.spec.name.is_empty() {
-            return &self.spec.name;
-        }
-        match self.spec.command.first() {
-            Some(program) => program.rsplit('/').next().unwrap_or(program),
-            None => "shell",
-        }
+        self.spec.display_name()
     }
 }
 

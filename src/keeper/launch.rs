@@ -19,10 +19,10 @@ use crate::wire::{self, Message, v1};
 /// Extension of keeper sockets in an agent's session directory.
 pub const SOCKET_EXTENSION: &str = "sock";
 
-/// Starts a keeper and waits until its program runs; the child must be waited for, or it stays a zombie.
-pub async fn launch(spec: &SessionSpec, socket: &Path) -> Result<(v1::SessionInfo, Child), Refusal> {
+/// Starts a keeper, which logs to a file of its own, and waits until its program runs; the child must be waited for, or it stays a zombie.
+pub async fn launch(spec: &SessionSpec, socket: &Path, log: &Path) -> Result<(v1::SessionInfo, Child), Refusal> {
     let failed = |err: io::Error| Refusal::new(Code::Internal, format!("cannot start a keeper: {err}"));
-    let mut child = command(socket)
+    let mut child = command(socket, log)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
@@ -52,11 +52,12 @@ pub async fn launch(spec: &SessionSpec, socket: &Path) -> Result<(v1::SessionInf
         }
     }
     let status = child.wait().await.map_err(failed)?;
-    Err(Refusal::new(Code::Internal, format!("the new keeper died at once ({status}); its agent's log says more")))
+    Err(Refusal::new(Code::Internal, format!("the new keeper died at once ({status}); {} says more", log.display())))
 }
 
 /// The body of a keeper process: reads what to be, detaches, runs to the end.
-pub fn serve(socket: &Path) -> Result<(), KeeperError> {
+/// Standard error stays if it `has_log`.
+pub fn serve(socket: &Path, has_log: bool) -> Result<(), KeeperError> {
     let mut bytes = Vec::new();
     io::stdin().read_to_end(&mut bytes)?;
     let spec = v1::SessionSpec::decode(&*bytes)
@@ -68,7 +69,7 @@ pub fn serve(socket: &Path) -> Result<(), KeeperError> {
     let outcome = spec.map_err(KeeperError::from).and_then(|spec| {
         run(&spec, socket, |info| {
             answer(v1::keeper_down::Frame::Info(info));
-            if let Err(err) = let_go() {
+            if let Err(err) = let_go(has_log) {
                 tracing::warn!(%err, "cannot let go of the standard streams");
             }
         })
@@ -92,16 +93,18 @@ fn answer(frame: v1::keeper_down::Frame) {
     let _ = stdout.write_all(&bytes).and_then(|()| stdout.flush());
 }
 
-fn let_go() -> io::Result<()> {
+fn let_go(has_log: bool) -> io::Result<()> {
     let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(&null)?;
-    rustix::stdio::dup2_stderr(&null)?;
+    if !has_log {
+        rustix::stdio::dup2_stderr(&null)?;
+    }
     Ok(())
 }
 
 /// The command that runs a keeper, in a scope of its own where a systemd unit would otherwise take it along.
-fn command(socket: &Path) -> Command {
+fn command(socket: &Path, log: &Path) -> Command {
     let program = own_binary();
     let mut command = match scope_runner() {
         Some(mut systemd_run) => {
@@ -110,7 +113,7 @@ fn command(socket: &Path) -> Command {
         }
         None => Command::new(program),
     };
-    command.arg("keeper").arg("--socket").arg(socket);
+    command.arg("keeper").arg("--socket").arg(socket).arg("--log").arg(log);
     if let Some(soft) = runtime::open_files_before() {
         command.arg("--open-files").arg(soft.to_string());
     }

@@ -14,8 +14,8 @@ use futures_core::Stream;
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Status, Streaming};
 
-use super::hub::{Event, EventsTx};
 use super::audit::{Audit, Audited};
+use super::hub::{Event, EventsTx};
 use crate::fleet::{Caller, Code, MachineId, Refusal};
 use crate::stream::{CreditOut, EXEC_CHUNK_CAP, EXEC_INPUT_WINDOW, EXEC_OUTPUT_WINDOW, chunks_in};
 use crate::wire::{self, v1};

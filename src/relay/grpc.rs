@@ -142,7 +142,11 @@ impl v1::client_service_server::ClientService for Services {
         let caller = self.auth.caller(&request).map_err(|refusal| status_of(&refusal))?;
         let (events_tx, events_rx) = mpsc::channel(WATCHER_CAP);
         self.tell(Event::Watch { caller, events_tx }).await?;
-        Ok(Response::new(Box::pin(ReceiverStream::new(events_rx))))
+        let mut response: Response<Self::WatchStream> = Response::new(Box::pin(ReceiverStream::new(events_rx)));
+        if let Ok(time) = crate::runtime::now_ms().to_string().parse() {
+            response.metadata_mut().insert(wire::TIME_HEADER, time);
+        }
+        Ok(response)
     }
 
     async fn create_session(

@@ -2,6 +2,7 @@
 
 mod hooks;
 mod limits;
+mod logfile;
 mod passwd;
 mod ready;
 mod shutdown;

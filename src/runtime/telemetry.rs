@@ -1,39 +1,45 @@
 //! The log: to standard error or a file, at the level `FLEETMUX_LOG` names.
 
-use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::MakeWriterExt;
+
+use super::logfile::LogFile;
 
 /// Where log lines go.
 #[derive(Clone, Debug)]
 pub enum LogTo {
     /// Standard error.
     Stderr,
-    /// A file, appended, for its owner only.
+    /// A file for its owner only, rotated by size. It takes standard error as well: a panic leaves its trace there.
     File(PathBuf),
+    /// Standard error and such a file; without the file if it cannot be opened.
+    Both(PathBuf),
 }
 
 /// Starts the log; `FLEETMUX_LOG` overrides the level (`debug`, `fleetmux::relay=trace`).
 pub fn init_log(to: LogTo, level: &str) -> io::Result<()> {
-    let filter = || EnvFilter::try_from_env("FLEETMUX_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let filter = EnvFilter::try_from_env("FLEETMUX_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
+    let mut trouble = None;
     let started = match to {
-        LogTo::Stderr => {
-            tracing_subscriber::fmt().with_env_filter(filter()).with_writer(io::stderr).with_ansi(false).try_init()
-        }
-        LogTo::File(path) => {
-            let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
-            tracing_subscriber::fmt()
-                .with_env_filter(filter())
-                .with_writer(Mutex::new(file))
-                .with_ansi(false)
-                .try_init()
-        }
+        LogTo::Stderr => builder.with_writer(io::stderr).try_init(),
+        LogTo::File(path) => builder.with_writer(Mutex::new(LogFile::open(&path, true)?)).try_init(),
+        LogTo::Both(path) => match LogFile::open(&path, false) {
+            Ok(file) => builder.with_writer(io::stderr.and(Mutex::new(file))).try_init(),
+            Err(err) => {
+                trouble = Some((path, err));
+                builder.with_writer(io::stderr).try_init()
+            }
+        },
     };
     // A second start keeps the first one's log.
     let _ = started;
+    if let Some((path, err)) = trouble {
+        tracing::warn!(path = %path.display(), %err, "no log file; the log goes to standard error only");
+    }
     Ok(())
 }

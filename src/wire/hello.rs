@@ -4,6 +4,8 @@ use super::v1;
 
 /// Version of the frame vocabulary spoken here. Additions keep the number; it grows when an old peer would misread.
 pub const PROTOCOL_VERSION: u32 = 1;
+/// Header of a relay's answer to a watch: its clock, milliseconds since the epoch.
+pub const TIME_HEADER: &str = "fleetmux-time-ms";
 /// Oldest version still understood: a keeper may be as old as its session.
 const OLDEST_VERSION: u32 = 1;
 

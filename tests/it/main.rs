@@ -4,11 +4,13 @@
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test with a line number")]
 
 mod broadcast;
+mod cli;
 mod delivery;
 mod exec;
 mod hostile;
 mod identity;
 mod limits;
+mod permissions;
 mod programs;
 mod raw;
 mod roles;

@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::hub::Event;
+use super::permissions::{Action, Permissions, Subject};
 use crate::fleet::{Code, Refusal};
 use crate::runtime::{self, Login};
 use crate::stream::{EXEC_INPUT_WINDOW, chunks_in};
@@ -30,9 +31,10 @@ const EXECS_CAP: usize = 1024;
 const UP_CAP: usize = chunks_in(EXEC_INPUT_WINDOW) + 256;
 
 /// Whether the machine's rules let this principal run this command: the one place where they are asked.
-fn admit(principal: &str, start: &v1::ExecStart) -> Result<(), Refusal> {
-    let _ = (principal, start);
-    Ok(())
+fn admit(permissions: &Permissions, principal: &str, start: &v1::ExecStart) -> Result<(), Refusal> {
+    let command = if start.argv.is_empty() { start.command.clone() } else { start.argv.join(" ") };
+    let subject = Subject { command: Some(&command), session: None };
+    permissions.check(principal, Action::Exec, &subject)
 }
 
 /// All commands of this agent.
@@ -44,6 +46,7 @@ pub(super) struct Execs {
     slots: Arc<Semaphore>,
     login: Login,
     guard: Guard,
+    permissions: Arc<Permissions>,
     serial: u64,
 }
 
@@ -54,10 +57,10 @@ struct Running {
 }
 
 impl Execs {
-    pub(super) fn new(events_tx: mpsc::Sender<Event>) -> Execs {
+    pub(super) fn new(events_tx: mpsc::Sender<Event>, permissions: Arc<Permissions>) -> Execs {
         let slots = Arc::new(Semaphore::new(EXECS_CAP));
         let (running, login) = (HashMap::new(), runtime::login());
-        Execs { running, exec_tx: None, events_tx, slots, login, guard: Guard::default(), serial: 0 }
+        Execs { running, exec_tx: None, events_tx, slots, login, guard: Guard::default(), permissions, serial: 0 }
     }
 
     /// A relay is there.
@@ -104,7 +107,7 @@ impl Execs {
 
     fn start(&mut self, number: u64, principal: &str, start: v1::ExecStart) -> Result<(), Refusal> {
         let Some(exec_tx) = self.exec_tx.clone() else { return Ok(()) };
-        admit(principal, &start)?;
+        admit(&self.permissions, principal, &start)?;
         let timeout = (start.timeout_ms > 0).then(|| Duration::from_millis(start.timeout_ms));
         let has_stdin = start.has_stdin;
         let spec = Spec::new(start, &self.login)?;

@@ -1,16 +1,17 @@
-//! `fleetmux agent join|start|stop|status`.
+//! `fleetmux agent join|start|stop|restart|status`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use color_eyre::eyre::{Result, bail, eyre};
 use rustix::process::{Pid, Signal};
+use serde_json::json;
 
 use crate::agent::{self, lock_holder};
 use crate::cli::args::{AgentCommand, AgentDirArgs, AgentStartArgs, JoinArgs};
 use crate::cli::background;
-use crate::cli::output::print;
+use crate::cli::output::{counted, json_text, print};
 use crate::config::paths;
 use crate::fleet::{Credentials, Endpoint, JoinToken};
 use crate::runtime::{self, LogTo};
@@ -23,7 +24,9 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, command: AgentCommand) 
         AgentCommand::Join(args) => join(args).await,
         AgentCommand::Start(args) => start(relay, args).await,
         AgentCommand::Stop(args) => stop(&dir_of(&args)).await,
-        AgentCommand::Status(args) => status(&dir_of(&args)),
+        AgentCommand::Restart(args) => restart(&dir_of(&args)).await,
+        AgentCommand::Status(args) => status(&args.dir, args.json),
+        AgentCommand::Install(args) => super::install::run(relay, &args),
     }
 }
 
@@ -61,7 +64,8 @@ async fn start(relay: Option<Endpoint>, args: AgentStartArgs) -> Result<ExitCode
     let labels = agent::local_labels(&args.labels)
         .map_err(|bad| eyre!("{bad:?} is no label; write key=value without spaces, commas or = ! ~ ^"))?;
     let dir = dir_of(&args.dir);
-    let state_dir = state_dir_of(&args.dir);
+    // A machine's identity belongs to its agent's directory unless that is the user's own.
+    let state_dir = paths::agent_state_dir(args.dir.dir.as_deref());
     let joined = agent::membership(&state_dir)?;
     let local = || Endpoint::Unix(paths::relay_socket(&paths::runtime_dir()));
     let relay = relay.or_else(|| joined.as_ref().map(|joined| joined.relay.clone())).unwrap_or_else(local);
@@ -73,32 +77,32 @@ async fn start(relay: Option<Endpoint>, args: AgentStartArgs) -> Result<ExitCode
     }
     if !args.foreground {
         if let Some(pid) = lock_holder(&dir) {
-            bail!("the agent already runs (process {pid})");
+            bail!(
+                "the agent already runs (process {pid}); see `fleetmux agent status`, or use `fleetmux agent restart`"
+            );
         }
         paths::make_private_dir(&dir)?;
+        let log = paths::log_file(&state_dir, "agent")?;
         let relay = relay.to_string();
-        let dir_text = dir.to_string_lossy();
-        let mut command = vec![
-            "agent",
-            "start",
-            "--foreground",
-            "--detach",
-            "--relay",
-            &relay,
-            "--dir",
-            &dir_text,
-            "--name",
-            &args.name,
-        ];
+        // Absolute, so that `agent restart` from elsewhere means the same.
+        let dir_text = args.dir.dir.as_ref().map(|dir| std::path::absolute(dir).unwrap_or_else(|_| dir.clone()));
+        let dir_text = dir_text.as_ref().map(|dir| dir.to_string_lossy());
+        let mut command = vec!["agent", "start", "--foreground", "--detach", "--relay", &relay, "--name", &args.name];
+        // Only if it was named: the state of an agent in the user's own directory is in the user's state directory.
+        if let Some(dir) = &dir_text {
+            command.extend(["--dir", dir]);
+        }
         for label in &args.labels {
             command.extend(["--label", label]);
         }
-        background::start_detached(&command, &dir.join("agent.log"))?;
+        background::start_detached(&command, &log)?;
         let pid = lock_holder(&dir).unwrap_or(0);
         print(&format!("agent started (process {pid}), relay {relay}\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
-    runtime::init_log(LogTo::Stderr, "info")?;
+    let log = paths::log_file(&state_dir, "agent");
+    let log = if args.detach { LogTo::File(log?) } else { log.map_or(LogTo::Stderr, LogTo::Both) };
+    runtime::init_log(log, "info")?;
     runtime::raise_open_files();
     if args.die_with_parent {
         rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
@@ -109,7 +113,8 @@ async fn start(relay: Option<Endpoint>, args: AgentStartArgs) -> Result<ExitCode
         all_labels = joined.labels.into_iter().chain(all_labels).collect();
         credentials = joined.credentials;
     }
-    let options = agent::Options { name, labels: all_labels, dir, state_dir, relay, credentials };
+    let permissions = paths::permissions_file(args.dir.dir.as_deref());
+    let options = agent::Options { name, labels: all_labels, dir, state_dir, permissions, relay, credentials };
     let end = async {
         // Whoever started it in the background waits for this line.
         if args.detach
@@ -123,11 +128,17 @@ async fn start(relay: Option<Endpoint>, args: AgentStartArgs) -> Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-async fn stop(dir: &std::path::Path) -> Result<ExitCode> {
+async fn stop(dir: &Path) -> Result<ExitCode> {
     let Some(pid) = lock_holder(dir) else {
         print("no agent runs\n")?;
         return Ok(ExitCode::SUCCESS);
     };
+    end(pid).await?;
+    print(&format!("agent stopped (process {pid}); its sessions live on\n"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn end(pid: u32) -> Result<()> {
     let process = Pid::from_raw(pid as i32).ok_or_else(|| eyre!("the agent's lock names no process"))?;
     let watch = rustix::process::pidfd_open(process, rustix::process::PidfdFlags::empty())?;
     rustix::process::kill_process(process, Signal::TERM)?;
@@ -135,21 +146,101 @@ async fn stop(dir: &std::path::Path) -> Result<ExitCode> {
     if tokio::time::timeout(STOP_TIMEOUT, watch.readable()).await.is_err() {
         bail!("the agent (process {pid}) does not end; `kill -9 {pid}` does no harm to its sessions");
     }
-    print(&format!("agent stopped (process {pid}); its sessions live on\n"))?;
+    Ok(())
+}
+
+/// Stops the agent and starts it with the arguments it was started with.
+async fn restart(dir: &Path) -> Result<ExitCode> {
+    let Some(pid) = lock_holder(dir) else {
+        bail!("no agent runs for {}; start one with `fleetmux agent start`", dir.display());
+    };
+    let process = Process::of(pid);
+    if !process.is_server() && !process.args.iter().any(|arg| arg == "--detach") {
+        bail!(
+            "the agent (process {pid}) runs in the foreground of another program; restart it there, for example with \
+             `systemctl restart {}`",
+            super::install::UNIT
+        );
+    }
+    end(pid).await?;
+    let args: Vec<&str> = process.args.iter().map(String::as_str).collect();
+    background::start_detached(&args, &process.log(dir))?;
+    let now = lock_holder(dir).map_or_else(String::new, |now| format!(", now process {now}"));
+    print(&format!("agent restarted (was process {pid}{now}); its sessions lived on\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn status(dir: &std::path::Path) -> Result<ExitCode> {
-    let sessions = paths::sessions_dir(dir);
-    let count = std::fs::read_dir(&sessions).map(Iterator::count).unwrap_or(0);
-    match lock_holder(dir) {
-        Some(pid) => {
-            print(&format!("agent runs (process {pid}), {count} sessions in {}\n", sessions.display()))?;
-            Ok(ExitCode::SUCCESS)
-        }
-        None => {
-            print(&format!("no agent runs; {count} sessions in {}\n", sessions.display()))?;
-            Ok(ExitCode::FAILURE)
-        }
+/// What a running agent's process tells of itself.
+pub(super) struct Process {
+    args: Vec<String>,
+}
+
+impl Process {
+    pub(super) fn of(pid: u32) -> Process {
+        let args = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let args = String::from_utf8_lossy(&args);
+        Process { args: args.trim_end_matches('\0').split('\0').skip(1).map(str::to_string).collect() }
     }
+
+    fn is_server(&self) -> bool {
+        self.args.first().is_some_and(|arg| arg == "server")
+    }
+
+    fn value_of(&self, flag: &str) -> Option<&str> {
+        let at = self.args.iter().position(|arg| arg == flag)?;
+        self.args.get(at + 1).map(String::as_str)
+    }
+
+    /// The relay it was told to dial.
+    pub(super) fn relay(&self) -> Option<String> {
+        if self.is_server() {
+            let dir = self.value_of("--dir")?;
+            return Some(Endpoint::Unix(paths::relay_socket(Path::new(dir))).to_string());
+        }
+        self.value_of("--relay").map(str::to_string)
+    }
+
+    /// Where it logs.
+    pub(super) fn log(&self, dir: &Path) -> PathBuf {
+        let own_dir = (!self.is_server() && self.value_of("--dir").is_some()).then_some(dir);
+        let part = if self.is_server() { "server.log" } else { "agent.log" };
+        paths::logs_dir(&paths::agent_state_dir(own_dir)).join(part)
+    }
+}
+
+fn status(dir: &AgentDirArgs, is_json: bool) -> Result<ExitCode> {
+    let own_dir = dir.dir.as_deref();
+    let dir = dir_of(dir);
+    let sessions = paths::sessions_dir(&dir);
+    let count = std::fs::read_dir(&sessions).map(Iterator::count).unwrap_or(0);
+    let counted = counted(count, "session");
+    let pid = lock_holder(&dir);
+    let process = pid.map(Process::of);
+    let log = match &process {
+        Some(process) => process.log(&dir),
+        None => paths::logs_dir(&paths::agent_state_dir(own_dir)).join("agent.log"),
+    };
+    let relay = process.as_ref().and_then(Process::relay);
+    let permissions = paths::permissions_file(own_dir);
+    if is_json {
+        print(&json_text(&json!({
+            "running": pid.is_some(),
+            "pid": pid,
+            "relay": relay,
+            "sessions": count,
+            "sessions_dir": sessions.display().to_string(),
+            "log": log.display().to_string(),
+            "permissions": permissions.display().to_string(),
+        }))?)?;
+    } else {
+        let runs = match pid {
+            Some(pid) => format!("agent runs (process {pid}), {counted} in {}\n", sessions.display()),
+            None => format!("no agent runs; {counted} in {}\n", sessions.display()),
+        };
+        let relay = relay.map_or_else(String::new, |relay| format!("relay        {relay}\n"));
+        let next = if pid.is_none() { "start it with `fleetmux agent start`\n" } else { "" };
+        let (log, permissions) = (log.display(), permissions.display());
+        print(&format!("{runs}{relay}log          {log}\npermissions  {permissions}\n{next}"))?;
+    }
+    Ok(if pid.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -180,8 +180,10 @@ async fn supervise(
 }
 
 fn spawn(args: &[String], log: &Path) -> Result<Child> {
+    let state = log.with_file_name("state");
     let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
     let child = Command::new(std::env::current_exe()?)
+        .env("FLEETMUX_STATE_DIR", state)
         .args(args)
         .arg("--die-with-parent")
         .stdin(std::process::Stdio::null())

@@ -6,16 +6,26 @@ use std::process::ExitCode;
 use color_eyre::eyre::Result;
 
 use crate::keeper::launch;
-use crate::runtime;
+use crate::runtime::{self, LogTo};
 
-pub(in crate::cli) fn run(socket: &Path, open_files: Option<u64>) -> Result<ExitCode> {
+pub(in crate::cli) fn run(socket: &Path, log: Option<&Path>, open_files: Option<u64>) -> Result<ExitCode> {
+    // Its standard error goes nowhere else: without this file a panic would leave no trace.
+    let log = log.filter(|log| runtime::init_log(LogTo::File(log.to_path_buf()), "warn").is_ok());
     // For the session's programs, which have it from here; a keeper needs a few files only.
     if let Some(soft) = open_files {
         runtime::set_open_files(soft);
     }
-    match launch::serve(socket) {
-        Ok(()) => Ok(ExitCode::SUCCESS),
-        // Whoever started it was told on the pipe.
-        Err(_) => Ok(ExitCode::FAILURE),
+    match launch::serve(socket, log.is_some()) {
+        Ok(()) => {
+            if let Some(log) = log {
+                let _ = std::fs::remove_file(log);
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        // Whoever started it was told on the pipe, if that was still there.
+        Err(err) => {
+            tracing::error!(%err, "the keeper ends");
+            Ok(ExitCode::FAILURE)
+        }
     }
 }

@@ -1,48 +1,206 @@
-//! `fleetmux machines`.
+//! `fleetmux machines`: the fleet as a table, once or as it changes.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use color_eyre::eyre::Result;
 
 use crate::cli::args::MachinesArgs;
 use crate::cli::background;
-use crate::cli::output::{ago, machine_json, print, table};
-use crate::fleet::{Endpoint, Machine, Session};
+use crate::cli::output::{Column, Page, ago, json_text, machine_json, print, print_on};
+use crate::client::FleetEvent;
+use crate::fleet::{Endpoint, Machine, MachineId, Session, SessionId};
 use crate::runtime::now_ms;
+
+/// How often ages on a watched table move on.
+const TICK: Duration = Duration::from_secs(1);
 
 pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: &MachinesArgs) -> Result<ExitCode> {
     let client = background::client(relay).await?;
-    let (mut machines, sessions) = client.fleet().await?;
-    machines.sort_by(|a, b| a.facts.name.cmp(&b.facts.name));
+    if args.watch {
+        return watch(&client, args.json).await;
+    }
+    let (machines, sessions) = client.fleet().await?;
+    let fleet = Fleet::new(machines, sessions);
     if args.json {
-        let list: Vec<_> = machines.iter().map(machine_json).collect();
-        print(&format!("{}\n", serde_json::to_string_pretty(&list)?))?;
+        let list: Vec<_> = fleet.sorted().into_iter().map(|machine| fleet.json(machine)).collect();
+        print(&json_text(&list.into())?)?;
     } else {
-        print(&list(&machines, &sessions))?;
+        print(&fleet.table(&Page::of_stdout(), now_ms()))?;
+        if fleet.machines.is_empty() {
+            eprintln!("no machine has joined this relay yet; run `fleetmux agent start` on one");
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// The table, for `connect --list` too.
 pub(super) fn list(machines: &[Machine], sessions: &[Session]) -> String {
-    let now = now_ms();
-    let row = |machine: &Machine| {
-        let count = sessions.iter().filter(|session| session.machine == machine.facts.id).count();
-        let status = match machine.is_online {
-            true => "online".to_string(),
-            false => format!("offline, seen {} ago", ago(machine.last_seen_ms, now)),
+    Fleet::new(machines.to_vec(), sessions.to_vec()).table(&Page::of_stdout(), now_ms())
+}
+
+/// What is known now.
+#[derive(Default)]
+struct Fleet {
+    machines: BTreeMap<MachineId, Machine>,
+    sessions: BTreeMap<MachineId, BTreeSet<SessionId>>,
+}
+
+impl Fleet {
+    fn new(machines: Vec<Machine>, sessions: Vec<Session>) -> Fleet {
+        let mut fleet = Fleet::default();
+        fleet.take(FleetEvent::Snapshot { machines, sessions });
+        fleet
+    }
+
+    /// The machine that changed, unless it is all of them.
+    fn take(&mut self, event: FleetEvent) -> Option<MachineId> {
+        match event {
+            FleetEvent::Snapshot { machines, sessions } => {
+                self.machines = machines.into_iter().map(|machine| (machine.facts.id, machine)).collect();
+                self.sessions.clear();
+                for session in sessions {
+                    self.sessions.entry(session.machine).or_default().insert(session.id());
+                }
+                None
+            }
+            FleetEvent::Machine(machine) => {
+                let id = machine.facts.id;
+                self.machines.insert(id, machine);
+                Some(id)
+            }
+            FleetEvent::MachineRemoved(id) => {
+                self.machines.remove(&id);
+                self.sessions.remove(&id);
+                Some(id)
+            }
+            FleetEvent::Session(session) => {
+                self.sessions.entry(session.machine).or_default().insert(session.id());
+                Some(session.machine)
+            }
+            FleetEvent::SessionRemoved { machine, session } => {
+                self.sessions.entry(machine).or_default().remove(&session);
+                Some(machine)
+            }
+        }
+    }
+
+    fn sorted(&self) -> Vec<&Machine> {
+        let mut machines: Vec<&Machine> = self.machines.values().collect();
+        machines.sort_by(|a, b| a.facts.name.cmp(&b.facts.name));
+        machines
+    }
+
+    fn count(&self, machine: &Machine) -> usize {
+        self.sessions.get(&machine.facts.id).map_or(0, BTreeSet::len)
+    }
+
+    fn json(&self, machine: &Machine) -> serde_json::Value {
+        let mut json = machine_json(machine);
+        json["sessions"] = self.count(machine).into();
+        json
+    }
+
+    fn table(&self, page: &Page, now: u64) -> String {
+        // The number says which columns a narrow terminal does without: the highest goes first.
+        const COLUMNS: [Column; 8] = [
+            Column("NAME", 0),
+            Column("STATUS", 0),
+            Column("LATENCY", 3),
+            Column("LOAD", 4),
+            Column("SESSIONS", 2),
+            Column("SEEN", 1),
+            Column("OS", 6),
+            Column("LABELS", 5),
+        ];
+        let row = |machine: &&Machine| {
+            let labels: Vec<String> =
+                machine.facts.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            vec![
+                machine.facts.name.clone(),
+                if machine.is_online { "online" } else { "offline" }.into(),
+                machine.latency_us.map_or("-".into(), |us| format!("{:.1} ms", f64::from(us) / 1000.0)),
+                format!("{:.2}", machine.load.averages[0]),
+                self.count(machine).to_string(),
+                if machine.is_online { "now".into() } else { format!("{} ago", ago(machine.last_seen_ms, now)) },
+                machine.facts.os.clone(),
+                if labels.is_empty() { "-".into() } else { labels.join(",") },
+            ]
         };
-        let labels: Vec<String> = machine.facts.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        vec![
-            machine.facts.name.clone(),
-            status,
-            machine.latency_us.map_or("-".into(), |us| format!("{:.1} ms", f64::from(us) / 1000.0)),
-            format!("{:.2}", machine.load.averages[0]),
-            count.to_string(),
-            machine.facts.os.clone(),
-            if labels.is_empty() { "-".into() } else { labels.join(",") },
-        ]
-    };
-    let rows: Vec<Vec<String>> = machines.iter().map(row).collect();
-    table(&["NAME", "STATUS", "LATENCY", "LOAD", "SESSIONS", "OS", "LABELS"], &rows)
+        let machines = self.sorted();
+        let rows: Vec<Vec<String>> = machines.iter().map(row).collect();
+        page.table(&COLUMNS, &rows, |row, column| match column {
+            1 if machines[row].is_online => Some("32"),
+            1 => Some("31"),
+            _ => None,
+        })
+    }
+}
+
+async fn watch(client: &crate::client::Client, is_json: bool) -> Result<ExitCode> {
+    let is_terminal = std::io::stdout().is_terminal();
+    let mut events = client.watch_fleet();
+    let mut fleet = Fleet::default();
+    let mut shown = Shown::default();
+    let mut tick = tokio::time::interval(TICK);
+    loop {
+        let changed = tokio::select! {
+            event = events.recv() => match event {
+                Some(event) => fleet.take(event),
+                None => return Ok(ExitCode::SUCCESS),
+            },
+            _ = tick.tick(), if is_terminal && !is_json && !fleet.machines.is_empty() => None,
+        };
+        let text = if is_json { shown.json_lines(&fleet, changed)? } else { shown.table(&fleet, is_terminal) };
+        if !print_on(&text)? {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+}
+
+/// What a watcher has been told.
+#[derive(Default)]
+struct Shown {
+    lines: usize,
+    table: String,
+    json: BTreeMap<MachineId, serde_json::Value>,
+}
+
+impl Shown {
+    /// A line for each machine that is new, different or gone.
+    fn json_lines(&mut self, fleet: &Fleet, changed: Option<MachineId>) -> Result<String> {
+        let mut text = String::new();
+        let gone: Vec<MachineId> = self.json.keys().filter(|id| !fleet.machines.contains_key(id)).copied().collect();
+        for id in gone {
+            self.json.remove(&id);
+            text += &format!("{}\n", serde_json::json!({ "machine_id": id.to_string(), "status": "removed" }));
+        }
+        for machine in fleet.sorted() {
+            let id = machine.facts.id;
+            let json = fleet.json(machine);
+            if changed.is_none_or(|changed| changed == id) && self.json.get(&id) != Some(&json) {
+                text += &format!("{json}\n");
+                self.json.insert(id, json);
+            }
+        }
+        Ok(text)
+    }
+
+    /// The table over the one before on a terminal; below it, if different, elsewhere.
+    fn table(&mut self, fleet: &Fleet, is_terminal: bool) -> String {
+        let page = Page::of_stdout();
+        let table = fleet.table(&page, now_ms());
+        if !is_terminal {
+            let is_new = table != self.table;
+            self.table = table;
+            return if is_new { format!("{}\n", self.table) } else { String::new() };
+        }
+        // What does not fit would scroll, and could not be drawn over.
+        let lines: Vec<&str> = table.lines().take(page.rows.saturating_sub(1)).collect();
+        let up = if self.lines > 0 { format!("\x1b[{}A", self.lines) } else { String::new() };
+        self.lines = lines.len();
+        format!("{up}\r{}\x1b[J", lines.iter().map(|line| format!("{line}\x1b[K\n")).collect::<String>())
+    }
 }

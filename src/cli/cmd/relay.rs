@@ -19,7 +19,8 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: RelayArgs) -> Res
         Some(RelayCommand::Machines(command)) => return keys::machines(relay, command).await,
         None => {}
     }
-    runtime::init_log(LogTo::Stderr, "info")?;
+    let log = paths::log_file(&paths::state_dir(), "relay").map_or(LogTo::Stderr, LogTo::Both);
+    runtime::init_log(log, "info")?;
     runtime::raise_open_files();
     if args.die_with_parent {
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;

@@ -13,10 +13,9 @@ use crate::relay;
 use crate::runtime::{self, LogTo};
 
 pub(in crate::cli) async fn run(dir: PathBuf) -> Result<ExitCode> {
-    runtime::init_log(LogTo::Stderr, "info")?;
-    runtime::raise_open_files();
     let state = paths::state_dir();
-    paths::make_private_dir(&state)?;
+    runtime::init_log(LogTo::File(paths::log_file(&state, "server")?), "info")?;
+    runtime::raise_open_files();
     let listen = Endpoint::Unix(paths::relay_socket(&dir));
     let relay_options = relay::Options { listen: listen.clone(), store: Some(state.join("relay.redb")), dir: None };
     let agent_options = agent::Options {
@@ -24,6 +23,7 @@ pub(in crate::cli) async fn run(dir: PathBuf) -> Result<ExitCode> {
         labels: Labels::new(),
         dir: dir.join("agent"),
         state_dir: state,
+        permissions: paths::permissions_file(None),
         relay: listen,
         credentials: Credentials::default(),
     };

@@ -1,0 +1,300 @@
+//! `fleetmux doctor`: looks at everything that has to fit together, and says what to do about what does not.
+//!
+//! A check is a line of [`CHECKS`] and a function from what was found to a [`Finding`]; what it looks at is gathered once.
+
+use std::io::IsTerminal;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use color_eyre::eyre::Result;
+use serde_json::json;
+
+use crate::agent::{self, lock_holder};
+use crate::cli::host_args::DoctorArgs;
+use crate::cli::identity;
+use crate::cli::output::{counted, has_color, json_text, print};
+use crate::client::{Error, Probe, probe};
+use crate::config::paths;
+use crate::fleet::{Endpoint, MachineId};
+
+/// A check by its name.
+struct Check {
+    name: &'static str,
+    run: fn(&Patient) -> Finding,
+}
+
+/// All checks, in the order they are shown.
+const CHECKS: &[Check] = &[
+    Check { name: "directories", run: directories },
+    Check { name: "permissions", run: permissions },
+    Check { name: "relay", run: relay },
+    Check { name: "http/2", run: http2 },
+    Check { name: "version", run: version },
+    Check { name: "clock", run: clock },
+    Check { name: "agent", run: agent_runs },
+    Check { name: "sessions", run: sessions },
+    Check { name: "open files", run: open_files },
+    Check { name: "terminal", run: terminal },
+    Check { name: "locale", run: locale },
+];
+
+/// A clock this far from the relay's confuses ages and expiries.
+const SKEW_WARN_MS: i64 = 2_000;
+/// And this far makes tokens and certificates fail.
+const SKEW_FAIL_MS: i64 = 60_000;
+/// Fewer open files than this limit an agent or a relay to a few hundred sessions.
+const OPEN_FILES_WARN: u64 = 4096;
+
+/// What the checks look at.
+struct Patient {
+    relay: Endpoint,
+    /// The relay was not named: it is this machine's own, started when needed.
+    is_local: bool,
+    probe: Result<Probe, Error>,
+    own_dir: Option<PathBuf>,
+    agent_dir: PathBuf,
+    state_dir: PathBuf,
+    agent: Option<u32>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Good,
+    Odd,
+    Bad,
+}
+
+/// What a check found.
+struct Finding {
+    level: Level,
+    says: String,
+    /// What to do about it; empty when nothing is to be done.
+    todo: String,
+}
+
+fn good(says: impl Into<String>) -> Finding {
+    Finding { level: Level::Good, says: says.into(), todo: String::new() }
+}
+
+fn odd(says: impl Into<String>, todo: impl Into<String>) -> Finding {
+    Finding { level: Level::Odd, says: says.into(), todo: todo.into() }
+}
+
+fn bad(says: impl Into<String>, todo: impl Into<String>) -> Finding {
+    Finding { level: Level::Bad, says: says.into(), todo: todo.into() }
+}
+
+pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: &DoctorArgs) -> Result<ExitCode> {
+    let is_local = relay.is_none();
+    let relay = relay.unwrap_or_else(|| Endpoint::Unix(paths::relay_socket(&paths::runtime_dir())));
+    let agent_dir = args.dir.clone().unwrap_or_else(|| paths::runtime_dir().join("agent"));
+    let patient = Patient {
+        probe: probe(&relay, &identity::options(&relay).credentials).await,
+        relay,
+        is_local,
+        own_dir: args.dir.clone(),
+        state_dir: paths::agent_state_dir(args.dir.as_deref()),
+        agent: lock_holder(&agent_dir),
+        agent_dir,
+    };
+    let findings: Vec<(&str, Finding)> = CHECKS.iter().map(|check| (check.name, (check.run)(&patient))).collect();
+    if args.json {
+        let list = findings.iter().map(|(name, finding)| {
+            let level = ["ok", "warning", "failure"][finding.level as usize];
+            let todo = Some(&finding.todo).filter(|todo| !todo.is_empty());
+            json!({ "check": name, "level": level, "says": finding.says, "todo": todo })
+        });
+        print(&json_text(&list.collect::<Vec<_>>().into())?)?;
+    } else {
+        print(&findings.iter().map(|(name, finding)| line(name, finding)).collect::<String>())?;
+    }
+    let is_ill = findings.iter().any(|(_, finding)| finding.level == Level::Bad);
+    Ok(if is_ill { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn line(name: &str, finding: &Finding) -> String {
+    let index = finding.level as usize;
+    let mark = if is_utf8() { ["✓", "!", "✗"][index] } else { ["+", "!", "x"][index] };
+    let mark = if has_color() { format!("\x1b[{}m{mark}\x1b[0m", [32, 33, 31][index]) } else { mark.to_string() };
+    let todo = if finding.todo.is_empty() { String::new() } else { format!("{:15}{}\n", "", finding.todo) };
+    format!("{mark} {name:<12} {}\n{todo}", finding.says)
+}
+
+fn directories(patient: &Patient) -> Finding {
+    let own = rustix::process::getuid().as_raw();
+    let mut dirs = vec![paths::runtime_dir(), patient.agent_dir.clone(), patient.state_dir.clone()];
+    dirs.extend(paths::config_dir());
+    for dir in &dirs {
+        let Ok(meta) = std::fs::metadata(dir) else { continue };
+        let at = dir.display();
+        if !meta.is_dir() || meta.uid() != own {
+            return bad(
+                format!("{at} is not a directory of yours"),
+                "remove it, or name another (FLEETMUX_RUNTIME_DIR, FLEETMUX_STATE_DIR, FLEETMUX_CONFIG_DIR)",
+            );
+        }
+        if meta.mode() & 0o022 != 0 {
+            return bad(format!("others may write to {at}"), format!("chmod 700 {at}"));
+        }
+    }
+    if let Some(file) = exposed_secret(&patient.state_dir) {
+        let at = file.display();
+        return bad(format!("others may read {at}"), format!("chmod 600 {at}"));
+    }
+    good(format!("runtime {}, state {}", paths::runtime_dir().display(), patient.state_dir.display()))
+}
+
+/// A key or database that others may read, in a directory they may enter.
+fn exposed_secret(dir: &Path) -> Option<PathBuf> {
+    if std::fs::metadata(dir).ok()?.mode() & 0o011 == 0 {
+        return None;
+    }
+    let is_secret = |path: &Path| {
+        path.extension()
+            .and_then(|e| e.to_str())
+            .is_some_and(|extension| ["key", "pem", "token", "redb"].contains(&extension))
+    };
+    let files = std::fs::read_dir(dir).ok()?.flatten().map(|entry| entry.path()).filter(|path| is_secret(path));
+    files.into_iter().find(|path| std::fs::metadata(path).is_ok_and(|meta| meta.mode() & 0o044 != 0))
+}
+
+fn permissions(patient: &Patient) -> Finding {
+    let path = paths::permissions_file(patient.own_dir.as_deref());
+    match agent::permissions::load(&path) {
+        Ok(Some(rules)) => good(format!("{}, default {}", counted(rules.len(), "rule"), rules.default_effect())),
+        Ok(None) => good("no file: everything that the relay lets through is allowed here"),
+        Err(err) => bad(err.to_string(), "mend the file: an agent that starts with it denies everything"),
+    }
+}
+
+fn relay(patient: &Patient) -> Finding {
+    let at = &patient.relay;
+    match (&patient.probe, at) {
+        (Ok(probe), _) => good(format!("{at} answers, connected in {:.1} ms", probe.connect.as_secs_f64() * 1000.0)),
+        (Err(_), Endpoint::Unix(path)) if patient.is_local && !path.exists() => odd(
+            "this machine's own relay does not run",
+            "any command that needs it starts it; --relay names another one",
+        ),
+        (Err(err), _) => bad(
+            err.to_string(),
+            "check the address, and that the relay runs there (`fleetmux logs relay` on its host) and the way is open",
+        ),
+    }
+}
+
+/// The finding of a check that has nothing to look at.
+fn without_relay() -> Finding {
+    odd("not looked at: no relay answers", "")
+}
+
+fn http2(patient: &Patient) -> Finding {
+    let Ok(probe) = &patient.probe else { return without_relay() };
+    good(format!("a frame went there and back in {:.2} ms", probe.round_trip.as_secs_f64() * 1000.0))
+}
+
+fn version(patient: &Patient) -> Finding {
+    let Ok(probe) = &patient.probe else { return without_relay() };
+    let own = concat!("fleetmux ", env!("CARGO_PKG_VERSION"));
+    let says = format!("relay {} (protocol {}), here {own}", probe.software, probe.protocol);
+    if probe.software == own {
+        good(says)
+    } else {
+        odd(says, "both understand each other; upgrade the older one all the same")
+    }
+}
+
+fn clock(patient: &Patient) -> Finding {
+    let Ok(probe) = &patient.probe else { return without_relay() };
+    let Some(skew) = probe.skew_ms else {
+        return odd("the relay does not tell its time", "upgrade the relay");
+    };
+    let says = format!(
+        "the relay's clock is {:.1} s {}",
+        skew.abs() as f64 / 1000.0,
+        if skew < 0 { "behind" } else { "ahead" }
+    );
+    let todo = "set both clocks (timedatectl set-ntp true)";
+    match skew.abs() {
+        ..SKEW_WARN_MS => good(says),
+        SKEW_WARN_MS..SKEW_FAIL_MS => odd(says, todo),
+        _ => bad(says, todo),
+    }
+}
+
+fn own_id(patient: &Patient) -> Option<MachineId> {
+    std::fs::read_to_string(patient.state_dir.join("machine-id")).ok()?.trim().parse().ok()
+}
+
+fn agent_runs(patient: &Patient) -> Finding {
+    let Some(pid) = patient.agent else {
+        return odd("no agent runs here", "`fleetmux agent start`, if this machine is to be in the fleet");
+    };
+    let Ok(probe) = &patient.probe else {
+        return odd(format!("process {pid} runs; its relay does not answer here"), "");
+    };
+    let id = own_id(patient);
+    let own = probe.machines.iter().find(|machine| Some(machine.facts.id) == id);
+    match own {
+        Some(machine) if machine.is_online => good(format!("process {pid} runs, linked as {}", machine.facts.name)),
+        _ => bad(
+            format!("process {pid} runs and is not linked to {}", patient.relay),
+            "`fleetmux logs agent` says why; `fleetmux agent status` names the relay it dials",
+        ),
+    }
+}
+
+fn sessions(patient: &Patient) -> Finding {
+    let sockets = std::fs::read_dir(paths::sessions_dir(&patient.agent_dir)).map(Iterator::count).unwrap_or(0);
+    let (Ok(probe), Some(id), Some(_)) = (&patient.probe, own_id(patient), patient.agent) else {
+        let says = format!("{} here", counted(sockets, "keeper"));
+        return if sockets == 0 { good(says) } else { odd(says, "an agent adopts them: `fleetmux agent start`") };
+    };
+    let known = probe.sessions.iter().filter(|session| session.machine == id).count();
+    if known < sockets {
+        let todo = "the others do not answer (stopped? overloaded?); `fleetmux logs agent` names them";
+        return odd(format!("{known} of {sockets} keepers are adopted"), todo);
+    }
+    good(format!("{}, all adopted", counted(known, "session")))
+}
+
+fn open_files(_: &Patient) -> Finding {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    match limit.maximum {
+        Some(hard) if hard < OPEN_FILES_WARN => odd(
+            format!("at most {hard} open files; agent and relay need two for a session"),
+            "raise the hard limit (`ulimit -Hn`, LimitNOFILE= of the unit)",
+        ),
+        Some(hard) => good(format!("up to {hard}")),
+        None => good("no limit"),
+    }
+}
+
+fn terminal(_: &Patient) -> Finding {
+    let var = |name: &str| std::env::var(name).unwrap_or_default();
+    if !std::io::stdout().is_terminal() {
+        return good("standard output is none; nothing to look at");
+    }
+    let term = var("TERM");
+    if term.is_empty() || term == "dumb" {
+        return odd("TERM names no terminal", "the wall needs one: TERM=xterm-256color, if yours is of that kind");
+    }
+    let has_true_color = ["truecolor", "24bit"].contains(&var("COLORTERM").as_str()) || term.contains("direct");
+    let says = format!("{term}, {}", if has_true_color { "true colour" } else { "256 colours" });
+    if has_true_color { good(says) } else { odd(says, "if it can do true colour, say so: COLORTERM=truecolor") }
+}
+
+fn is_utf8() -> bool {
+    let set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(|name| std::env::var(name).ok());
+    set.into_iter().find(|value| !value.is_empty()).is_some_and(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
+}
+
+fn locale(_: &Patient) -> Finding {
+    if is_utf8() {
+        return good("UTF-8");
+    }
+    odd("not UTF-8: borders and letters come out wrong", "export LANG=C.UTF-8")
+}

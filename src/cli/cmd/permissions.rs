@@ -1,0 +1,162 @@
+//! `fleetmux permissions`: this machine's own rules.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use color_eyre::eyre::{Result, eyre};
+use serde_json::json;
+
+use crate::agent::permissions::{
+    Action, Effect, FILE_NAME, Rule, Rules, RulesFile, Subject, Verdict, actions_from, load,
+};
+use crate::cli::host_args::{PermissionsArgs, PermissionsCommand, RuleArgs, TestArgs};
+use crate::cli::output::{json_text, print, table};
+use crate::config::paths;
+
+pub(in crate::cli) fn run(args: &PermissionsArgs) -> Result<ExitCode> {
+    let path = paths::permissions_file(args.dir.as_deref());
+    match &args.command {
+        PermissionsCommand::List { json } => list(&path, *json),
+        PermissionsCommand::Allow(rule) => add(&path, Effect::Allow, rule),
+        PermissionsCommand::Deny(rule) => add(&path, Effect::Deny, rule),
+        PermissionsCommand::Remove { number } => remove(&path, *number),
+        PermissionsCommand::Default { effect } => {
+            let effect: Effect = effect.parse().map_err(|err: String| eyre!(err))?;
+            let mut file = RulesFile::open(&path)?;
+            file.set_default(effect);
+            file.save()?;
+            print(&format!("what no rule covers is {} now\n", past(effect)))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        PermissionsCommand::Test(args) => test(&path, args),
+    }
+}
+
+fn past(effect: Effect) -> &'static str {
+    if effect == Effect::Allow { "allowed" } else { "denied" }
+}
+
+fn rule_json(number: usize, rule: &Rule) -> serde_json::Value {
+    json!({
+        "number": number,
+        "effect": rule.effect().to_string(),
+        "who": rule.who(),
+        "actions": rule.actions().iter().map(|action| action.name()).collect::<Vec<_>>(),
+        "command": rule.command(),
+        "session": rule.session(),
+    })
+}
+
+fn list(path: &Path, is_json: bool) -> Result<ExitCode> {
+    let (rules, exists, error) = match load(path) {
+        Ok(Some(rules)) => (Some(rules), true, None),
+        Ok(None) => (Some(Rules::default()), false, None),
+        Err(err) => (None, true, Some(err.to_string())),
+    };
+    if is_json {
+        let list = rules.iter().flat_map(Rules::iter).enumerate();
+        let value = json!({
+            "file": path.display().to_string(),
+            "exists": exists,
+            "error": error,
+            "default": rules.as_ref().map(|rules| rules.default_effect().to_string()),
+            "rules": list.map(|(index, rule)| rule_json(index + 1, rule)).collect::<Vec<_>>(),
+        });
+        print(&json_text(&value)?)?;
+    } else {
+        match (&rules, &error) {
+            (Some(rules), _) if exists => print(&shown(path, rules))?,
+            (Some(_), _) => print(&format!(
+                "There is no {}:\neverything that the relay lets through is allowed on this machine. `fleetmux permissions \
+                 default deny` and\n`fleetmux permissions allow WHO ACTIONS` make rules.\n",
+                path.display()
+            ))?,
+            (None, error) => print(&format!(
+                "{}\n\nAn agent that starts with this file denies everything; one that runs keeps the last good rules. Mend \
+                 the file.\n",
+                error.as_deref().unwrap_or_default()
+            ))?,
+        }
+    }
+    Ok(if error.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn shown(path: &Path, rules: &Rules) -> String {
+    let or_dash = |text: Option<&str>| text.map_or_else(|| "-".into(), str::to_string);
+    let row = |(index, rule): (usize, &Rule)| {
+        vec![
+            (index + 1).to_string(),
+            rule.effect().to_string(),
+            rule.who().join(","),
+            rule.actions_text(),
+            or_dash(rule.command()),
+            or_dash(rule.session()),
+        ]
+    };
+    let rows: Vec<Vec<String>> = rules.iter().enumerate().map(row).collect();
+    let list = if rows.is_empty() {
+        "no rules\n".into()
+    } else {
+        table(&["RULE", "EFFECT", "WHO", "ACTIONS", "COMMAND", "SESSION"], &rows)
+    };
+    let default = past(rules.default_effect());
+    format!("{list}what no rule covers is {default}; the rules are in {}\n", path.display())
+}
+
+fn add(path: &Path, effect: Effect, args: &RuleArgs) -> Result<ExitCode> {
+    let names: Vec<&str> = args.actions.split(',').collect();
+    let rule = actions_from(&names)
+        .and_then(|actions| {
+            Rule::new(effect, vec![args.who.clone()], actions, args.command.as_deref(), args.session.as_deref())
+        })
+        .map_err(|err| eyre!(err))?;
+    let mut file = RulesFile::open(path)?;
+    let number = file.add(&rule, args.at)?;
+    let rules = file.save()?;
+    let mut text = format!("rule {number}: {rule}\n");
+    if number == rules.len() && rules.default_effect() == effect && rules.iter().all(|other| other.effect() == effect) {
+        text += &format!(
+            "what no rule covers is {} anyway; `fleetmux permissions default {}` gives this rule a meaning\n",
+            past(effect),
+            if effect == Effect::Allow { Effect::Deny } else { Effect::Allow }
+        );
+    }
+    print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn remove(path: &Path, number: usize) -> Result<ExitCode> {
+    let gone = load(path)?.and_then(|rules| number.checked_sub(1).and_then(|index| rules.iter().nth(index).cloned()));
+    let mut file = RulesFile::open(path)?;
+    file.remove(number)?;
+    file.save()?;
+    print(&format!("removed rule {number}{}\n", gone.map_or_else(String::new, |rule| format!(": {rule}"))))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn test(path: &Path, args: &TestArgs) -> Result<ExitCode> {
+    let action: Action = args.action.parse().map_err(|err: String| eyre!(err))?;
+    let rules = load(path)?.unwrap_or_default();
+    let subject = Subject { command: args.command.as_deref(), session: args.session.as_deref() };
+    let verdict = rules.verdict(&args.who, action, &subject);
+    let effect = verdict.effect();
+    if args.json {
+        let rule = match verdict {
+            Verdict::Rule(number, rule) => rule_json(number, rule),
+            Verdict::Default(_) => serde_json::Value::Null,
+        };
+        print(&json_text(&json!({ "allowed": effect == Effect::Allow, "rule": rule }))?)?;
+    } else {
+        let by = match verdict {
+            Verdict::Rule(number, rule) => format!("rule {number} (`{rule}`)"),
+            Verdict::Default(_) => format!("the default, for no rule in {FILE_NAME} covers it"),
+        };
+        print(&format!(
+            "{}: {} may {}{action}, by {by}\n",
+            past(effect),
+            args.who,
+            if effect == Effect::Allow { "" } else { "not " }
+        ))?;
+    }
+    Ok(if effect == Effect::Allow { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,228 @@
+//! Flags of the commands that look after one machine.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+
+use super::args::AgentDirArgs;
+
+/// Flags of `permissions`.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_long_help = "\
+The rules are in permissions.toml in the configuration directory, or in the directory given to the agent with --dir. The
+agent obeys a changed file from the next request on; who is attached already is judged again when it attaches or asks
+for another role.
+
+The first rule that covers a request decides, otherwise the default. WHO is a name as the relay authenticated it, with *
+and ? as wildcards: uid:1000, loopback, key:ci, key:*, *. `allow drive` covers observe too, `deny observe` covers drive
+too. --command goes with exec and create and is matched with the whole command: a glob, whose * and ? in an allowing rule
+stop at what begins another command (; & | < > $ ` ( ) and line ends), or /a regular expression/. --session goes with
+observe, drive, create and destroy and is a glob over the session's name.
+
+A file that is broken when the agent starts denies everything; one that breaks later leaves the last good rules in force.
+
+Examples:
+  fleetmux permissions default deny
+  fleetmux permissions allow 'uid:*' '*'
+  fleetmux permissions allow key:ci observe,exec --command 'make *'
+  fleetmux permissions deny key:intern drive --session 'prod-*' --at 1
+  fleetmux permissions test key:ci exec --command 'make test'
+
+Exit codes: 0 done (test: allowed); 1 test: denied, list: the file is broken; 255 our own failure")]
+pub(super) struct PermissionsArgs {
+    #[command(subcommand)]
+    pub(super) command: PermissionsCommand,
+    /// The agent's directory, if it was started with --dir
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum PermissionsCommand {
+    /// Show the rules and where they are
+    List {
+        /// JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Add a rule that allows
+    Allow(RuleArgs),
+    /// Add a rule that denies
+    Deny(RuleArgs),
+    /// Remove a rule by its number
+    Remove {
+        /// As `list` shows it
+        number: usize,
+    },
+    /// Set what happens to requests that no rule covers
+    Default {
+        /// allow or deny
+        #[arg(value_parser = ["allow", "deny"])]
+        effect: String,
+    },
+    /// Try the rules: say what decides a request, without making it
+    Test(TestArgs),
+}
+
+/// A rule as arguments.
+#[derive(Clone, Debug, ClapArgs)]
+pub(super) struct RuleArgs {
+    /// Whom it is about: uid:1000, loopback, key:NAME; * and ? are wildcards
+    pub(super) who: String,
+    /// observe, drive, create, destroy, exec, files, separated by commas; or *
+    pub(super) actions: String,
+    /// What the command must look like (exec, create)
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) command: Option<String>,
+    /// What the session's name must look like
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) session: Option<String>,
+    /// Put it in as this number instead of at the end
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) at: Option<usize>,
+}
+
+/// A request to be tried.
+#[derive(Clone, Debug, ClapArgs)]
+pub(super) struct TestArgs {
+    /// Who asks: uid:1000, loopback, key:NAME
+    pub(super) who: String,
+    /// observe, drive, create, destroy, exec or files
+    pub(super) action: String,
+    /// The command (exec, create)
+    #[arg(long)]
+    pub(super) command: Option<String>,
+    /// The session's name
+    #[arg(long)]
+    pub(super) session: Option<String>,
+    /// JSON instead of a sentence
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Flags of `agent status`.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "Exit codes: 0 it runs; 1 it does not; 255 our own failure")]
+pub(super) struct AgentStatusArgs {
+    #[command(flatten)]
+    pub(super) dir: AgentDirArgs,
+    /// JSON instead of text
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Flags of `agent install`.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "\
+The unit has KillMode=process: `systemctl restart` and `stop` end the agent only, and the sessions live on.
+
+Examples:
+  fleetmux agent install --dry-run --relay relay.example.org:7443
+  sudo fleetmux agent install --system --name web-1 --label role=web")]
+pub(super) struct InstallArgs {
+    /// A unit of this user's own systemd [default unless root]
+    #[arg(long, conflicts_with = "system")]
+    pub(super) user: bool,
+    /// A unit of the system's systemd [default for root]
+    #[arg(long)]
+    pub(super) system: bool,
+    /// Print the unit and change nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Display name of the machine [default: its host name]
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
+    pub(super) name: String,
+    /// A label of the machine, repeated: role=web
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub(super) labels: Vec<String>,
+}
+
+/// Whose log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogPart {
+    /// The agent's
+    Agent,
+    /// The relay's
+    Relay,
+}
+
+/// Flags of `logs`.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "\
+The logs are in the state directory, rotated at 4 MiB, and `fleetmux agent status` names the agent's. FLEETMUX_LOG sets
+what is logged: FLEETMUX_LOG=debug, FLEETMUX_LOG=fleetmux::relay=trace. No log has typed bytes, keys or variables.
+
+Examples:
+  fleetmux logs -n 20
+  fleetmux logs -f relay")]
+pub(super) struct LogsArgs {
+    /// Of this part only [default: all of this machine's]
+    pub(super) part: Option<LogPart>,
+    /// Go on with what is written from now on
+    #[arg(short, long)]
+    pub(super) follow: bool,
+    /// Lines of the past
+    #[arg(short = 'n', long, default_value_t = 50, value_name = "LINES")]
+    pub(super) lines: usize,
+    /// The agent's directory, if it was started with --dir
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+}
+
+/// Flags of `doctor`.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "Exit codes: 0 nothing is broken; 1 something is; 255 our own failure")]
+pub(super) struct DoctorArgs {
+    /// The agent's directory, if it was started with --dir
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+    /// JSON instead of lines
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Whose completions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Shell {
+    /// GNU bash, 4 or newer
+    Bash,
+    /// zsh
+    Zsh,
+    /// fish
+    Fish,
+}
+
+impl Shell {
+    /// As its completer is called.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Shell::Bash => "bash",
+            Shell::Zsh => "zsh",
+            Shell::Fish => "fish",
+        }
+    }
+}
+
+/// Flags of `completions`.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "\
+The script asks fleetmux itself, so that machines and sessions are those of now. Load it when the shell starts:
+  bash  echo 'source <(fleetmux completions bash)' >> ~/.bashrc
+  zsh   echo 'source <(fleetmux completions zsh)' >> ~/.zshrc
+  fish  fleetmux completions fish > ~/.config/fish/completions/fleetmux.fish")]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    pub(super) shell: Shell,
+}
+
+/// Flags of `man`.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  fleetmux man | man -l -
+  sudo fleetmux man --dir /usr/local/share/man/man1")]
+pub(super) struct ManArgs {
+    /// Write a page for every command into this directory [default: print that of fleetmux]
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+}

@@ -1,0 +1,89 @@
+//! One look at a relay, for diagnosis: does it answer, through HTTP/2, who is it, what time is it there.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::fleet::event_from;
+use super::{Error, FleetEvent};
+use crate::fleet::{Credentials, Endpoint, Machine, Session};
+use crate::runtime::now_ms;
+use crate::wire::{self, v1};
+
+/// How long the whole look may take.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a relay told.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// "fleetmux 0.1.0".
+    pub software: String,
+    /// Version of the frame vocabulary it speaks.
+    pub protocol: u32,
+    /// Time to connect.
+    pub connect: Duration,
+    /// Round trip of one frame on an open stream.
+    pub round_trip: Duration,
+    /// Its clock less ours, milliseconds; `None` from a relay that does not tell.
+    pub skew_ms: Option<i64>,
+    /// The machines it knows.
+    pub machines: Vec<Machine>,
+    /// And their sessions.
+    pub sessions: Vec<Session>,
+}
+
+/// Looks at a relay once, on a connection of its own.
+pub async fn probe(relay: &Endpoint, credentials: &Credentials) -> Result<Probe, Error> {
+    match tokio::time::timeout(TIMEOUT, look(relay, credentials)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Error::Timeout(format!(
+            "{relay} takes connections and does not answer within {TIMEOUT:?}; is it a relay, and does the path carry \
+             HTTP/2 streams?"
+        ))),
+    }
+}
+
+async fn look(relay: &Endpoint, credentials: &Credentials) -> Result<Probe, Error> {
+    let refused = |err: &dyn std::fmt::Display| Error::Refused(err.to_string());
+    let started = Instant::now();
+    let channel = wire::dial(relay, credentials).await.map_err(|err| Error::NoRelay(err.to_string()))?;
+    let connect = started.elapsed();
+    let (frames_tx, frames_rx) = mpsc::channel(2);
+    let up = |frame| v1::ClientUp { channel: 0, frame: Some(frame) };
+    // A fresh channel has room for both.
+    let _ = frames_tx.try_send(up(v1::client_up::Frame::Hello(wire::hello())));
+    let mut client = wire::client_service(channel);
+    let answer = client.link(ReceiverStream::new(frames_rx)).await.map_err(|status| refused(&status.message()))?;
+    let mut frames = answer.into_inner();
+    let mut hello = None;
+    let mut pinged = None;
+    let (hello, round_trip) = loop {
+        let frame = frames.message().await.map_err(|status| refused(&status.message()))?;
+        match frame.ok_or_else(|| refused(&"the relay closed the stream"))?.frame {
+            Some(v1::client_down::Frame::Hello(theirs)) => {
+                hello = Some(theirs);
+                pinged = Some(Instant::now());
+                let _ = frames_tx.try_send(up(v1::client_up::Frame::Ping(v1::Ping { token: 1 })));
+            }
+            Some(v1::client_down::Frame::Pong(_)) => {
+                if let (Some(hello), Some(pinged)) = (hello.take(), pinged) {
+                    break (hello, pinged.elapsed());
+                }
+            }
+            _ => {}
+        }
+    };
+    let asked = now_ms();
+    let answer = client.watch(v1::WatchRequest {}).await.map_err(|status| refused(&status.message()))?;
+    let answered = now_ms();
+    let theirs = answer.metadata().get(wire::TIME_HEADER).and_then(|time| time.to_str().ok()?.parse::<u64>().ok());
+    // The relay's clock was read in the middle of the call, more or less.
+    let skew_ms = theirs.map(|theirs| theirs as i64 - (asked + (answered.saturating_sub(asked)) / 2) as i64);
+    let event = answer.into_inner().message().await.map_err(|status| refused(&status.message()))?;
+    let Some(FleetEvent::Snapshot { machines, sessions }) = event.and_then(event_from) else {
+        return Err(refused(&"the relay sent no snapshot of the fleet"));
+    };
+    let software = hello.software.chars().filter(|c| !c.is_control()).take(64).collect();
+    Ok(Probe { software, protocol: hello.version, connect, round_trip, skew_ms, machines, sessions })
+}
