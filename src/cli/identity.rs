@@ -10,9 +10,6 @@ use crate::client::Options;
 use crate::config::profile;
 use crate::fleet::{Credentials, Endpoint, Secret};
 
-/// Where a key may wait besides the flag and the file; the second is the seeds' name.
-const KEY_VARIABLES: [&str; 2] = ["FLEETMUX_API_KEY", "CMDOP_API_KEY"];
-
 /// A process runs one command with one identity; set once, before the command.
 static IDENTITY: OnceLock<Identity> = OnceLock::new();
 
@@ -30,11 +27,16 @@ pub(super) fn settle(relay: Option<Endpoint>, args: &IdentityArgs) -> Result<Opt
     let ca_pem = args.ca.as_ref().map(read_ca).transpose()?;
     let flags = Credentials { key: args.key.as_deref().map(Secret::new), ca_pem, ca_fingerprint: None };
     let variable = |name| std::env::var(name).ok().filter(|key: &String| !key.trim().is_empty());
-    let env_key = KEY_VARIABLES.into_iter().find_map(variable).map(|key| Secret::new(key.trim()));
+    let env_key = Credentials::KEY_VARIABLES.into_iter().find_map(variable).map(|key| Secret::new(key.trim()));
     let relay = relay.or_else(|| profile.relay.clone());
     // A second call within a process keeps the first identity.
     let _ = IDENTITY.set(Identity { flags, env_key, profile });
     Ok(relay)
+}
+
+/// The relay that the configuration names.
+pub(super) fn configured() -> Option<Endpoint> {
+    IDENTITY.get()?.profile.relay.clone()
 }
 
 /// How to connect to a relay.

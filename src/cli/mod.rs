@@ -48,6 +48,7 @@ fn dispatch(args: Args) -> Result<ExitCode> {
 }
 
 async fn run(args: Args) -> Result<ExitCode> {
+    let named = args.relay.clone();
     // An agent has its own identity, and a login makes one.
     let relay = match &args.command {
         Some(Command::Agent(_) | Command::Login(_) | Command::Server { .. }) => args.relay,
@@ -55,8 +56,8 @@ async fn run(args: Args) -> Result<ExitCode> {
     };
     match args.command {
         None => cmd::wall::run(relay, &args.wall).await,
-        Some(Command::Relay(options)) => cmd::relay::run(relay, options).await,
-        Some(Command::Keys(command)) => cmd::keys::run(relay, command).await,
+        Some(Command::Relay(options)) => cmd::relay::run(named, options).await,
+        Some(Command::Keys(command)) => cmd::keys::run(named, command).await,
         Some(Command::Login(options)) => cmd::login::run(options, &args.identity).await,
         Some(Command::Agent(command)) => cmd::agent::run(relay, command).await,
         Some(Command::Machines(options)) => cmd::machines::run(relay, &options).await,

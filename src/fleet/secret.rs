@@ -89,6 +89,11 @@ pub struct Credentials {
     pub ca_fingerprint: Option<Fingerprint>,
 }
 
+impl Credentials {
+    /// Variables that a key may wait in; the second is the seeds' name. No program of a session inherits them.
+    pub const KEY_VARIABLES: [&str; 2] = ["FLEETMUX_API_KEY", "CMDOP_API_KEY"];
+}
+
 /// An invitation for a machine: where the relay is, how to recognise it, and a secret that it accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JoinToken {

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
 use super::run::{KeeperError, run};
-use crate::fleet::{Code, Refusal, SessionSpec};
+use crate::fleet::{Code, Credentials, Refusal, SessionSpec};
 use crate::runtime;
 use crate::wire::{self, Message, v1};
 
@@ -114,6 +114,10 @@ fn command(socket: &Path, log: &Path) -> Command {
         None => Command::new(program),
     };
     command.arg("keeper").arg("--socket").arg(socket).arg("--log").arg(log);
+    // Whoever drives a session must not find the key of whoever started the agent.
+    for name in Credentials::KEY_VARIABLES {
+        command.env_remove(name);
+    }
     if let Some(soft) = runtime::open_files_before() {
         command.arg("--open-files").arg(soft.to_string());
     }

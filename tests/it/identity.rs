@@ -118,6 +118,8 @@ impl Realm {
         let log = fs::File::options().create(true).append(true).open(self.path(&format!("{name}.log"))).unwrap();
         let dir = self.path(name);
         let mut command = self.command(&["agent", "start", "--foreground", "--die-with-parent", "--dir"]);
+        // A key in the agent's own environment is not for its sessions.
+        command.env("FLEETMUX_API_KEY", "fm_of-whoever-started-the-agent");
         self.agents.push(command.arg(dir).stdout(Stdio::null()).stderr(log).spawn().unwrap());
     }
 
@@ -220,8 +222,9 @@ async fn machines_join_over_tls_a_key_drives_them_and_revoking_cuts_both_off() {
     let first = machine(&client, "web-1", true).await;
     machine(&client, "web-2", true).await;
     assert_eq!(first.facts.labels["role"], "web");
-    let session = client.create_session(first.facts.id, mine(sh("cat"))).await.unwrap();
+    let session = client.create_session(first.facts.id, mine(sh("echo key=[$FLEETMUX_API_KEY]; cat"))).await.unwrap();
     let mut pane = Pane::attach(&client, &session, driver(Size::DEFAULT));
+    pane.until_text("key=[]").await;
     pane.type_text("typed-by-ada\n");
     pane.until_text("typed-by-ada").await;
 

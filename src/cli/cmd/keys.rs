@@ -1,6 +1,6 @@
 //! `fleetmux keys create|list|revoke`, and the relay's tokens and machine keys.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -86,18 +86,19 @@ pub(in crate::cli) async fn machines(relay: Option<Endpoint>, command: RelayMach
     Ok(ExitCode::SUCCESS)
 }
 
-/// A connection for managing keys: to the relay named, or to the one that this user serves on this machine.
-async fn admin(relay: Option<Endpoint>, dir: Option<&Path>) -> Result<Client> {
-    let own: Vec<PathBuf> = match dir {
-        Some(dir) => vec![paths::relay_socket(dir)],
-        None => vec![paths::relay_socket(&paths::relay_dir()), paths::relay_socket(&paths::runtime_dir())],
+/// A connection for managing keys: to the relay named, or the one that this user serves to others from this machine, or
+/// the configuration's, or this machine's own background one.
+async fn admin(named: Option<Endpoint>, dir: Option<&Path>) -> Result<Client> {
+    let served = |dir: &Path| Some(paths::relay_socket(dir)).filter(|socket| socket.exists()).map(Endpoint::Unix);
+    let endpoint = match (named, dir) {
+        (_, Some(dir)) => served(dir),
+        (Some(relay), None) => Some(relay),
+        (None, None) => {
+            served(&paths::relay_dir()).or_else(identity::configured).or_else(|| served(&paths::runtime_dir()))
+        }
     };
-    let endpoint = match relay {
-        Some(relay) if dir.is_none() => relay,
-        _ => match own.iter().find(|socket| socket.exists()) {
-            Some(socket) => Endpoint::Unix(socket.clone()),
-            None => bail!("no relay of yours runs on this machine; name one with --relay, or start it first"),
-        },
+    let Some(endpoint) = endpoint else {
+        bail!("no relay of yours runs on this machine; name one with --relay, or start it first");
     };
     let client = Client::connect(endpoint.clone(), identity::options(&endpoint));
     client.connected(CONNECT_TIMEOUT).await?;
