@@ -4,13 +4,12 @@
 //! first command.
 
 use std::collections::BTreeSet;
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::net::unix::pipe;
 
 /// How long a group may take to end after SIGTERM; then SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);
@@ -19,7 +18,7 @@ const GRACE: Duration = Duration::from_secs(2);
 #[derive(Default)]
 pub(super) struct Guard {
     is_started: bool,
-    groups_tx: Option<pipe::Sender>,
+    groups_tx: Option<io::PipeWriter>,
 }
 
 impl Guard {
@@ -41,9 +40,9 @@ impl Guard {
     }
 
     fn tell(&mut self, line: String) {
-        let Some(groups_tx) = &self.groups_tx else { return };
+        let Some(groups_tx) = &mut self.groups_tx else { return };
         // A line is shorter than what a pipe takes as a whole or not at all.
-        if let Err(err) = groups_tx.try_write(line.as_bytes()) {
+        if let Err(err) = groups_tx.write(line.as_bytes()) {
             tracing::warn!(%err, "the guard of commands takes no word");
             if err.kind() == io::ErrorKind::BrokenPipe {
                 // The next command starts another one.
@@ -53,15 +52,17 @@ impl Guard {
     }
 }
 
-fn start() -> io::Result<pipe::Sender> {
+fn start() -> io::Result<io::PipeWriter> {
     let (stdin, groups_tx) = io::pipe()?;
+    // A guard that does not read must not stop the agent.
+    rustix::io::ioctl_fionbio(&groups_tx, true)?;
     let mut command = Command::new("/proc/self/exe");
     command.arg0("fleetmux").arg("exec-guard").stdin(stdin).stdout(Stdio::null()).stderr(Stdio::null());
     // An interrupt at the agent's terminal is for the agent.
     let mut child = command.process_group(0).spawn()?;
     // It ends after the agent, or was killed: then somebody has to take its status.
     std::thread::spawn(move || child.wait());
-    pipe::Sender::from_owned_fd(groups_tx.into())
+    Ok(groups_tx)
 }
 
 /// The body of the guard process: returns when the agent is gone and its commands are ended.

@@ -171,6 +171,10 @@ fn start(spec: &Spec, has_stdin: bool) -> io::Result<(Process, Pipes)> {
         None => Command::new(&spec.program),
     };
     command.args(&spec.args).current_dir(&spec.cwd).process_group(0);
+    // Whoever runs a command must not find the key of whoever started the agent.
+    for name in Credentials::KEY_VARIABLES {
+        command.env_remove(name);
+    }
     command.envs(spec.env.iter().map(|(name, value)| (name, value)));
     command.stdin(stdin).stdout(stdout).stderr(stderr);
     let child = match beyond {
