@@ -121,7 +121,10 @@ pub(super) enum Command {
     Connect(ConnectArgs),
     /// Run a command on one machine or on several, and leave with its exit code
     Exec(ExecArgs),
-    /// Show, change and try this machine's own rules: who may observe, drive, create, destroy, exec, files
+    /// Show, change and try this machine's own rules
+    ///
+    /// They say who may observe, drive, create, destroy, exec and use files here, and have the last word whatever the relay
+    /// lets through.
     Permissions(PermissionsArgs),
     /// Check this installation, and say what to do about what is wrong
     Doctor(DoctorArgs),
@@ -341,6 +344,16 @@ pub(super) struct AgentDirArgs {
 }
 
 #[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "\
+The agent finds the sessions that live on this machine; losing it loses nothing. `fleetmux agent install` has systemd
+keep it running.
+
+Examples:
+  fleetmux agent start --relay 127.0.0.1:7443 --name web-1 --label role=web
+  fleetmux agent status
+  fleetmux logs -f agent
+
+Exit codes: 0 it runs; 255 it does not, with a sentence on standard error")]
 pub(super) struct AgentStartArgs {
     /// Display name of the machine [default: its host name]
     #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
@@ -350,7 +363,7 @@ pub(super) struct AgentStartArgs {
     pub(super) labels: Vec<String>,
     #[command(flatten)]
     pub(super) dir: AgentDirArgs,
-    /// Stay in the foreground and log to standard error
+    /// Stay in the foreground, and log to standard error too
     #[arg(long)]
     pub(super) foreground: bool,
     /// Leave the terminal once it runs, and say so

@@ -232,6 +232,27 @@ async fn an_agent_in_the_background_is_started_shown_restarted_and_stopped() {
     assert_eq!(run(&["stop"]).1, "no agent runs\n");
 }
 
+/// Whoever runs an agent in the foreground restarts it: a second one in the background would race with theirs.
+#[tokio::test]
+async fn an_agent_of_systemd_is_restarted_by_systemd() {
+    let fleet = Fleet::start(&["web-1"]);
+    fleet.machine(&fleet.client(), "web-1").await;
+    let dir = fleet.dir.path().join("web-1");
+    let status = ok(fleetmux(&fleet).args(["agent", "status", "--json", "--dir"]).arg(&dir));
+    let pid = serde_json::from_str::<serde_json::Value>(&status).unwrap()["pid"].clone();
+    let (code, _, err) = outcome(fleetmux(&fleet).args(["agent", "restart", "--dir"]).arg(&dir));
+    assert_eq!(
+        (code, err),
+        (
+            255,
+            format!(
+                "fleetmux: the agent (process {pid}) runs in the foreground of another program; restart it there, for \
+                 example with `systemctl restart fleetmux-agent`\n"
+            )
+        )
+    );
+}
+
 #[test]
 fn the_systemd_unit_lets_sessions_live_on() {
     let dir = tempfile::tempdir().unwrap();

@@ -14,7 +14,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe;
 
-use crate::fleet::{Code, Refusal};
+use crate::fleet::{Code, Credentials, Refusal};
 use crate::runtime::{self, Login};
 use crate::wire::v1;
 
