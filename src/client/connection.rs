@@ -140,6 +140,16 @@ impl Client {
         self.in_time(call).await.map(|_| ())
     }
 
+    /// Gives a session another name; an empty one means that of its program.
+    pub async fn rename_session(&self, session: SessionId, name: &str) -> Result<Session, Error> {
+        let channel = self.channel().await?;
+        let session = Bytes::copy_from_slice(session.as_bytes());
+        let request = v1::RenameSessionRequest { session, name: name.into() };
+        let call = async { wire::client_service(channel).rename_session(request).await };
+        let session = self.in_time(call).await?.into_inner();
+        session.try_into().map_err(|err: crate::fleet::IdError| Error::Refused(err.to_string()))
+    }
+
     /// Attaches with an inbox of its own.
     pub fn attach(&self, session: SessionId, options: AttachOptions) -> Attachment {
         let inbox = Inbox::new();

@@ -2,14 +2,18 @@
 
 mod access;
 mod endpoint;
+mod find;
 mod id;
 mod machine;
 mod session;
 mod size;
+mod status;
 
 pub use access::{Code, Principal, Refusal, Role};
 pub use endpoint::{Endpoint, EndpointError};
+pub use find::{active_session, find_machine, find_session};
 pub use id::{ClientId, IdError, MachineId, SessionId};
 pub use machine::{Labels, Load, Machine, MachineFacts};
 pub use session::{Exit, Session, SessionSpec, Summary, Viewer};
 pub use size::Size;
+pub use status::SessionStatus;

@@ -43,6 +43,7 @@ pub(super) enum Event {
     Watch { events_tx: mpsc::Sender<Result<v1::FleetEvent, Status>> },
     Create { principal: Principal, machine: MachineId, spec: v1::SessionSpec, answer_tx: Answer },
     Destroy { principal: Principal, session: SessionId, answer_tx: Answer },
+    Rename { principal: Principal, session: SessionId, name: String, answer_tx: Answer },
 }
 
 /// The hub's mailbox.
@@ -141,6 +142,19 @@ impl Hub {
             Event::Create { principal, machine, spec, answer_tx } => {
                 let number = self.expect(answer_tx);
                 self.core.request(number, &principal, machine, v1::request::Request::Create(spec));
+            }
+            Event::Rename { principal, session, name, answer_tx } => {
+                match self.core.session(session).map(|s| s.machine) {
+                    Some(machine) => {
+                        let number = self.expect(answer_tx);
+                        let rename = v1::RenameRequest { session: session.as_bytes().to_vec().into(), name };
+                        self.core.request(number, &principal, machine, v1::request::Request::Rename(rename));
+                    }
+                    None => {
+                        let message = format!("there is no session {session}; see `fleetmux session list`");
+                        let _ = answer_tx.send(Err(Refusal::new(Code::NotFound, message)));
+                    }
+                }
             }
             Event::Destroy { principal, session, answer_tx } => match self.core.session(session).map(|s| s.machine) {
                 Some(machine) => {
