@@ -14,6 +14,12 @@ pub struct Options {
     pub retry_cap: Duration,
     /// How long a call may take.
     pub timeout: Duration,
+    /// Failed attempts after which it gives up until it is asked to try again; `None` for never.
+    pub reconnect_attempts: Option<u32>,
+    /// How often a request is repeated when the connection is lost under it.
+    pub max_retries: u32,
+    /// Pause before a request is repeated.
+    pub request_retry_delay: Duration,
 }
 
 impl Default for Options {
@@ -22,6 +28,9 @@ impl Default for Options {
             retry_delay: Duration::from_millis(50),
             retry_cap: Duration::from_secs(5),
             timeout: Duration::from_secs(30),
+            reconnect_attempts: None,
+            max_retries: 3,
+            request_retry_delay: Duration::from_secs(1),
         }
     }
 }
