@@ -4,11 +4,15 @@
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test with a line number")]
 
 mod broadcast;
+mod connect;
 mod delivery;
+mod examples;
 mod hostile;
 mod limits;
 mod programs;
 mod raw;
 mod roles;
+mod sdk;
+mod sessions;
 mod support;
 mod survival;
