@@ -40,7 +40,7 @@ async fn a_session_s_properties_follow_its_life() {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
-    let known = seen(&|known| known.attached_clients == 1).await;
+    let known = seen(&|known| known.attached_clients == 1 && known.last_output_at.is_some()).await;
     assert_eq!((known.status, known.drivers, known.observers), (SessionStatus::Connected, 1, 0));
     fleet.kill_agent("web-1");
     assert!(seen(&|known| known.status == SessionStatus::GracePeriod).await.last_output_at.is_some());
@@ -55,7 +55,7 @@ async fn a_session_s_properties_follow_its_life() {
 async fn a_stream_reconnects_and_has_every_byte_once() {
     let mut fleet = Fleet::start(&["web-1"]);
     let client = client(&fleet).await;
-    let session = made(&fleet, &client, "stty -echo -onlcr; while read x; do seq $x; done").await;
+    let session = made(&fleet, &client, "stty -echo -onlcr; echo ready; while read x; do seq $x; done").await;
     let options = StreamOptions { start: Start::Beginning, ..StreamOptions::default() };
     let stream = client.terminal().stream_with(Role::Driver, options);
     let (lost, back) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
@@ -72,6 +72,7 @@ async fn a_stream_reconnects_and_has_every_byte_once() {
         std::future::ready(())
     });
     stream.attach(session.session_id).await.unwrap();
+    stream.wait_for("ready\n", PATIENCE).await.unwrap();
     stream.send_input("1000\n").await.unwrap();
     stream.wait_for("\n1000\n", PATIENCE).await.unwrap();
     fleet.kill_agent("web-1");
@@ -80,7 +81,8 @@ async fn a_stream_reconnects_and_has_every_byte_once() {
     fleet.start_agent("web-1");
     stream.wait_for("\n2000\n", PATIENCE).await.unwrap();
     assert_eq!((lost.load(Ordering::Relaxed), back.load(Ordering::Relaxed)), (1, 1));
-    let expected: String = (1..=1000).chain(1..=2000).map(|number| format!("{number}\n")).collect();
+    let numbers = (1..=1000).chain(1..=2000).map(|number| format!("{number}\n"));
+    let expected: String = std::iter::once("ready\n".to_string()).chain(numbers).collect();
     let output = String::from_utf8(output.lock().unwrap().clone()).unwrap();
     assert!(output == expected, "{} bytes of {}", output.len(), expected.len());
 }
@@ -175,7 +177,9 @@ async fn a_client_gives_up_when_told_to_and_comes_back_on_request() {
     assert!(client.is_connected());
     assert_eq!(connected.load(Ordering::Relaxed), 2);
     let events = events.lock().unwrap();
-    assert_eq!(events[..5], ["disconnected", "true", "true", "true", "true"]);
+    // The way there may have taken several attempts as well.
+    let lost = events.iter().position(|event| event == "disconnected").unwrap();
+    assert_eq!(events[lost..lost + 5], ["disconnected", "true", "true", "true", "true"]);
     client.close();
     assert!(!client.is_connected());
 }

@@ -56,15 +56,15 @@ pub(super) async fn attach(
     detach_key: Option<u8>,
 ) -> Result<ExitCode> {
     needs_terminal()?;
-    print(&format!("Connected to {machine}\r\nSession: {session}\r\n"))?;
+    print(&format!("Connected to {machine}\nSession: {session}\n"))?;
     let size = raw::terminal_size()?;
     let options = AttachOptions { keyframe: KeyframeKind::Terminal, label: label(), ..AttachOptions::new(role, size) };
     let attachment = client.attach(session, options);
     match raw::run(attachment, detach_key, format!("Connected to {machine}, session {session}")).await? {
-        Ended::Detached => print("\r\nDetached; the session lives on.\r\n")?,
-        Ended::Cut => print("\r\nConnection closed; the session lives on.\r\n")?,
+        Ended::Detached => print("\nDetached; the session lives on.\n")?,
+        Ended::Cut => print("\nConnection closed; the session lives on.\n")?,
         Ended::Exited(exit) => {
-            print(&format!("\r\nThe session has ended ({exit}).\r\n"))?;
+            print(&format!("\nThe session has ended ({exit}).\n"))?;
             return Ok(ExitCode::from(exit.code.clamp(0, 255) as u8));
         }
         Ended::Closed(refusal) => bail!("{refusal}"),
