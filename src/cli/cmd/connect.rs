@@ -10,7 +10,7 @@ use crate::cli::output::{ago, machine_json, pretty, print, session_json, table};
 use crate::cli::raw::{self, Ended};
 use crate::cli::{background, lookup};
 use crate::client::{AttachOptions, Client};
-use crate::fleet::{Endpoint, Machine, Role, Session, SessionId, SessionSpec, active_session};
+use crate::fleet::{Code, Endpoint, Machine, Role, Session, SessionId, SessionSpec, active_session};
 use crate::runtime::now_ms;
 use crate::stream::KeyframeKind;
 
@@ -66,6 +66,9 @@ pub(super) async fn attach(
         Ended::Exited(exit) => {
             print(&format!("\nThe session has ended ({exit}).\n"))?;
             return Ok(ExitCode::from(exit.code.clamp(0, 255) as u8));
+        }
+        Ended::Closed(refusal) if refusal.code == Code::PermissionDenied => {
+            bail!("{refusal}; see `fleetmux permissions list` on {machine}")
         }
         Ended::Closed(refusal) => bail!("{refusal}"),
     }
