@@ -1,7 +1,7 @@
 //! fleetmux: a terminal multiplexer for a fleet of machines.
 //!
 //! The modules form layers, and `tests/layering.rs` fails on an arrow that is not in its table:
-//! vocabulary (`fleet`, `stream`), representations (`term`, `wire`, `config`, `runtime`), roles
+//! vocabulary (`fleet`, `stream`), representations (`term`, `rules`, `wire`, `config`, `runtime`), roles
 //! (`keeper`, `agent`, `relay`, `client`), surfaces (`tui`, `cli`).
 //!
 //! What always holds: output is addressed by its byte offset since the session's birth, input is
@@ -15,6 +15,7 @@ pub mod config;
 pub mod fleet;
 pub mod keeper;
 pub mod relay;
+pub mod rules;
 pub mod runtime;
 pub mod stream;
 pub mod term;

@@ -38,6 +38,7 @@ fn spec() -> v1::SessionSpec {
         history_bytes: 8192,
         until_pid: 77,
         workspace: "default".into(),
+        shared: true,
     }
 }
 
@@ -134,6 +135,10 @@ fn refused() -> v1::Refused {
     v1::Refused { code: 2, message: "no".into(), frame: "input".into() }
 }
 
+fn rename() -> v1::Rename {
+    v1::Rename { name: "deploy".into() }
+}
+
 fn hello() -> v1::Hello {
     v1::Hello { version: 1, software: "fleetmux 0.1.0".into() }
 }
@@ -154,6 +159,7 @@ fn all() -> Vec<(String, String)> {
         ("up.ping", U::Ping(v1::Ping { token: 7 })),
         ("up.detach", U::Detach(v1::Detach {})),
         ("up.close", U::Close(v1::Close {})),
+        ("up.rename", U::Rename(rename())),
     ];
     for (name, frame) in ups {
         row(name, hex(&v1::SessionUp { client: id(3), frame: Some(frame) }));
@@ -178,6 +184,7 @@ fn all() -> Vec<(String, String)> {
         ("down.detached", D::Detached(v1::Detached { reason: "over".into() })),
         ("down.role_set", D::RoleSet(v1::RoleSet { role: 2 })),
         ("down.behind", D::Behind(v1::Behind {})),
+        ("down.renamed", D::Renamed(rename())),
     ];
     for (name, frame) in downs {
         row(name, hex(&v1::SessionDown { client: id(3), frame: Some(frame) }));
@@ -199,6 +206,7 @@ fn all() -> Vec<(String, String)> {
         ("agent_up.created", A::Reply(v1::Reply { number: 5, reply: Some(v1::reply::Reply::Created(info())) })),
         ("agent_up.destroyed", A::Reply(v1::Reply { number: 5, reply: Some(v1::reply::Reply::Destroyed(id(1))) })),
         ("agent_up.refused", A::Reply(v1::Reply { number: 5, reply: Some(v1::reply::Reply::Refused(refused())) })),
+        ("agent_up.renamed", A::Reply(v1::Reply { number: 5, reply: Some(v1::reply::Reply::Renamed(info())) })),
         ("agent_up.pong", A::Pong(v1::Pong { token: 7 })),
         ("agent_up.session_silent", A::SessionSilent(id(1))),
         (
@@ -212,11 +220,13 @@ fn all() -> Vec<(String, String)> {
     let ping = || v1::SessionUp { client: id(3), frame: Some(U::Ping(v1::Ping { token: 7 })) };
     let request = |request| v1::Request { number: 5, principal: "uid:1000".into(), request: Some(request) };
     use v1::agent_down::Frame as G;
+    let renaming = v1::RenameRequest { session: id(1), name: "deploy".into() };
     let agent_downs = [
         ("agent_down.hello", G::Hello(hello())),
         ("agent_down.up", G::Up(v1::RoutedUp { session: id(1), up: Some(ping()) })),
         ("agent_down.create", G::Request(request(v1::request::Request::Create(spec())))),
         ("agent_down.destroy", G::Request(request(v1::request::Request::Destroy(id(1))))),
+        ("agent_down.rename", G::Request(request(v1::request::Request::Rename(renaming)))),
         ("agent_down.ping", G::Ping(v1::Ping { token: 7 })),
         (
             "agent_down.exec",
@@ -268,6 +278,7 @@ fn all() -> Vec<(String, String)> {
     row("watch", hex(&v1::WatchRequest {}));
     row("create", hex(&v1::CreateSessionRequest { machine: id(2), spec: Some(spec()) }));
     row("destroy", hex(&v1::DestroySessionRequest { session: id(1) }));
+    row("rename", hex(&v1::RenameSessionRequest { session: id(1), name: "deploy".into() }));
     row("destroy_reply", hex(&v1::DestroySessionReply {}));
     use v1::exec_up::Frame as X;
     let exec_ups = [

@@ -24,6 +24,8 @@ const EVENTS_CAP: usize = 1024;
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Sessions on one machine.
 const SESSIONS_CAP: usize = 4096;
+/// Characters of a session's name: a line of a table.
+const NAME_CAP: usize = 100;
 
 /// What happens around the agent.
 pub(super) enum Event {
@@ -45,6 +47,8 @@ pub(super) enum Event {
     ExecOver { number: u64, serial: u64, group: u32 },
     /// What a session does.
     Summary { id: SessionId, summary: v1::Summary },
+    /// A session has another name.
+    Renamed { id: SessionId, name: String },
 }
 
 struct Hub {
@@ -57,6 +61,8 @@ struct Hub {
     sessions: HashMap<SessionId, (u64, KeeperLink)>,
     /// Requests to end a session, answered when it is gone.
     destroying: HashMap<SessionId, Vec<u64>>,
+    /// Requests to rename a session, answered when its keeper has the name.
+    renaming: HashMap<SessionId, Vec<u64>>,
     /// Sessions being started: a repeated request waits for the first.
     starting: HashMap<SessionId, Vec<u64>>,
     relay_tx: Option<mpsc::Sender<v1::AgentUp>>,
@@ -95,6 +101,7 @@ pub(super) async fn run(
         events_tx,
         sessions: HashMap::new(),
         destroying: HashMap::new(),
+        renaming: HashMap::new(),
         starting: HashMap::new(),
         relay_tx: None,
         is_announced: false,
@@ -192,6 +199,7 @@ impl Hub {
                     link.info.summary = Some(summary);
                 }
             }
+            Event::Renamed { id, name } => self.renamed(id, &name),
         }
     }
 
@@ -304,10 +312,10 @@ impl Hub {
         self.permissions.check(principal, Action::Create, &subject)
     }
 
-    fn may_destroy(&self, principal: &str, id: SessionId) -> Result<(), Refusal> {
+    fn may_change(&self, principal: &str, action: Action, id: SessionId) -> Result<(), Refusal> {
         let name = self.sessions.get(&id).map(|(_, link)| link.name());
         let subject = Subject { session: name.as_deref(), ..Subject::default() };
-        self.permissions.check(principal, Action::Destroy, &subject)
+        self.permissions.check(principal, action, &subject)
     }
 
     fn request(&mut self, request: v1::Request) {
@@ -322,11 +330,18 @@ impl Hub {
                 Err(err) => self.refuse(number, &Refusal::new(Code::Invalid, err.to_string()), "create"),
             },
             Some(v1::request::Request::Destroy(id)) => match SessionId::from_bytes(&id) {
-                Ok(id) => match self.may_destroy(&principal, id) {
+                Ok(id) => match self.may_change(&principal, Action::Destroy, id) {
                     Ok(()) => self.destroy(number, id),
                     Err(refusal) => self.refuse(number, &refusal, "destroy"),
                 },
                 Err(err) => self.refuse(number, &Refusal::new(Code::Invalid, err.to_string()), "destroy"),
+            },
+            Some(v1::request::Request::Rename(rename)) => match SessionId::from_bytes(&rename.session) {
+                Ok(id) => match self.may_change(&principal, Action::Drive, id) {
+                    Ok(()) => self.rename(number, id, rename.name),
+                    Err(refusal) => self.refuse(number, &refusal, "rename"),
+                },
+                Err(err) => self.refuse(number, &Refusal::new(Code::Invalid, err.to_string()), "rename"),
             },
             None => {
                 let refusal = Refusal::new(Code::Invalid, "this agent does not know the request; upgrade it");
@@ -380,7 +395,42 @@ impl Hub {
         }
     }
 
+    fn rename(&mut self, number: u64, id: SessionId, name: String) {
+        if self.silent.contains(&id) {
+            return self.refuse(number, &not_linked(id), "rename");
+        }
+        if let Err(refusal) = check_name(&name) {
+            return self.refuse(number, &refusal, "rename");
+        }
+        let Some((_, link)) = self.sessions.get(&id) else {
+            let refusal = Refusal::new(Code::NotFound, format!("there is no session {id} on this machine"));
+            return self.refuse(number, &refusal, "rename");
+        };
+        let rename = v1::session_up::Frame::Rename(v1::Rename { name });
+        if link.frames_tx.try_send(v1::SessionUp { client: Default::default(), frame: Some(rename) }).is_ok() {
+            self.renaming.entry(id).or_default().push(number);
+        } else {
+            self.refuse(number, &Refusal::new(Code::Unavailable, "the session's keeper takes no frames"), "rename");
+        }
+    }
+
+    /// The keeper has the name: it is the one that remembers it.
+    fn renamed(&mut self, id: SessionId, name: &str) {
+        let Some((_, link)) = self.sessions.get_mut(&id) else { return };
+        if let Some(spec) = &mut link.info.spec {
+            spec.name = name.into();
+        }
+        let info = link.info.clone();
+        for number in self.renaming.remove(&id).unwrap_or_default() {
+            let reply = Some(v1::reply::Reply::Renamed(info.clone()));
+            self.tell(Up::Reply(v1::Reply { number, reply }));
+        }
+    }
+
     fn destroyed(&mut self, id: SessionId) {
+        for number in self.renaming.remove(&id).unwrap_or_default() {
+            self.refuse(number, &Refusal::new(Code::NotFound, format!("session {id} has ended")), "rename");
+        }
         for number in self.destroying.remove(&id).unwrap_or_default() {
             self.tell(Up::Reply(v1::Reply { number, reply: Some(wire::destroyed_reply(id)) }));
         }
@@ -441,6 +491,7 @@ fn check(spec: &SessionSpec, count: usize) -> Result<(), Refusal> {
         let message = format!("this machine has {count} sessions, as many as it may; end one first");
         return Err(Refusal::new(Code::Exhausted, message));
     }
+    check_name(&spec.name)?;
     if let Some(name) = spec.env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
         return invalid(format!("{name:?} is no name of an environment variable"));
     }
@@ -450,6 +501,15 @@ fn check(spec: &SessionSpec, count: usize) -> Result<(), Refusal> {
     }
     if spec.command.first().is_some_and(String::is_empty) {
         return invalid("the program's name is empty; leave the command out for a shell".into());
+    }
+    Ok(())
+}
+
+/// A session's name is a line for people.
+fn check_name(name: &str) -> Result<(), Refusal> {
+    if name.chars().count() > NAME_CAP || name.chars().any(char::is_control) {
+        let message = format!("a session's name has at most {NAME_CAP} characters and no control characters");
+        return Err(Refusal::new(Code::Invalid, message));
     }
     Ok(())
 }

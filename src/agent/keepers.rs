@@ -149,6 +149,9 @@ async fn read(id: SessionId, epoch: u64, mut reader: LinkReader, data: DataTx, e
         if let Some(v1::session_down::Frame::Summary(summary)) = &down.frame {
             let _ = events_tx.send(Event::Summary { id, summary: summary.clone() }).await;
         }
+        if let Some(v1::session_down::Frame::Renamed(rename)) = &down.frame {
+            let _ = events_tx.send(Event::Renamed { id, name: rename.name.clone() }).await;
+        }
         data.send(v1::RoutedDown { session: session.clone(), down: Some(down) }).await;
     }
 }

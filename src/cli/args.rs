@@ -403,11 +403,52 @@ pub(super) enum SessionCommand {
     },
     /// Make a session and print its id
     New(SessionNewArgs),
+    /// Show one session
+    Show {
+        /// Its id, or a part of it from either end
+        session: String,
+        /// JSON instead of lines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a session and, in a terminal, attach to it; Ctrl+D detaches
+    Attach(SessionAttachArgs),
     /// End a session and its programs
     Destroy {
-        /// Its id, or the end of it
+        /// Its id, or a part of it from either end
         session: String,
+        /// JSON instead of a line
+        #[arg(long)]
+        json: bool,
     },
+    /// Give a session another name
+    Rename {
+        /// Its id, or a part of it from either end
+        session: String,
+        /// The name; an empty one means that of its program
+        name: String,
+        /// JSON instead of a line
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(super) struct SessionAttachArgs {
+    /// Its id, or a part of it from either end
+    pub(super) session: String,
+    /// Attach even if standard output is no terminal, or with --json
+    #[arg(long, short)]
+    pub(super) interactive: bool,
+    /// JSON instead of lines; does not attach by itself
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Watch only: nothing typed is sent
+    #[arg(long)]
+    pub(super) observe: bool,
+    /// The key that detaches: ctrl-a to ctrl-z, or none
+    #[arg(long, default_value = "ctrl-d", value_name = "KEY")]
+    pub(super) detach_key: String,
 }
 
 #[derive(Clone, Debug, ClapArgs)]
@@ -432,6 +473,9 @@ pub(super) struct SessionNewArgs {
     /// Bytes of scrollback kept [default: 4 MiB]
     #[arg(long, value_name = "BYTES")]
     pub(super) history_bytes: Option<u64>,
+    /// JSON instead of the id
+    #[arg(long)]
+    pub(super) json: bool,
     /// Program and arguments [default: the login shell]
     #[arg(last = true)]
     pub(super) command: Vec<String>,
@@ -448,12 +492,18 @@ pub(super) struct ConnectArgs {
     /// Make a new session instead of joining the active one
     #[arg(long, conflicts_with = "session")]
     pub(super) new: bool,
-    /// Attach to this session, by id or the end of it
+    /// Attach to this session, by id or a part of it from either end
     #[arg(long, value_name = "ID")]
     pub(super) session: Option<String>,
-    /// List the machines and leave
+    /// List the machines with their sessions and leave
     #[arg(long)]
     pub(super) list: bool,
+    /// With --list: JSON instead of a table
+    #[arg(long, requires = "list")]
+    pub(super) json: bool,
+    /// Only machines of this workspace
+    #[arg(long, value_name = "NAME")]
+    pub(super) workspace: Option<String>,
     /// The key that detaches: ctrl-a to ctrl-z, or none
     #[arg(long, default_value = "ctrl-d", value_name = "KEY")]
     pub(super) detach_key: String,

@@ -5,7 +5,8 @@ use std::io::{self, IsTerminal, Write};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::raw;
-use crate::fleet::{Machine, Session};
+use crate::fleet::{Machine, Session, SessionStatus};
+use crate::runtime::now_ms;
 
 /// Writes text to standard output; a reader that left early is no error.
 pub(super) fn print(text: &str) -> io::Result<()> {
@@ -166,17 +167,23 @@ pub(super) fn machine_json(machine: &Machine) -> serde_json::Value {
     })
 }
 
-/// A session as JSON; `hostname` is its machine's.
-pub(super) fn session_json(session: &Session, hostname: &str) -> serde_json::Value {
+/// A session as JSON, on its machine.
+pub(super) fn session_json(session: &Session, machine: Option<&Machine>) -> serde_json::Value {
     let summary = &session.summary;
     serde_json::json!({
         "session_id": session.id().to_string(),
-        "machine_hostname": hostname,
+        "machine_id": session.machine.to_string(),
+        "machine_hostname": machine.map_or("?", |machine| machine.facts.name.as_str()),
         "name": session.display_name(),
+        "status": SessionStatus::of(session, machine, now_ms()).to_string(),
         "workspace_id": session.spec.workspace,
         "pid": session.pid,
         "created_at_ms": session.created_ms,
+        "connected_at_ms": machine.map(|machine| session.created_ms.max(machine.connected_ms)),
+        "last_heartbeat_at_ms": machine.map(|machine| machine.last_seen_ms),
+        "last_output_at_ms": summary.last_output_ms,
         "title": summary.title,
+        "cwd": summary.cwd,
         "rows": summary.size.rows(),
         "cols": summary.size.cols(),
         "output_bytes": summary.offset,
@@ -185,6 +192,37 @@ pub(super) fn session_json(session: &Session, hostname: &str) -> serde_json::Val
         "attached_clients": summary.drivers + summary.observers,
         "exit_code": summary.exit.map(|exit| exit.code),
     })
+}
+
+/// A session as lines for people.
+pub(super) fn session_text(session: &Session, machine: Option<&Machine>) -> String {
+    let summary = &session.summary;
+    let now = now_ms();
+    let status = SessionStatus::of(session, machine, now);
+    let status = match summary.exit {
+        Some(exit) => format!("{status} ({exit})"),
+        None => status.to_string(),
+    };
+    let or_dash = |text: &str| if text.is_empty() { "-".to_string() } else { text.to_string() };
+    let lines = [
+        ("Session", session.id().to_string()),
+        ("Name", session.display_name().to_string()),
+        ("Machine", machine.map_or("?".to_string(), |machine| machine.facts.name.clone())),
+        ("Status", status),
+        ("Clients", format!("{} driving, {} observing", summary.drivers, summary.observers)),
+        ("Size", format!("{}x{}", summary.size.cols(), summary.size.rows())),
+        ("Title", or_dash(&summary.title)),
+        ("Directory", or_dash(&summary.cwd)),
+        ("Process", session.pid.to_string()),
+        ("Created", format!("{} ago", ago(session.created_ms, now))),
+        ("Output", summary.last_output_ms.map_or("none yet".into(), |at| format!("{} ago", ago(at, now)))),
+    ];
+    lines.iter().map(|(name, value)| format!("{name}:{:1$}{value}\n", "", 11 - name.len())).collect()
+}
+
+/// JSON, indented, with its line's end.
+pub(super) fn pretty(value: &serde_json::Value) -> String {
+    format!("{value:#}\n")
 }
 
 #[cfg(test)]

@@ -202,7 +202,7 @@ impl AttachmentState {
                 }
             }
             Down::Detached(reason) => return self.close(Some(Refusal::new(Code::Unavailable, reason))),
-            Down::Pong(_) | Down::Summary(_) => {}
+            Down::Pong(_) | Down::Summary(_) | Down::Renamed(_) => {}
         }
         outcome
     }

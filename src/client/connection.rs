@@ -13,8 +13,11 @@ use tokio::task::JoinHandle;
 use super::attachment::AttachmentState;
 use super::core::{Core, Frame};
 use super::fleet::event_from;
+use super::hooks::ConnectionHooks;
 use super::inbox::Reader;
-use super::{AttachEvent, AttachOptions, ConnectionState, Error, FleetEvent, FleetWatch, Inbox, Options};
+use super::{
+    AttachEvent, AttachOptions, ConnectionInfo, ConnectionState, Error, FleetEvent, FleetWatch, Inbox, Options,
+};
 use crate::fleet::{ClientId, Code, Endpoint, MachineId, Refusal, Role, Session, SessionId, SessionSpec, Size};
 use crate::stream::{Backoff, Down, Up};
 use crate::wire::{self, Channel, DialError, refusal_of, v1};
@@ -42,13 +45,18 @@ struct Shared {
     progress: Notify,
     /// Token of the last ping that the relay has answered: it has everything that was sent before it.
     answered_tx: watch::Sender<u64>,
+    hooks: ConnectionHooks,
+    /// Selected with `set_machine`.
+    machine: Mutex<Option<MachineId>>,
 }
 
 /// A client of one relay; clones share the connection, and the last one to go ends it.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
-    _task: Arc<Task>,
+    task: Arc<Task>,
+    /// Another timeout than the options say, for this clone's calls.
+    timeout: Option<Duration>,
 }
 
 struct Task(JoinHandle<()>);
@@ -62,6 +70,10 @@ impl Drop for Task {
 impl Client {
     /// Starts connecting, and stays connected; must be called within a runtime.
     pub fn connect(endpoint: Endpoint, options: Options) -> Client {
+        Client::connect_with(endpoint, options, ConnectionHooks::default())
+    }
+
+    pub(super) fn connect_with(endpoint: Endpoint, options: Options, hooks: ConnectionHooks) -> Client {
         let shared = Arc::new(Shared {
             core: Mutex::default(),
             endpoint,
@@ -73,9 +85,11 @@ impl Client {
             retry: Notify::new(),
             progress: Notify::new(),
             answered_tx: watch::Sender::new(0),
+            hooks,
+            machine: Mutex::default(),
         });
         let task = tokio::spawn(run(Arc::downgrade(&shared)));
-        Client { shared, _task: Arc::new(Task(task)) }
+        Client { shared, task: Arc::new(Task(task)), timeout: None }
     }
 
     /// The connection's state, now and as it changes.
@@ -87,16 +101,90 @@ impl Client {
     pub async fn connected(&self, timeout: Duration) -> Result<(), Error> {
         let mut state = self.connection();
         let is_decided = |state: &ConnectionState| {
-            matches!(state, ConnectionState::Connected { .. }) || self.shared.verdict().is_some()
+            !matches!(state, ConnectionState::Connecting { .. }) || self.shared.verdict().is_some()
         };
-        let outcome = tokio::time::timeout(timeout, state.wait_for(is_decided)).await.map(|state| state.is_ok());
-        match outcome {
-            Ok(true) => self.shared.verdict().map_or(Ok(()), Err),
-            _ => Err(match &*self.shared.state_tx.borrow() {
+        let _ = tokio::time::timeout(timeout, state.wait_for(is_decided)).await;
+        if let Some(verdict) = self.shared.verdict() {
+            return Err(verdict);
+        }
+        match &*self.shared.state_tx.borrow() {
+            ConnectionState::Connected { .. } => Ok(()),
+            other => Err(match other {
                 ConnectionState::Connecting { error: Some(error), .. } => Error::NoRelay(error.clone()),
+                ConnectionState::Stopped { error } => Error::NoRelay(error.clone()),
                 _ => Error::NoRelay(format!("no relay answers at {}", self.shared.endpoint)),
             }),
         }
+    }
+
+    /// Whether the relay is connected now.
+    pub fn is_connected(&self) -> bool {
+        matches!(&*self.shared.state_tx.borrow(), ConnectionState::Connected { .. })
+    }
+
+    /// Where it is connected to, or will be.
+    pub fn connection_info(&self) -> ConnectionInfo {
+        let latency_ms = match &*self.shared.state_tx.borrow() {
+            ConnectionState::Connected { latency_us: Some(us), .. } => Some(f64::from(*us) / 1000.0),
+            _ => None,
+        };
+        ConnectionInfo { server: self.shared.endpoint.to_string(), latency_ms }
+    }
+
+    /// Opens the connection again if it is lost or given up.
+    pub async fn reconnect(&self) -> Result<(), Error> {
+        if !self.is_connected() {
+            self.shared.state_tx.send_if_modified(|state| {
+                let is_stopped = matches!(state, ConnectionState::Stopped { .. });
+                if is_stopped {
+                    *state = ConnectionState::default();
+                }
+                is_stopped
+            });
+            self.retry_now();
+        }
+        self.connected(self.timeout()).await
+    }
+
+    /// This client with another timeout for its calls.
+    pub fn with_timeout(&self, timeout: Duration) -> Client {
+        Client { timeout: Some(timeout), ..self.clone() }
+    }
+
+    /// How long a call may take.
+    pub fn timeout(&self) -> Duration {
+        self.timeout.unwrap_or(self.shared.options.timeout)
+    }
+
+    /// Called each time the connection is there from now on.
+    pub fn on_connect(&self, hook: impl FnMut() + Send + 'static) {
+        self.shared.hooks.connect.add(Box::new(hook));
+    }
+
+    /// Called each time the connection is lost.
+    pub fn on_disconnect(&self, hook: impl FnMut() + Send + 'static) {
+        self.shared.hooks.disconnect.add(Box::new(hook));
+    }
+
+    /// Called with what went wrong: an attempt that failed, or the end of all attempts.
+    pub fn on_error(&self, hook: impl FnMut(&Error) + Send + 'static) {
+        self.shared.hooks.error.add(Box::new(hook));
+    }
+
+    /// Ends the connection for all clones; sessions live on.
+    pub fn close(&self) {
+        self.task.0.abort();
+        self.shared.channel_tx.send_replace(None);
+        self.shared.core().disconnected();
+        self.shared.state_tx.send_replace(ConnectionState::Stopped { error: "the client is closed".into() });
+    }
+
+    pub(super) fn machine(&self) -> Option<MachineId> {
+        *self.shared.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn select(&self, machine: MachineId) {
+        *self.shared.machine.lock().unwrap_or_else(PoisonError::into_inner) = Some(machine);
     }
 
     /// Tries to reconnect now instead of at the end of the current delay.
@@ -113,13 +201,12 @@ impl Client {
 
     /// The fleet once.
     pub async fn fleet(&self) -> Result<(Vec<crate::fleet::Machine>, Vec<Session>), Error> {
-        let channel = self.channel().await?;
-        let call = async {
+        let call = |channel| async {
             let request = v1::WatchRequest {};
             let mut events = wire::client_service(channel).watch(request).await?.into_inner();
             events.message().await
         };
-        let event = self.in_time(call).await?;
+        let event = self.call(call).await?;
         match event.and_then(event_from) {
             Some(FleetEvent::Snapshot { machines, sessions }) => Ok((machines, sessions)),
             _ => Err(Error::Refused("the relay sent no snapshot of the fleet".into())),
@@ -128,22 +215,38 @@ impl Client {
 
     /// Makes a session on a machine; repeated with the same id it makes one.
     pub async fn create_session(&self, machine: MachineId, spec: SessionSpec) -> Result<Session, Error> {
-        let channel = self.channel().await?;
         let request = v1::CreateSessionRequest {
             machine: Bytes::copy_from_slice(machine.as_bytes()),
             spec: Some((&spec).into()),
         };
-        let call = async { wire::client_service(channel).create_session(request).await };
-        let session = self.in_time(call).await?.into_inner();
+        let call = |channel| {
+            let request = request.clone();
+            async { wire::client_service(channel).create_session(request).await }
+        };
+        let session = self.call(call).await?.into_inner();
         session.try_into().map_err(|err: crate::fleet::IdError| Error::Refused(err.to_string()))
     }
 
     /// Ends a session and its programs.
     pub async fn destroy_session(&self, session: SessionId) -> Result<(), Error> {
-        let channel = self.channel().await?;
         let request = v1::DestroySessionRequest { session: Bytes::copy_from_slice(session.as_bytes()) };
-        let call = async { wire::client_service(channel).destroy_session(request).await };
-        self.in_time(call).await.map(|_| ())
+        let call = |channel| {
+            let request = request.clone();
+            async { wire::client_service(channel).destroy_session(request).await }
+        };
+        self.call(call).await.map(|_| ())
+    }
+
+    /// Gives a session another name; an empty one means that of its program.
+    pub async fn rename_session(&self, session: SessionId, name: &str) -> Result<Session, Error> {
+        let session = Bytes::copy_from_slice(session.as_bytes());
+        let request = v1::RenameSessionRequest { session, name: name.into() };
+        let call = |channel| {
+            let request = request.clone();
+            async { wire::client_service(channel).rename_session(request).await }
+        };
+        let session = self.call(call).await?.into_inner();
+        session.try_into().map_err(|err: crate::fleet::IdError| Error::Refused(err.to_string()))
     }
 
     /// Attaches with an inbox of its own.
@@ -170,20 +273,49 @@ impl Client {
     }
 
     pub(super) async fn channel(&self) -> Result<Channel, Error> {
-        self.connected(self.shared.options.timeout).await?;
+        self.connected(self.timeout()).await?;
         let channel = self.shared.channel_tx.borrow().clone();
         channel.ok_or_else(|| Error::NoRelay("the connection to the relay was just lost".into()))
     }
 
     pub(super) async fn in_time<T>(&self, call: impl Future<Output = Result<T, tonic::Status>>) -> Result<T, Error> {
-        match tokio::time::timeout(self.shared.options.timeout, call).await {
+        match tokio::time::timeout(self.timeout(), call).await {
             Ok(outcome) => outcome.map_err(|status| refusal_of(&status).into()),
-            Err(_) => {
-                let timeout = self.shared.options.timeout;
-                Err(Error::Timeout(format!(
-                    "no answer within {timeout:?}; is the machine online? see `fleetmux machines`"
-                )))
+            Err(_) => Err(self.late()),
+        }
+    }
+
+    fn late(&self) -> Error {
+        let timeout = self.timeout();
+        Error::Timeout(format!("no answer within {timeout:?}; is the machine online? see `fleetmux machines`"))
+    }
+
+    /// Calls the relay; repeated when the connection is lost under it, so a call must be one that may be.
+    async fn call<T, F>(&self, call: impl Fn(Channel) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, tonic::Status>>,
+    {
+        let mut retries = self.shared.options.max_retries;
+        loop {
+            let channel = self.channel().await?;
+            let status = match tokio::time::timeout(self.timeout(), call(channel)).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(status)) => status,
+                Err(_) => return Err(self.late()),
+            };
+            // What the relay itself answered has no cause on our side; a transport that broke has.
+            if std::error::Error::source(&status).is_none() {
+                return Err(refusal_of(&status).into());
             }
+            if retries == 0 {
+                return Err(Error::Unavailable(format!(
+                    "the connection was lost under a request: {}",
+                    status.message()
+                )));
+            }
+            retries -= 1;
+            tracing::debug!(error = status.message(), retries, "the connection was lost under a request; repeating it");
+            tokio::time::sleep(self.shared.options.request_retry_delay).await;
         }
     }
 }
@@ -356,18 +488,28 @@ async fn run(shared: Weak<Shared>) {
     let mut backoff = Backoff::new(delay, cap, seed);
     while let Some(shared) = shared.upgrade() {
         let outcome = attempt(&shared, &mut backoff).await;
-        shared.channel_tx.send_replace(None);
+        let was_connected = shared.channel_tx.send_replace(None).is_some();
         shared.core().disconnected();
-        let delay = backoff.next_delay();
-        let mut is_refused = false;
-        let error = outcome.err().map(|failure| {
-            is_refused = matches!(failure.verdict, Some(Error::Unauthenticated(_) | Error::Refused(_)));
-            shared.judge(failure.verdict);
-            failure.message
+        let Failure { message: error, verdict } = outcome.err().unwrap_or_default();
+        tracing::debug!(server = %shared.endpoint, error, attempt = backoff.attempt(), was_connected, "not connected");
+        let is_over = shared.options.reconnect_attempts.is_some_and(|attempts| backoff.attempt() >= attempts);
+        let is_refused = matches!(verdict, Some(Error::Unauthenticated(_) | Error::Refused(_)));
+        let delay = backoff.next_delay().max(if is_refused { REFUSED_DELAY } else { Duration::ZERO });
+        shared.judge(verdict.clone());
+        shared.state_tx.send_replace(match is_over {
+            true => ConnectionState::Stopped { error: error.clone() },
+            false => ConnectionState::Connecting { attempt: backoff.attempt(), error: Some(error.clone()) },
         });
-        let delay = if is_refused { delay.max(REFUSED_DELAY) } else { delay };
-        let state = ConnectionState::Connecting { attempt: backoff.attempt(), error };
-        shared.state_tx.send_replace(state);
+        if was_connected {
+            shared.hooks.disconnect.each(|hook| hook());
+        }
+        let told = verdict.unwrap_or_else(|| Error::NoRelay(error.clone()));
+        shared.hooks.error.each(|hook| hook(&told));
+        if is_over {
+            shared.retry.notified().await;
+            backoff.reset();
+            continue;
+        }
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
             () = shared.retry.notified() => {}
@@ -376,6 +518,7 @@ async fn run(shared: Weak<Shared>) {
 }
 
 /// Why an attempt ended.
+#[derive(Default)]
 struct Failure {
     message: String,
     /// Set if waiting does not cure it.
@@ -419,6 +562,8 @@ async fn attempt(shared: &Arc<Shared>, backoff: &mut Backoff) -> Result<(), Fail
     shared.channel_tx.send_replace(Some(channel));
     let server = shared.endpoint.to_string();
     shared.state_tx.send_replace(ConnectionState::Connected { server: server.clone(), latency_us: None });
+    tracing::debug!(server, "connected");
+    shared.hooks.connect.each(|hook| hook());
     let mut ping = tokio::time::interval(PING_EVERY);
     loop {
         tokio::select! {

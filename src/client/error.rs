@@ -5,9 +5,12 @@ use crate::fleet::{Code, Refusal};
 /// What went wrong with a call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// There is no such session.
+    /// There is no such session, or it has ended.
     #[error("{0}")]
     SessionNotFound(String),
+    /// There is no such machine.
+    #[error("{0}")]
+    MachineNotFound(String),
     /// Role or rules forbid it.
     #[error("{0}")]
     PermissionDenied(String),
@@ -20,15 +23,12 @@ pub enum Error {
     /// A name fits several; the message lists them.
     #[error("{0}")]
     Ambiguous(String),
-    /// There is no such machine.
-    #[error("{0}")]
-    MachineNotFound(String),
     /// A bound is reached; trying again later may do.
     #[error("{0}")]
     Exhausted(String),
-    /// The connection to the relay was lost on the way; what was running there is ended.
+    /// The connection was lost, or what was waited for cannot come any more.
     #[error("{0}")]
-    Disconnected(String),
+    Unavailable(String),
     /// The relay cannot be reached.
     #[error("{0}; start one with `fleetmux relay`, or name another with --relay")]
     NoRelay(String),

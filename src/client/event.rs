@@ -75,6 +75,20 @@ pub enum ConnectionState {
         /// Round trip to the relay in microseconds, once measured.
         latency_us: Option<u32>,
     },
+    /// Given up, or closed; nothing is tried until [`Client::reconnect`](super::Client::reconnect).
+    Stopped {
+        /// What the last attempt met.
+        error: String,
+    },
+}
+
+/// Where a client is connected to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConnectionInfo {
+    /// The relay.
+    pub server: String,
+    /// Round trip to the relay in milliseconds, once measured and while connected.
+    pub latency_ms: Option<f64>,
 }
 
 impl Default for ConnectionState {

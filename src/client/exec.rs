@@ -161,7 +161,7 @@ impl Client {
                     }
                     Ok(Some(v1::ExecDown { frame: Some(frame) })) => event_of(frame),
                     Ok(Some(v1::ExecDown { frame: None })) => continue,
-                    Ok(None) => Err(Error::Disconnected("the relay ended the command's stream".into())),
+                    Ok(None) => Err(Error::Unavailable("the relay ended the command's stream".into())),
                     Err(status) => Err(error_of_call(refusal_of(&status))),
                 };
                 let is_last = matches!(event, Err(_) | Ok(ExecEvent::Exited(_)));
@@ -198,7 +198,7 @@ impl ExecHandle {
         if self.is_over {
             return Ok(None);
         }
-        let lost = || Err(Error::Disconnected("the command's stream is over".into()));
+        let lost = || Err(Error::Unavailable("the command's stream is over".into()));
         let event = self.events_rx.recv().await.unwrap_or_else(lost);
         match &event {
             Ok(ExecEvent::Stdout(data) | ExecEvent::Stderr(data)) => {
@@ -245,7 +245,7 @@ impl ExecHandle {
                     return Ok(ExecOutput { stdout, stderr, exit, is_truncated });
                 }
                 Some(ExecEvent::Started { .. }) => {}
-                None => return Err(Error::Disconnected("the command's end was already taken".into())),
+                None => return Err(Error::Unavailable("the command's end was already taken".into())),
             }
         }
     }
@@ -308,7 +308,7 @@ fn error_of(refusal: Refusal) -> Error {
 fn error_of_call(refusal: Refusal) -> Error {
     match refusal.code {
         Code::Unavailable | Code::Internal => {
-            Error::Disconnected(format!("the connection to the relay was lost and the command ended: {refusal}"))
+            Error::Unavailable(format!("the connection to the relay was lost and the command ended: {refusal}"))
         }
         _ => error_of(refusal),
     }
@@ -373,7 +373,7 @@ impl Shared {
             {
                 let mut state = self.state();
                 if state.is_closed {
-                    return Err(Error::Disconnected("the command is over and takes no input".into()));
+                    return Err(Error::Unavailable("the command is over and takes no input".into()));
                 }
                 if state.window.is_open() {
                     state.window.spend(chunk.len());

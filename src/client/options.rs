@@ -16,6 +16,12 @@ pub struct Options {
     pub timeout: Duration,
     /// Key, and the CA that may vouch for the relay; local relays need neither.
     pub credentials: Credentials,
+    /// Failed attempts after which it gives up until it is asked to try again; `None` for never.
+    pub reconnect_attempts: Option<u32>,
+    /// How often a request is repeated when the connection is lost under it.
+    pub max_retries: u32,
+    /// Pause before a request is repeated.
+    pub request_retry_delay: Duration,
 }
 
 impl Default for Options {
@@ -25,6 +31,9 @@ impl Default for Options {
             retry_cap: Duration::from_secs(5),
             timeout: Duration::from_secs(30),
             credentials: Credentials::default(),
+            reconnect_attempts: None,
+            max_retries: 3,
+            request_retry_delay: Duration::from_secs(1),
         }
     }
 }

@@ -2,18 +2,22 @@
 
 mod access;
 mod endpoint;
+mod find;
 mod id;
 mod machine;
 mod secret;
 mod selector;
 mod session;
 mod size;
+mod status;
 
 pub use access::{Action, ActionError, Actions, Caller, Code, Principal, Refusal, Role};
 pub use endpoint::{Endpoint, EndpointError};
+pub use find::{active_session, find_machine, find_session};
 pub use id::{ClientId, IdError, MachineId, SessionId};
 pub use machine::{Labels, Load, Machine, MachineFacts};
 pub use secret::{Credentials, Fingerprint, FingerprintError, JoinToken, JoinTokenError, Secret};
 pub use selector::{Condition, Selector, SelectorError};
 pub use session::{Exit, Session, SessionSpec, Summary, Viewer};
 pub use size::Size;
+pub use status::SessionStatus;

@@ -30,6 +30,8 @@ pub struct SessionSpec {
     pub until_pid: Option<u32>,
     /// Workspace it belongs to.
     pub workspace: String,
+    /// Made for whoever connects to the machine without naming a session; see [`active_session`](super::active_session).
+    pub is_shared: bool,
 }
 
 impl SessionSpec {
@@ -47,6 +49,7 @@ impl SessionSpec {
             history_bytes: None,
             until_pid: None,
             workspace: String::new(),
+            is_shared: false,
         }
     }
 

@@ -411,8 +411,12 @@ impl Keeper {
     }
 
     fn info(&self) -> v1::SessionInfo {
+        let mut spec = v1::SessionSpec::from(&self.spec);
+        if let Some(name) = self.core.name() {
+            spec.name = name.into();
+        }
         v1::SessionInfo {
-            spec: Some((&self.spec).into()),
+            spec: Some(spec),
             pid: self.pid,
             created_ms: self.core.created_ms(),
             summary: Some((&self.core.summary()).into()),

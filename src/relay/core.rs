@@ -239,6 +239,7 @@ impl Core {
                 }
                 Err(err) => Err(Refusal::new(Code::Internal, format!("the agent's answer makes no sense: {err}"))),
             },
+            Some(v1::reply::Reply::Renamed(info)) => self.renamed(machine, info),
             Some(v1::reply::Reply::Destroyed(_)) => Ok(None),
             Some(v1::reply::Reply::Refused(refused)) => Err(wire::refusal_from(&refused)),
             None => Err(Refusal::new(Code::Internal, "the agent's answer is not understood; upgrade the relay")),
@@ -261,9 +262,29 @@ impl Core {
                 let event = v1::fleet_event::Event::Session((&*session).into());
                 self.tell_watchers(machine, event);
             }
+            Some(Down::Renamed(rename)) => self.set_name(id, rename.name),
             Some(Down::Output(output)) => self.fan_out(id, &output),
             _ => {}
         }
+    }
+
+    /// The agent's word that a session has another name, with all that is known of it.
+    fn renamed(&mut self, machine: MachineId, info: v1::SessionInfo) -> Result<Option<Session>, Refusal> {
+        let session = wire::session_from(machine, info)
+            .map_err(|err| Refusal::new(Code::Internal, format!("the agent's answer makes no sense: {err}")))?;
+        if self.sessions.get(&session.id()).is_some_and(|known| known.machine == machine) {
+            self.set_name(session.id(), session.spec.name.clone());
+        }
+        Ok(Some(session))
+    }
+
+    fn set_name(&mut self, id: SessionId, name: String) {
+        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.spec.name != name) else { return };
+        session.spec.name = name;
+        let event = v1::fleet_event::Event::Session((&*session).into());
+        let machine = session.machine;
+        self.tell_watchers(machine, event);
+        self.effects.push(Effect::StoreSession(id, Some(machine)));
     }
 
     fn fan_out(&mut self, id: SessionId, output: &v1::Output) {

@@ -188,6 +188,18 @@ impl v1::client_service_server::ClientService for Services {
         ended?;
         Ok(Response::new(v1::DestroySessionReply {}))
     }
+
+    async fn rename_session(
+        &self,
+        request: Request<v1::RenameSessionRequest>,
+    ) -> Result<Response<v1::Session>, Status> {
+        let caller = self.auth.caller_with(&request, Action::Drive).map_err(|refusal| status_of(&refusal))?;
+        let v1::RenameSessionRequest { session, name } = request.into_inner();
+        let session = SessionId::from_bytes(&session).map_err(|err| Status::invalid_argument(err.to_string()))?;
+        let renamed = self.ask(|answer_tx| Event::Rename { caller, session, name, answer_tx }).await?;
+        let session = renamed.ok_or_else(|| Status::internal("the agent renamed no session"))?;
+        Ok(Response::new((&session).into()))
+    }
 }
 
 #[tonic::async_trait]

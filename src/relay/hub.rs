@@ -82,6 +82,12 @@ pub(super) enum Event {
         session: SessionId,
         answer_tx: Answer,
     },
+    Rename {
+        caller: Caller,
+        session: SessionId,
+        name: String,
+        answer_tx: Answer,
+    },
     /// The way to a machine for commands.
     Exec {
         caller: Caller,
@@ -201,6 +207,17 @@ impl Hub {
                 let number = self.expect(answer_tx);
                 self.core.request(number, &caller, machine, v1::request::Request::Create(spec));
             }
+            Event::Rename { caller, session, name, answer_tx } => match self.machine_of(&caller, session) {
+                Some(machine) => {
+                    let number = self.expect(answer_tx);
+                    let rename = v1::RenameRequest { session: session.as_bytes().to_vec().into(), name };
+                    self.core.request(number, &caller, machine, v1::request::Request::Rename(rename));
+                }
+                None => {
+                    let message = format!("there is no session {session}; see `fleetmux session list`");
+                    let _ = answer_tx.send(Err(Refusal::new(Code::NotFound, message)));
+                }
+            },
             Event::Destroy { caller, session, answer_tx } => match self.machine_of(&caller, session) {
                 Some(machine) => {
                     let number = self.expect(answer_tx);

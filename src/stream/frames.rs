@@ -87,6 +87,8 @@ pub enum Up {
     Detach,
     /// End the session.
     Close,
+    /// The session's name; from the machine itself.
+    Rename(String),
 }
 
 impl Up {
@@ -103,12 +105,13 @@ impl Up {
             Up::Ping(_) => "ping",
             Up::Detach => "detach",
             Up::Close => "close",
+            Up::Rename(_) => "rename",
         }
     }
 
     /// Whether only a driver may send it.
     pub fn needs_driver(&self) -> bool {
-        matches!(self, Up::Input { .. } | Up::Resize(_) | Up::Signal(_) | Up::Close)
+        matches!(self, Up::Input { .. } | Up::Resize(_) | Up::Signal(_) | Up::Close | Up::Rename(_))
     }
 }
 
@@ -185,4 +188,6 @@ pub enum Down {
     RoleSet(Role),
     /// Off the stream until a keyframe.
     Behind,
+    /// The session has this name now.
+    Renamed(String),
 }

@@ -277,7 +277,7 @@ async fn a_dropped_handle_a_killed_client_and_a_lost_relay_leave_no_orphan() {
     host.fleet.kill_relay();
     processes(&lost, 0).await;
     let end = in_time("the end", handle.collect(100)).await;
-    assert!(matches!(end, Err(Error::Disconnected(_))), "{end:?}");
+    assert!(matches!(end, Err(Error::Unavailable(_))), "{end:?}");
 }
 
 #[tokio::test]

@@ -5,7 +5,9 @@
 
 mod broadcast;
 mod cli;
+mod connect;
 mod delivery;
+mod examples;
 mod exec;
 mod hostile;
 mod identity;
@@ -14,6 +16,8 @@ mod permissions;
 mod programs;
 mod raw;
 mod roles;
+mod sdk;
+mod sessions;
 mod support;
 mod survival;
 mod wall_terminal;

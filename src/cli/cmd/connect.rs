@@ -6,55 +6,130 @@ use std::process::ExitCode;
 use color_eyre::eyre::{Result, bail, eyre};
 
 use crate::cli::args::ConnectArgs;
-use crate::cli::output::print;
+use crate::cli::output::{ago, machine_json, pretty, print, session_json, table};
 use crate::cli::raw::{self, Ended};
 use crate::cli::{background, lookup};
-use crate::client::AttachOptions;
-use crate::fleet::{Endpoint, Role, Session, SessionSpec};
+use crate::client::{AttachOptions, Client};
+use crate::fleet::{Code, Endpoint, Machine, Role, Session, SessionId, SessionSpec, active_session};
+use crate::runtime::now_ms;
 use crate::stream::KeyframeKind;
 
 pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: ConnectArgs) -> Result<ExitCode> {
+    let detach_key = detach_key(&args.detach_key)?;
     let client = background::client(relay).await?;
     let (machines, sessions) = client.fleet().await?;
+    let (machines, sessions) = lookup::in_workspace(machines, sessions, args.workspace.as_deref())?;
     let wanted = match &args.machine {
         Some(machine) if !args.list => machine,
         _ => {
-            print(&super::machines::list(&machines, &sessions))?;
+            print(&if args.json { list_json(&machines, &sessions) } else { list(&machines, &sessions) })?;
             return Ok(ExitCode::SUCCESS);
         }
     };
-    let detach_key = detach_key(&args.detach_key)?;
     let machine = lookup::machine(&machines, wanted)?;
     let here: Vec<Session> = sessions.into_iter().filter(|session| session.machine == machine.facts.id).collect();
-    if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
-        bail!("connect needs a terminal on standard input and output");
-    }
-    let size = raw::terminal_size()?;
-    let active = || {
-        let alive = here.iter().filter(|session| session.summary.exit.is_none());
-        alive.max_by_key(|session| (session.summary.last_output_ms, session.created_ms)).cloned()
+    let named = args.session.as_deref().map(|id| lookup::session(&here, id)).transpose()?;
+    lookup::online(machine)?;
+    needs_terminal()?;
+    let session = match named.or_else(|| active_session(&here, machine.facts.id).filter(|_| !args.new)) {
+        Some(session) => session.id(),
+        None if args.observe => bail!(
+            "nobody has connected to {name} yet, so there is nothing to observe; name a session with --session, see \
+             `fleetmux session list {name}`",
+            name = machine.facts.name
+        ),
+        None => {
+            let spec = SessionSpec { size: raw::terminal_size()?, is_shared: true, ..SessionSpec::shell() };
+            client.create_session(machine.facts.id, spec).await?.id()
+        }
     };
-    let session = match &args.session {
-        Some(id) => lookup::session(&here, id)?.clone(),
-        None => match active().filter(|_| !args.new) {
-            Some(session) => session,
-            None if args.observe => bail!("{wanted} has no session to observe; see `fleetmux session list`"),
-            None => client.create_session(machine.facts.id, SessionSpec { size, ..SessionSpec::shell() }).await?,
-        },
-    };
-    print(&format!("Connected to {}\r\nSession: {}\r\n", machine.facts.name, session.id()))?;
     let role = if args.observe { Role::Observer } else { Role::Driver };
+    attach(&client, &machine.facts.name, session, role, detach_key).await
+}
+
+/// Attaches in this terminal until it ends.
+pub(super) async fn attach(
+    client: &Client,
+    machine: &str,
+    session: SessionId,
+    role: Role,
+    detach_key: Option<u8>,
+) -> Result<ExitCode> {
+    needs_terminal()?;
+    print(&format!("Connected to {machine}\nSession: {session}\n"))?;
+    let size = raw::terminal_size()?;
     let options = AttachOptions { keyframe: KeyframeKind::Terminal, label: label(), ..AttachOptions::new(role, size) };
-    let attachment = client.attach(session.id(), options);
-    match raw::run(attachment, detach_key).await? {
-        Ended::Detached => print("\r\nDetached; the session lives on.\r\n")?,
+    let attachment = client.attach(session, options);
+    match raw::run(attachment, detach_key, format!("Connected to {machine}, session {session}")).await? {
+        Ended::Detached => print("\nDetached; the session lives on.\n")?,
+        Ended::Cut => print("\nConnection closed; the session lives on.\n")?,
         Ended::Exited(exit) => {
-            print(&format!("\r\nThe session has ended ({exit}).\r\n"))?;
+            print(&format!("\nThe session has ended ({exit}).\n"))?;
             return Ok(ExitCode::from(exit.code.clamp(0, 255) as u8));
+        }
+        Ended::Closed(refusal) if refusal.code == Code::PermissionDenied => {
+            bail!("{refusal}; see `fleetmux permissions list` on {machine}")
         }
         Ended::Closed(refusal) => bail!("{refusal}"),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn needs_terminal() -> Result<()> {
+    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+        return Ok(());
+    }
+    bail!("connect needs a terminal on standard input and output; for one command there is `fleetmux exec`")
+}
+
+/// Machines with their sessions below.
+fn list(machines: &[Machine], sessions: &[Session]) -> String {
+    let now = now_ms();
+    let mut rows = Vec::new();
+    for machine in sorted(machines) {
+        let status = match machine.is_online {
+            true => "online".to_string(),
+            false => format!("offline, seen {} ago", ago(machine.last_seen_ms, now)),
+        };
+        let here = sessions_of(machine, sessions);
+        let mut head = [machine.facts.name.clone(), status];
+        if here.is_empty() {
+            rows.push(head.iter().cloned().chain(["-", "-", "-", "-"].map(String::from)).collect());
+        }
+        for session in here {
+            let summary = &session.summary;
+            let row = [
+                session.id().to_string(),
+                session.display_name().to_string(),
+                format!("{} driving, {} observing", summary.drivers, summary.observers),
+                ago(session.created_ms, now),
+            ];
+            rows.push(std::mem::take(&mut head).into_iter().chain(row).collect());
+        }
+    }
+    table(&["MACHINE", "STATUS", "SESSION", "NAME", "CLIENTS", "AGE"], &rows)
+}
+
+fn list_json(machines: &[Machine], sessions: &[Session]) -> String {
+    let list = sorted(machines).into_iter().map(|machine| {
+        let mut json = machine_json(machine);
+        let here = sessions_of(machine, sessions);
+        json["sessions"] = here.into_iter().map(|session| session_json(session, Some(machine))).collect();
+        json
+    });
+    pretty(&list.collect())
+}
+
+fn sorted(machines: &[Machine]) -> Vec<&Machine> {
+    let mut machines: Vec<&Machine> = machines.iter().collect();
+    machines.sort_by(|a, b| a.facts.name.cmp(&b.facts.name));
+    machines
+}
+
+fn sessions_of<'a>(machine: &Machine, sessions: &'a [Session]) -> Vec<&'a Session> {
+    let mut here: Vec<&Session> = sessions.iter().filter(|session| session.machine == machine.facts.id).collect();
+    here.sort_by_key(|session| (session.created_ms, session.id()));
+    here
 }
 
 /// Who this is, for the others on a session.
@@ -64,7 +139,8 @@ pub(super) fn label() -> String {
     format!("{user}@{}", host.nodename().to_string_lossy())
 }
 
-fn detach_key(text: &str) -> Result<Option<u8>> {
+/// The control character of a key's name; `none` means no key.
+pub(super) fn detach_key(text: &str) -> Result<Option<u8>> {
     if text.eq_ignore_ascii_case("none") {
         return Ok(None);
     }

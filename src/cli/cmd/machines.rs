@@ -36,11 +36,6 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: &MachinesArgs) ->
     Ok(ExitCode::SUCCESS)
 }
 
-/// The table, for `connect --list` too.
-pub(super) fn list(machines: &[Machine], sessions: &[Session]) -> String {
-    Fleet::new(machines.to_vec(), sessions.to_vec()).table(&Page::of_stdout(), now_ms())
-}
-
 /// What is known now.
 #[derive(Default)]
 struct Fleet {

@@ -1,29 +1,82 @@
-//! `fleetmux session list|new|destroy`.
+//! `fleetmux session list|new|show|attach|destroy|rename`.
 
-use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use color_eyre::eyre::{Result, eyre};
 
-use crate::cli::args::{SessionCommand, SessionNewArgs};
-use crate::cli::output::{ago, print, session_json, table};
+use crate::cli::args::{SessionAttachArgs, SessionCommand, SessionNewArgs};
+use crate::cli::output::{ago, pretty, print, session_json, session_text, table};
 use crate::cli::{background, lookup};
-use crate::fleet::{Endpoint, MachineId, SessionSpec, Size};
+use crate::client::Client;
+use crate::fleet::{Endpoint, Machine, Role, Session, SessionSpec, Size};
 use crate::runtime::now_ms;
 
 pub(in crate::cli) async fn run(relay: Option<Endpoint>, command: SessionCommand) -> Result<ExitCode> {
     match command {
         SessionCommand::List { machine, json } => list(relay, machine.as_deref(), json).await,
         SessionCommand::New(args) => new(relay, args).await,
-        SessionCommand::Destroy { session } => {
-            let client = background::client(relay).await?;
-            let (_, sessions) = client.fleet().await?;
-            let id = lookup::session(&sessions, &session)?.id();
+        SessionCommand::Show { session, json } => {
+            let known = Known::find(relay, &session).await?;
+            print(&known.describe(json))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        SessionCommand::Attach(args) => attach(relay, args).await,
+        SessionCommand::Destroy { session, json } => {
+            let Known { client, session, .. } = Known::find(relay, &session).await?;
+            let id = session.id();
             client.destroy_session(id).await?;
-            print(&format!("session {id} ended\n"))?;
+            print(&match json {
+                true => pretty(&serde_json::json!({ "session_id": id.to_string(), "destroyed": true })),
+                false => format!("session {id} ended\n"),
+            })?;
+            Ok(ExitCode::SUCCESS)
+        }
+        SessionCommand::Rename { session, name, json } => {
+            let mut known = Known::find(relay, &session).await?;
+            known.session = known.client.rename_session(known.session.id(), &name).await?;
+            let (id, name) = (known.session.id(), known.session.display_name());
+            print(&if json { known.describe(true) } else { format!("session {id} is now called {name}\n") })?;
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// A session that was named on the command line.
+struct Known {
+    client: Client,
+    session: Session,
+    machine: Option<Machine>,
+}
+
+impl Known {
+    async fn find(relay: Option<Endpoint>, wanted: &str) -> Result<Known> {
+        let client = background::client(relay).await?;
+        let (machines, sessions) = client.fleet().await?;
+        let session = lookup::session(&sessions, wanted)?.clone();
+        let machine = machines.into_iter().find(|machine| machine.facts.id == session.machine);
+        Ok(Known { client, session, machine })
+    }
+
+    fn describe(&self, json: bool) -> String {
+        match json {
+            true => pretty(&session_json(&self.session, self.machine.as_ref())),
+            false => session_text(&self.session, self.machine.as_ref()),
+        }
+    }
+}
+
+async fn attach(relay: Option<Endpoint>, args: SessionAttachArgs) -> Result<ExitCode> {
+    let detach_key = super::connect::detach_key(&args.detach_key)?;
+    let known = Known::find(relay, &args.session).await?;
+    print(&known.describe(args.json))?;
+    if !args.interactive && (args.json || !std::io::stdout().is_terminal()) {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let machine = known.machine.as_ref().ok_or_else(|| eyre!("the session's machine is not known to the relay"))?;
+    lookup::online(machine)?;
+    let role = if args.observe { Role::Observer } else { Role::Driver };
+    super::connect::attach(&known.client, &machine.facts.name, known.session.id(), role, detach_key).await
 }
 
 async fn list(relay: Option<Endpoint>, machine: Option<&str>, json: bool) -> Result<ExitCode> {
@@ -33,13 +86,10 @@ async fn list(relay: Option<Endpoint>, machine: Option<&str>, json: bool) -> Res
         let id = lookup::machine(&machines, wanted)?.facts.id;
         sessions.retain(|session| session.machine == id);
     }
-    sessions.sort_by_key(|session| session.created_ms);
-    let names: BTreeMap<MachineId, &str> =
-        machines.iter().map(|machine| (machine.facts.id, machine.facts.name.as_str())).collect();
-    let name = |id| names.get(&id).copied().unwrap_or("?");
+    sessions.sort_by_key(|session| (session.created_ms, session.id()));
+    let machine_of = |session: &Session| machines.iter().find(|machine| machine.facts.id == session.machine);
     if json {
-        let list: Vec<_> = sessions.iter().map(|session| session_json(session, name(session.machine))).collect();
-        print(&format!("{}\n", serde_json::to_string_pretty(&list)?))?;
+        print(&pretty(&sessions.iter().map(|session| session_json(session, machine_of(session))).collect()))?;
         return Ok(ExitCode::SUCCESS);
     }
     let now = now_ms();
@@ -49,7 +99,7 @@ async fn list(relay: Option<Endpoint>, machine: Option<&str>, json: bool) -> Res
             let summary = &session.summary;
             vec![
                 session.id().to_string(),
-                name(session.machine).to_string(),
+                machine_of(session).map_or("?".into(), |machine| machine.facts.name.clone()),
                 session.display_name().to_string(),
                 summary.exit.map_or("running".into(), |exit| exit.to_string()),
                 format!("{} driving, {} observing", summary.drivers, summary.observers),
@@ -64,7 +114,8 @@ async fn list(relay: Option<Endpoint>, machine: Option<&str>, json: bool) -> Res
 async fn new(relay: Option<Endpoint>, args: SessionNewArgs) -> Result<ExitCode> {
     let client = background::client(relay).await?;
     let (machines, _) = client.fleet().await?;
-    let machine = lookup::machine(&machines, &args.machine)?.facts.id;
+    let machine = lookup::machine(&machines, &args.machine)?;
+    lookup::online(machine)?;
     let pair = |text: &String| {
         let (key, value) = text.split_once('=').ok_or_else(|| eyre!("{text:?} is no variable; write KEY=VALUE"))?;
         Ok((key.to_string(), value.to_string()))
@@ -78,8 +129,8 @@ async fn new(relay: Option<Endpoint>, args: SessionNewArgs) -> Result<ExitCode> 
         history_bytes: args.history_bytes,
         ..SessionSpec::command(args.command)
     };
-    let session = client.create_session(machine, spec).await?;
-    print(&format!("{}\n", session.id()))?;
+    let session = client.create_session(machine.facts.id, spec).await?;
+    print(&if args.json { pretty(&session_json(&session, Some(machine))) } else { format!("{}\n", session.id()) })?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -39,12 +39,6 @@ impl Output {
         self.backlog.extend_from_slice(data);
     }
 
-    /// A line of ours on the bottom row, which leaves the program's cursor where it is.
-    pub(super) fn notice(&mut self, text: &str) {
-        let text: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
-        self.push(format!("\x1b7\x1b[999;1H\x1b[7m fleetmux: {text} \x1b[m\x1b[K\x1b8").as_bytes());
-    }
-
     /// Writes what the terminal takes now.
     pub(super) fn flush(&mut self) {
         while !self.backlog.is_empty() {

@@ -67,6 +67,8 @@ pub(super) struct Core {
     exit: Option<Exit>,
     is_exit_seen: bool,
     is_closing: bool,
+    /// The name it was given after its birth.
+    name: Option<String>,
     title: String,
     cwd: String,
     last_output_ms: Option<u64>,
@@ -93,6 +95,7 @@ impl Core {
             exit: None,
             is_exit_seen: false,
             is_closing: false,
+            name: None,
             title: String::new(),
             cwd: String::new(),
             last_output_ms: None,
@@ -111,6 +114,11 @@ impl Core {
     /// Birth of the session, milliseconds since the epoch.
     pub(super) fn created_ms(&self) -> u64 {
         self.created_ms
+    }
+
+    /// The name it was given after its birth.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
     }
 
     /// A link opened; it gets summaries from now on.
@@ -186,6 +194,7 @@ impl Core {
             // The link itself speaks: the agent, with the machine's own authority.
             match up {
                 Up::Close => self.close(),
+                Up::Rename(name) => self.rename(name),
                 Up::Ping(token) => self.effects.push(Effect::Send { link, client: None, down: Down::Pong(token) }),
                 _ => {}
             }
@@ -226,6 +235,10 @@ impl Core {
                 self.attendance_changed(now);
             }
             Up::Close => self.close(),
+            Up::Rename(_) => {
+                let message = "a session is renamed through its machine's agent; see `fleetmux session rename`";
+                self.refuse(link, id, kind, Refusal::new(Code::PermissionDenied, message));
+            }
         }
     }
 
@@ -353,6 +366,14 @@ impl Core {
         } else {
             let refusal = Refusal::new(Code::Invalid, format!("signal {number} cannot be sent; known are {KNOWN:?}"));
             self.refuse(link, id, "signal", refusal);
+        }
+    }
+
+    /// Another name; every link hears it and the summary's readers through them.
+    fn rename(&mut self, name: String) {
+        self.name = Some(name.clone());
+        for link in &self.links {
+            self.effects.push(Effect::Send { link: link.id, client: None, down: Down::Renamed(name.clone()) });
         }
     }
 

@@ -85,6 +85,7 @@ fn mode(model: &Model) -> (&'static str, Ink) {
 /// Page and relay, right-aligned; returns where they begin.
 fn right(model: &Model, area: Rect, canvas: &mut Canvas<'_>) -> u16 {
     let (relay, ink) = match &model.connection {
+        ConnectionState::Stopped { .. } => ("not connected".to_string(), Ink::BarDetail),
         ConnectionState::Connecting { attempt: 0, .. } => ("connecting…".to_string(), Ink::BarDetail),
         ConnectionState::Connecting { attempt, error } => {
             let why = error.as_deref().map(|error| format!(": {}", words::clip(error, 40))).unwrap_or_default();

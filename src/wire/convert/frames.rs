@@ -79,6 +79,7 @@ pub fn up(id: Option<ClientId>, up: Up) -> v1::SessionUp {
         Up::Ping(token) => U::Ping(v1::Ping { token }),
         Up::Detach => U::Detach(v1::Detach {}),
         Up::Close => U::Close(v1::Close {}),
+        Up::Rename(name) => U::Rename(v1::Rename { name }),
     };
     v1::SessionUp { client: client(id), frame: Some(frame) }
 }
@@ -103,6 +104,7 @@ pub fn up_from(up: v1::SessionUp) -> Result<(Option<ClientId>, Option<Up>), IdEr
             U::Ping(ping) => Up::Ping(ping.token),
             U::Detach(_) => Up::Detach,
             U::Close(_) => Up::Close,
+            U::Rename(rename) => Up::Rename(rename.name),
         })
     });
     Ok((id, frame))
@@ -139,6 +141,7 @@ pub fn down(id: Option<ClientId>, down: Down) -> v1::SessionDown {
         Down::Detached(reason) => D::Detached(v1::Detached { reason }),
         Down::RoleSet(to) => D::RoleSet(v1::RoleSet { role: role(to) }),
         Down::Behind => D::Behind(v1::Behind {}),
+        Down::Renamed(name) => D::Renamed(v1::Rename { name }),
     };
     v1::SessionDown { client: client(id), frame: Some(frame) }
 }
@@ -173,5 +176,6 @@ pub fn down_from(down: v1::SessionDown) -> Option<Down> {
         D::Detached(detached) => Down::Detached(detached.reason),
         D::RoleSet(set) => Down::RoleSet(role_from(set.role)),
         D::Behind(_) => Down::Behind,
+        D::Renamed(rename) => Down::Renamed(rename.name),
     })
 }

@@ -18,6 +18,7 @@ impl From<&SessionSpec> for v1::SessionSpec {
             history_bytes: spec.history_bytes.unwrap_or(0),
             until_pid: spec.until_pid.unwrap_or(0),
             workspace: spec.workspace.clone(),
+            shared: spec.is_shared,
         }
     }
 }
@@ -36,6 +37,7 @@ pub fn spec_from(spec: v1::SessionSpec) -> Result<SessionSpec, IdError> {
         history_bytes: (spec.history_bytes > 0).then_some(spec.history_bytes),
         until_pid: (spec.until_pid > 0).then_some(spec.until_pid),
         workspace: spec.workspace,
+        is_shared: spec.shared,
     })
 }
 

@@ -22,7 +22,10 @@ pub struct SessionUp {
     /// The client it comes from, 16 bytes; empty from a link itself.
     #[prost(bytes = "bytes", tag = "1")]
     pub client: ::prost::bytes::Bytes,
-    #[prost(oneof = "session_up::Frame", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
+    #[prost(
+        oneof = "session_up::Frame",
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13"
+    )]
     pub frame: ::core::option::Option<session_up::Frame>,
 }
 /// Nested message and enum types in `SessionUp`.
@@ -51,6 +54,9 @@ pub mod session_up {
         Detach(super::Detach),
         #[prost(message, tag = "12")]
         Close(super::Close),
+        /// From the link itself only.
+        #[prost(message, tag = "13")]
+        Rename(super::Rename),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -133,6 +139,12 @@ pub struct Detach {}
 /// End the session: hang up its programs.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Close {}
+/// The session's name from now on.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Rename {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
 /// From the keeper.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SessionDown {
@@ -141,7 +153,7 @@ pub struct SessionDown {
     pub client: ::prost::bytes::Bytes,
     #[prost(
         oneof = "session_down::Frame",
-        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15"
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16"
     )]
     pub frame: ::core::option::Option<session_down::Frame>,
 }
@@ -177,6 +189,9 @@ pub mod session_down {
         RoleSet(super::RoleSet),
         #[prost(message, tag = "15")]
         Behind(super::Behind),
+        /// To links: the session has this name now.
+        #[prost(message, tag = "16")]
+        Renamed(super::Rename),
     }
 }
 /// The role asked for is granted.
@@ -352,6 +367,9 @@ pub struct SessionSpec {
     pub until_pid: u32,
     #[prost(string, tag = "11")]
     pub workspace: ::prost::alloc::string::String,
+    /// Made for whoever connects to the machine without naming a session.
+    #[prost(bool, tag = "12")]
+    pub shared: bool,
 }
 /// The keeper's answer to a link's hello.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1082,7 +1100,7 @@ pub struct Request {
     pub number: u64,
     #[prost(string, tag = "2")]
     pub principal: ::prost::alloc::string::String,
-    #[prost(oneof = "request::Request", tags = "3, 4")]
+    #[prost(oneof = "request::Request", tags = "3, 4, 10")]
     pub request: ::core::option::Option<request::Request>,
 }
 /// Nested message and enum types in `Request`.
@@ -1094,13 +1112,15 @@ pub mod request {
         /// UUID, 16 bytes.
         #[prost(bytes, tag = "4")]
         Destroy(::prost::bytes::Bytes),
+        #[prost(message, tag = "10")]
+        Rename(super::RenameRequest),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Reply {
     #[prost(uint64, tag = "1")]
     pub number: u64,
-    #[prost(oneof = "reply::Reply", tags = "2, 3, 4")]
+    #[prost(oneof = "reply::Reply", tags = "2, 3, 4, 10")]
     pub reply: ::core::option::Option<reply::Reply>,
 }
 /// Nested message and enum types in `Reply`.
@@ -1113,7 +1133,17 @@ pub mod reply {
         Destroyed(::prost::bytes::Bytes),
         #[prost(message, tag = "4")]
         Refused(super::Refused),
+        #[prost(message, tag = "10")]
+        Renamed(super::SessionInfo),
     }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RenameRequest {
+    /// UUID, 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub session: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ClientUp {
@@ -1258,6 +1288,15 @@ pub struct DestroySessionRequest {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DestroySessionReply {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RenameSessionRequest {
+    /// UUID, 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub session: ::prost::bytes::Bytes,
+    /// Empty for the name of its program.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+}
 /// Generated client implementations.
 pub mod agent_service_client {
     #![allow(
@@ -1747,6 +1786,27 @@ pub mod client_service_client {
                 .insert(GrpcMethod::new("fleetmux.v1.ClientService", "DestroySession"));
             self.inner.unary(req, path, codec).await
         }
+        pub async fn rename_session(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RenameSessionRequest>,
+        ) -> std::result::Result<tonic::Response<super::Session>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fleetmux.v1.ClientService/RenameSession",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fleetmux.v1.ClientService", "RenameSession"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -1795,6 +1855,10 @@ pub mod client_service_server {
             tonic::Response<super::DestroySessionReply>,
             tonic::Status,
         >;
+        async fn rename_session(
+            &self,
+            request: tonic::Request<super::RenameSessionRequest>,
+        ) -> std::result::Result<tonic::Response<super::Session>, tonic::Status>;
     }
     #[derive(Debug)]
     pub struct ClientServiceServer<T> {
@@ -2038,6 +2102,51 @@ pub mod client_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = DestroySessionSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fleetmux.v1.ClientService/RenameSession" => {
+                    #[allow(non_camel_case_types)]
+                    struct RenameSessionSvc<T: ClientService>(pub Arc<T>);
+                    impl<
+                        T: ClientService,
+                    > tonic::server::UnaryService<super::RenameSessionRequest>
+                    for RenameSessionSvc<T> {
+                        type Response = super::Session;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RenameSessionRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ClientService>::rename_session(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RenameSessionSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -229,7 +229,7 @@ impl Show {
                 let message = err.to_string();
                 let is_unreachable = matches!(
                     err,
-                    Error::MachineOffline(_) | Error::Disconnected(_) | Error::NoRelay(_) | Error::MachineNotFound(_)
+                    Error::MachineOffline(_) | Error::Unavailable(_) | Error::NoRelay(_) | Error::MachineNotFound(_)
                 );
                 let of = if is_unreachable { Outcome::Unreachable } else { Outcome::Refused };
                 (of(message.clone()), Some(message))

@@ -99,7 +99,7 @@ async fn follow(
                 });
             }
             Some(ExecEvent::Started { .. }) => continue,
-            None => return Err(Error::Disconnected("the command's end was lost".into())),
+            None => return Err(Error::Unavailable("the command's end was lost".into())),
         };
         if let Some(kept) = &mut kept {
             kept.take(to, &chunk);

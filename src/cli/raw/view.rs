@@ -1,0 +1,252 @@
+//! What is shown: the program's bytes as they are, and now and then a line of ours that leaves no trace.
+//!
+//! A replica of the session's screen follows the output. Before anything follows a line of ours, the replica paints the
+//! screen as the program left it; so the line scrolls nowhere, and the program's cursor, colours and modes are its own.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::screen::Output;
+use super::{Ended, terminal_size};
+use crate::client::AttachEvent;
+use crate::fleet::{Exit, Role, Size, Viewer};
+use crate::term::{KeyframeScope, Screen};
+
+/// How long a line of ours stays.
+const NOTICE: Duration = Duration::from_secs(3);
+/// A line of ours that output has painted over comes back after this long, while its time lasts.
+const REDRAW: Duration = Duration::from_millis(250);
+/// Names of observers in the banner.
+const NAMES: usize = 3;
+
+/// What `~?` shows.
+const HELP: &str = "after Enter: ~. ends, ~~ types ~, ~? shows this";
+const LOST: &str = "connection lost, retrying… (Enter ~ . ends)";
+
+struct Notice {
+    text: String,
+    /// It goes by itself; `None` for as long as its cause lasts.
+    until: Option<Instant>,
+    is_shown: bool,
+    redraw_at: Instant,
+}
+
+/// What is known about the session while it is shown.
+pub(super) struct View {
+    pub(super) role: Role,
+    replica: Screen,
+    /// The person's terminal.
+    outer: Size,
+    observers: Vec<u32>,
+    is_lost: bool,
+    is_attached: bool,
+    exit: Option<Exit>,
+    notice: Option<Notice>,
+    greeting: String,
+}
+
+impl View {
+    pub(super) fn new(outer: Size, greeting: String) -> View {
+        View {
+            role: Role::Driver,
+            replica: Screen::new(outer, 0),
+            outer,
+            observers: Vec::new(),
+            is_lost: false,
+            is_attached: false,
+            exit: None,
+            notice: None,
+            greeting,
+        }
+    }
+
+    /// Whether the program shows the other screen.
+    pub(super) fn is_alternate(&self) -> bool {
+        self.replica.modes().alternate
+    }
+
+    /// The next moment something is due.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let notice = self.notice.as_ref()?;
+        let redraw = (!notice.is_shown).then_some(notice.redraw_at);
+        notice.until.into_iter().chain(redraw).min()
+    }
+
+    /// Does what is due.
+    pub(super) fn tick(&mut self, output: &mut Output) {
+        let now = Instant::now();
+        let Some(notice) = &self.notice else { return };
+        if notice.until.is_some_and(|until| until <= now) {
+            self.heal(output);
+            self.notice = None;
+            // A cause that lasts has the last word.
+            if self.is_lost {
+                self.show(LOST.into(), None, output);
+            }
+        } else if !notice.is_shown && notice.redraw_at <= now {
+            self.draw(output);
+        }
+    }
+
+    /// The person's terminal has another size.
+    pub(super) fn resized(&mut self, output: &mut Output) {
+        if let Ok(size) = terminal_size() {
+            self.heal(output);
+            self.outer = size;
+        }
+    }
+
+    /// A line for a while.
+    pub(super) fn say(&mut self, text: &str, output: &mut Output) {
+        self.show(text.into(), Some(Instant::now() + NOTICE), output);
+    }
+
+    pub(super) fn help(&mut self, output: &mut Output) {
+        self.say(HELP, output);
+    }
+
+    /// Takes what happened on the attachment; how it ended, if it did.
+    pub(super) fn take(&mut self, event: AttachEvent, output: &mut Output) -> Option<Ended> {
+        match event {
+            AttachEvent::Output { data, .. } => {
+                self.heal(output);
+                output.push(&data);
+                self.replica.feed(&data);
+                // The keeper answers the program's queries.
+                drop((self.replica.take_replies(), self.replica.take_events()));
+            }
+            AttachEvent::Keyframe { data, size, .. } => {
+                self.heal(output);
+                output.push(&data);
+                self.replica = Screen::new(size, 0);
+                self.replica.feed(&data);
+            }
+            AttachEvent::Resized(size) => {
+                self.heal(output);
+                self.replica.resize(size);
+            }
+            AttachEvent::Attached { role, size, .. } => {
+                self.role = role;
+                if self.replica.size() != size {
+                    self.replica.resize(size);
+                }
+                if std::mem::take(&mut self.is_lost) {
+                    self.say("reconnected", output);
+                } else if !std::mem::replace(&mut self.is_attached, true) {
+                    let greeting = std::mem::take(&mut self.greeting);
+                    self.say(&greeting, output);
+                }
+            }
+            AttachEvent::RoleChanged(role) => self.role = role,
+            AttachEvent::Presence(viewers) => self.presence(&viewers, output),
+            AttachEvent::Lost(refusal) => {
+                tracing::debug!(%refusal, "the way to the session is cut");
+                if !std::mem::replace(&mut self.is_lost, true) {
+                    self.show(LOST.into(), None, output);
+                }
+            }
+            AttachEvent::Refused(refusal) => self.say(&refusal.to_string(), output),
+            AttachEvent::Exited(exit) => {
+                self.exit = Some(exit);
+                self.heal(output);
+                return Some(Ended::Exited(exit));
+            }
+            AttachEvent::Closed(refusal) => {
+                self.heal(output);
+                return Some(match (self.exit, refusal) {
+                    (Some(exit), _) => Ended::Exited(exit),
+                    (None, Some(refusal)) => Ended::Closed(refusal),
+                    (None, None) => Ended::Detached,
+                });
+            }
+            AttachEvent::Latency(_) => {}
+        }
+        None
+    }
+
+    /// Paints the screen as the program left it, and puts the cursor below everything: our last words follow there.
+    pub(super) fn leave(&mut self, output: &mut Output) {
+        self.heal(output);
+        self.notice = None;
+        if !self.is_alternate() {
+            let rows = self.replica.size().rows();
+            let last = (0..rows).rev().find(|row| !self.replica.row_text(*row).trim().is_empty());
+            let row = last.unwrap_or(0).max(self.replica.cursor().row);
+            output.push(format!("\x1b[?6l\x1b[r\x1b[{};1H", row + 1).as_bytes());
+        }
+    }
+
+    fn presence(&mut self, viewers: &[Viewer], output: &mut Output) {
+        let watching: Vec<&Viewer> = viewers.iter().filter(|viewer| viewer.role == Role::Observer).collect();
+        let numbers: Vec<u32> = watching.iter().map(|viewer| viewer.number).collect();
+        if self.role == Role::Driver && numbers != self.observers {
+            self.say(&banner(&watching), output);
+        }
+        self.observers = numbers;
+    }
+
+    fn show(&mut self, text: String, until: Option<Instant>, output: &mut Output) {
+        self.heal(output);
+        self.notice = Some(Notice { text, until, is_shown: false, redraw_at: Instant::now() });
+        self.draw(output);
+    }
+
+    fn draw(&mut self, output: &mut Output) {
+        let cursor = self.replica.cursor();
+        let Some(notice) = &mut self.notice else { return };
+        notice.is_shown = true;
+        let width = usize::from(self.outer.cols()).saturating_sub(14);
+        let text: String = notice.text.chars().filter(|c| !c.is_control()).take(width).collect();
+        output.push(
+            format!(
+                "\x1b\\\x0f\x1b(B\x1b[?6l\x1b[4l\x1b[{};1H\x1b[0;7m fleetmux: {text} \x1b[m\x1b[K\x1b[{};{}H",
+                self.outer.rows(),
+                cursor.row + 1,
+                cursor.col + 1
+            )
+            .as_bytes(),
+        );
+    }
+
+    /// Takes the line of ours off, if it is on.
+    fn heal(&mut self, output: &mut Output) {
+        let Some(notice) = self.notice.as_mut().filter(|notice| notice.is_shown) else { return };
+        notice.is_shown = false;
+        notice.redraw_at = Instant::now() + REDRAW;
+        output.push(format!("\x1b[r\x1b[{};1H\x1b[m\x1b[2K", self.outer.rows()).as_bytes());
+        output.push(&self.replica.keyframe(KeyframeScope::Terminal));
+    }
+}
+
+fn banner(observers: &[&Viewer]) -> String {
+    let names: Vec<&str> =
+        observers.iter().map(|viewer| viewer.label.as_str()).filter(|label| !label.is_empty()).take(NAMES).collect();
+    let names = if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) };
+    match observers.len() {
+        0 => "nobody observes this session any more".to_string(),
+        1 => format!("1 observer is watching this session{names}"),
+        many => format!("{many} observers are watching this session{names}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_banner_counts_and_names_observers() {
+        let viewer = |label: &str| Viewer {
+            number: 1,
+            role: Role::Observer,
+            label: label.into(),
+            size: Size::DEFAULT,
+            owns_size: false,
+        };
+        let (ada, bob) = (viewer("ada@laptop"), viewer("bob@desk"));
+        assert_eq!(banner(&[]), "nobody observes this session any more");
+        assert_eq!(banner(&[&ada]), "1 observer is watching this session: ada@laptop");
+        assert_eq!(banner(&[&ada, &bob]), "2 observers are watching this session: ada@laptop, bob@desk");
+        assert_eq!(banner(&[&viewer("")]), "1 observer is watching this session");
+    }
+}

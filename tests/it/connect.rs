@@ -1,0 +1,383 @@
+//! `fleetmux connect` in a real terminal: a PTY on one side, a fleet of real processes on the other.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::process::{Child, ExitStatus};
+
+use fleetmux::fleet::{SessionSpec, Size};
+use fleetmux::term::Screen;
+use pty_process::blocking::Pty;
+use rustix::termios::LocalModes;
+use tokio::sync::mpsc;
+
+use crate::support::{Fleet, PATIENCE, Pane, observer, processes_naming, sh, signal};
+
+/// A person's terminal with a program in it.
+pub struct Terminal {
+    pty: Pty,
+    output_rx: mpsc::Receiver<Vec<u8>>,
+    child: Option<Child>,
+    pub screen: Screen,
+    pub raw: Vec<u8>,
+}
+
+impl Terminal {
+    /// Runs `fleetmux` with these arguments on the fleet.
+    pub fn start(fleet: &Fleet, args: &[&str]) -> Terminal {
+        Terminal::start_with(fleet, args, &[])
+    }
+
+    fn start_with(fleet: &Fleet, args: &[&str], env: &[(&str, &str)]) -> Terminal {
+        let (pty, pts) = pty_process::blocking::open().unwrap();
+        pty.resize(pty_process::Size::new(24, 80)).unwrap();
+        let mut command = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_fleetmux"));
+        command = command.args(["--relay", &fleet.endpoint().to_string()]).args(args).env("USER", "ada");
+        for (name, value) in env {
+            command = command.env(name, value);
+        }
+        let child = command.spawn(pts).unwrap();
+        let mut reader = File::from(rustix::io::dup(&pty).unwrap());
+        let (output_tx, output_rx) = mpsc::channel(64);
+        std::thread::spawn(move || {
+            let mut buffer = vec![0; 64 * 1024];
+            // The end of a PTY is an error.
+            while let Ok(count @ 1..) = reader.read(&mut buffer) {
+                if output_tx.blocking_send(buffer[..count].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        let screen = Screen::new(Size::DEFAULT, 1 << 24);
+        Terminal { pty, output_rx, child: Some(child), screen, raw: Vec::new() }
+    }
+
+    pub fn send(&mut self, keys: &[u8]) {
+        self.pty.write_all(keys).unwrap();
+    }
+
+    fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
+    /// Whether the terminal waits for lines and echoes, as a shell expects it.
+    fn is_cooked(&self) -> bool {
+        let modes = rustix::termios::tcgetattr(&self.pty).unwrap().local_modes;
+        modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
+    }
+
+    pub fn text(&self) -> String {
+        (0..self.screen.size().rows()).map(|row| self.screen.row_text(row) + "\n").collect()
+    }
+
+    /// Everything that was ever shown and not taken back, oldest first.
+    fn lines(&self) -> Vec<String> {
+        let history = (0..self.screen.history_len()).map(|line| self.screen.history_text(line));
+        history.chain((0..self.screen.size().rows()).map(|row| self.screen.row_text(row))).collect()
+    }
+
+    pub async fn until(&mut self, what: &str, mut holds: impl FnMut(&Terminal) -> bool) {
+        let wait = async {
+            while !holds(self) {
+                let Some(data) = self.output_rx.recv().await else {
+                    panic!("ended before: {what}; the screen shows\n{}", self.text());
+                };
+                self.raw.extend_from_slice(&data);
+                self.screen.feed(&data);
+            }
+        };
+        if tokio::time::timeout(PATIENCE, wait).await.is_err() {
+            panic!("never: {what}; the screen shows\n{}", self.text());
+        }
+    }
+
+    pub async fn until_text(&mut self, text: &str) {
+        self.until(text, |terminal| terminal.text().contains(text)).await;
+    }
+
+    /// Takes the rest of the output and the exit status.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let mut child = self.child.take().unwrap();
+        let status = tokio::task::spawn_blocking(move || child.wait().unwrap());
+        let rest = async {
+            while let Some(data) = self.output_rx.recv().await {
+                self.raw.extend_from_slice(&data);
+                self.screen.feed(&data);
+            }
+            status.await.unwrap()
+        };
+        tokio::time::timeout(PATIENCE, rest).await.expect("the program ends")
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        crate::support::kill(self.child.take());
+    }
+}
+
+/// A session of this specification, and connect attached to it.
+async fn connected(fleet: &Fleet, spec: SessionSpec, args: &[&str]) -> (Terminal, String) {
+    let client = fleet.client();
+    let id = fleet.session(&client, "web-1", spec).await.id().to_string();
+    let args = [&["connect", "web-1", "--session", &id], args].concat();
+    (Terminal::start(fleet, &args), id)
+}
+
+#[tokio::test]
+async fn connect_makes_the_active_session_and_the_next_one_joins_it() {
+    let fleet = Fleet::start(&["web-1"]);
+    fleet.machine(&fleet.client(), "web-1").await;
+    let mut first = Terminal::start(&fleet, &["connect", "web-1"]);
+    assert!(first.is_cooked());
+    first.until_text("fleetmux: Connected to web-1, session ").await;
+    assert!(!first.is_cooked());
+    let greeting = String::from_utf8_lossy(&first.raw).into_owned();
+    assert!(greeting.starts_with("Connected to web-1\r\nSession: "), "{greeting:?}");
+    let id = greeting.lines().nth(1).unwrap().strip_prefix("Session: ").unwrap().trim_end().to_string();
+    first.send(b"echo from-the-\"first\"\r");
+    first.until_text("from-the-first").await;
+    // Another person, the same session.
+    let mut second = Terminal::start(&fleet, &["connect", "web-1"]);
+    second.until_text("from-the-first").await;
+    assert!(String::from_utf8_lossy(&second.raw).starts_with(&format!("Connected to web-1\r\nSession: {id}\r\n")));
+    second.send(b"echo from-the-\"second\"\r");
+    first.until_text("from-the-second").await;
+    for mut terminal in [first, second] {
+        terminal.send(b"\x04");
+        assert!(terminal.ended().await.success());
+        assert!(terminal.is_cooked());
+        assert!(terminal.text().contains("Detached; the session lives on."), "{}", terminal.text());
+    }
+    let (_, sessions) = fleet.client().fleet().await.unwrap();
+    assert_eq!(sessions.iter().map(|session| session.id().to_string()).collect::<Vec<_>>(), [id]);
+}
+
+#[tokio::test]
+async fn control_keys_reach_the_program_and_another_key_detaches() {
+    let fleet = Fleet::start(&["web-1"]);
+    let (mut terminal, _) =
+        connected(&fleet, sh("stty raw -echo; echo ready; cat -v"), &["--detach-key", "ctrl-a"]).await;
+    terminal.until_text("ready").await;
+    terminal.send(b"\x03\x1a\x1c\x04");
+    terminal.until_text("^C^Z^\\^D").await;
+    terminal.send(b"\x01");
+    assert!(terminal.ended().await.success());
+}
+
+#[tokio::test]
+async fn the_window_s_size_is_the_session_s() {
+    let fleet = Fleet::start(&["web-1"]);
+    let script = "trap 'stty size' WINCH; stty size; while :; do read x; done";
+    let (mut terminal, _) = connected(&fleet, sh(script), &[]).await;
+    terminal.until_text("24 80").await;
+    terminal.screen.resize(Size::new(30, 100));
+    terminal.pty.resize(pty_process::Size::new(30, 100)).unwrap();
+    terminal.until_text("30 100").await;
+}
+
+#[tokio::test]
+async fn the_program_s_exit_code_is_connect_s() {
+    let fleet = Fleet::start(&["web-1"]);
+    let (mut terminal, _) = connected(&fleet, sh("echo ready; read x; exit 7"), &[]).await;
+    terminal.until_text("ready").await;
+    terminal.send(b"\r");
+    assert_eq!(terminal.ended().await.code(), Some(7));
+    assert!(terminal.text().contains("The session has ended (exited 7)."), "{}", terminal.text());
+}
+
+#[tokio::test]
+async fn an_observer_types_nothing_and_the_driver_knows_of_it_without_a_trace() {
+    let fleet = Fleet::start(&["web-1"]);
+    let script = "i=0; while read x; do i=$((i+1)); echo line-$i; done";
+    let (mut driver, id) = connected(&fleet, sh(script), &[]).await;
+    driver.until_text("fleetmux: Connected").await;
+    // The cursor is on the last row: what follows scrolls.
+    for count in 1..=20 {
+        driver.send(b"\r");
+        driver.until_text(&format!("line-{count}")).await;
+    }
+    let mut watcher = Terminal::start(&fleet, &["connect", "web-1", "--session", &id, "--observe"]);
+    watcher.until_text("line-20").await;
+    driver.until_text("1 observer is watching this session: ada@").await;
+    watcher.send(b"not sent\r");
+    watcher.until_text("you observe this session; what you type is not sent").await;
+    for count in 21..=60 {
+        driver.send(b"\r");
+        driver.until_text(&format!("line-{count}")).await;
+    }
+    watcher.until_text("line-60").await;
+    // Leaving works for observers too.
+    watcher.send(b"\x04");
+    assert!(watcher.ended().await.success());
+    driver.until_text("nobody observes this session any more").await;
+    driver.until("the line goes by itself", |terminal| !terminal.text().contains("fleetmux:")).await;
+    let lines = driver.lines();
+    assert!(!lines.iter().any(|line| line.contains("fleetmux:")), "{lines:#?}");
+    let numbered: Vec<&String> = lines.iter().filter(|line| line.starts_with("line-")).collect();
+    let expected: Vec<String> = (1..=60).map(|count| format!("line-{count}")).collect();
+    assert_eq!(numbered, expected.iter().collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn the_agent_is_killed_twenty_times_and_the_stream_goes_on_byte_for_byte() {
+    let mut fleet = Fleet::start(&["web-1"]);
+    let script = "import os,time\ni=0\nwhile not os.path.exists('STOP'):\n i+=1\n print(f'n{i}',flush=True)\n time.sleep(0.005)\nprint('the-end')\ninput()";
+    let stop = fleet.dir.path().join("stop");
+    let script = script.replace("STOP", stop.to_str().unwrap());
+    let (mut terminal, _) = connected(&fleet, SessionSpec::command(["python3", "-c", &script]), &[]).await;
+    let newest = |terminal: &Terminal| {
+        let numbers =
+            |row| terminal.screen.row_text(row).strip_prefix('n').and_then(|number| number.parse::<u64>().ok());
+        (0..24).filter_map(numbers).max().unwrap_or(0)
+    };
+    for _ in 0..20 {
+        let before = newest(&terminal);
+        terminal.until("the stream runs", |terminal| newest(terminal) > before + 10).await;
+        fleet.kill_agent("web-1");
+        terminal.until_text("connection lost, retrying… (Enter ~ . ends)").await;
+        fleet.start_agent("web-1");
+        let before = newest(&terminal);
+        terminal.until("it continues", |terminal| newest(terminal) > before + 1).await;
+    }
+    File::create(&stop).unwrap();
+    terminal
+        .until("the end, and no line of ours", |terminal| {
+            terminal.text().contains("the-end") && !terminal.text().contains("fleetmux:")
+        })
+        .await;
+    let lines = terminal.lines();
+    let numbers: Vec<u64> =
+        lines.iter().filter_map(|line| line.strip_prefix('n').and_then(|number| number.parse().ok())).collect();
+    let expected: Vec<u64> = (1..=numbers.len() as u64).collect();
+    assert!(numbers == expected, "every line once and in order: {numbers:?}");
+    assert!(!lines.iter().any(|line| line.contains("fleetmux:")), "no line of ours stays");
+    assert!(terminal.child.as_mut().unwrap().try_wait().unwrap().is_none(), "connect was attached all the time");
+}
+
+#[tokio::test]
+async fn an_escape_leaves_a_hung_connection() {
+    let fleet = Fleet::start(&["web-1"]);
+    let (mut terminal, _) = connected(&fleet, sh("stty raw -echo; echo ready; cat -v"), &[]).await;
+    terminal.until_text("ready").await;
+    // Escapes are for us, after Enter only; everything else is the program's.
+    terminal.send(b"a~.\r~~.");
+    terminal.until_text("a~.^M~.").await;
+    terminal.send(b"\r~?");
+    terminal.until_text("after Enter: ~. ends, ~~ types ~, ~? shows this").await;
+    let store = fleet.dir.path().join("relay.redb");
+    let relay = processes_naming(store.to_str().unwrap())[0];
+    signal(relay, "STOP");
+    terminal.send(b"lost\r~.");
+    let ended = terminal.ended().await;
+    signal(relay, "CONT");
+    assert!(ended.success());
+    assert!(terminal.is_cooked());
+    assert!(terminal.text().contains("Connection closed; the session lives on."), "{}", terminal.text());
+}
+
+/// A full-screen program has changed everything that can be changed.
+const FULL_SCREEN: &str =
+    "printf '\\033[?1049h\\033[?1000h\\033[?1006h\\033[?25l\\033[?2004h\\033[5;10r\\033[31mfull'; read x";
+
+#[tokio::test]
+async fn a_terminal_is_given_back_on_sigterm() {
+    let fleet = Fleet::start(&["web-1"]);
+    let (mut terminal, _) = connected(&fleet, sh(FULL_SCREEN), &[]).await;
+    terminal.until_text("full").await;
+    signal(terminal.pid(), "TERM");
+    assert!(terminal.ended().await.success());
+    given_back(&terminal);
+}
+
+#[tokio::test]
+async fn a_terminal_is_given_back_on_a_panic() {
+    let fleet = Fleet::start(&["web-1"]);
+    let client = fleet.client();
+    let id = fleet.session(&client, "web-1", sh(FULL_SCREEN)).await.id().to_string();
+    let args = ["connect", "web-1", "--session", &id];
+    let mut terminal = Terminal::start_with(&fleet, &args, &[("FLEETMUX_TEST_PANIC", "panic!")]);
+    terminal.until_text("full").await;
+    terminal.send(b"panic!");
+    assert!(!terminal.ended().await.success());
+    given_back(&terminal);
+    // Readable, on the screen that stays.
+    assert!(terminal.text().contains("asked for by FLEETMUX_TEST_PANIC"), "{}", terminal.text());
+}
+
+fn given_back(terminal: &Terminal) {
+    assert!(terminal.is_cooked());
+    let modes = terminal.screen.modes();
+    assert!(!modes.alternate && !modes.bracketed_paste && !modes.app_cursor);
+    assert_eq!(modes.mouse, fleetmux::term::MouseMode::default());
+    assert!(terminal.screen.cursor().visible);
+}
+
+#[tokio::test]
+async fn what_cannot_be_connected_to_says_what_to_do() {
+    let mut fleet = Fleet::start(&["web-1", "web-2"]);
+    let client = fleet.client();
+    let web = fleet.machine(&client, "web-1").await;
+    fleet.machine(&client, "web-2").await;
+    let refused = async |args: &[&str]| {
+        let mut terminal = Terminal::start(&fleet, args);
+        assert_eq!(terminal.ended().await.code(), Some(255));
+        String::from_utf8_lossy(&terminal.raw).replace('\r', "")
+    };
+    assert_eq!(refused(&["connect", "db"]).await, "fleetmux: no machine is called \"db\"; there are: web-1, web-2\n");
+    // Both machines of this test have the same host name.
+    let ambiguous = refused(&["connect", &web.facts.hostname]).await;
+    let start = format!("fleetmux: {:?} fits several machines; name one by its id:\n", web.facts.hostname);
+    assert!(ambiguous.starts_with(&start) && ambiguous.contains(&web.facts.id.to_string()), "{ambiguous}");
+    assert_eq!(
+        refused(&["connect", "web-1", "--observe"]).await,
+        "fleetmux: nobody has connected to web-1 yet, so there is nothing to observe; name a session with --session, see `fleetmux session list web-1`\n"
+    );
+    assert_eq!(
+        refused(&["connect", "web-1", "--workspace", "acme"]).await,
+        "fleetmux: no machine is in workspace \"acme\"; there are: default\n"
+    );
+    assert_eq!(
+        refused(&["connect", "web-1", "--detach-key", "x"]).await,
+        "fleetmux: \"x\" is no key; write ctrl-a to ctrl-z, ctrl-], ctrl-\\, ctrl-^, or none\n"
+    );
+    // The id's beginning names a machine as well; it takes more of it than the part that is the time.
+    let id = web.facts.id.to_string();
+    let mut pane = Terminal::start(&fleet, &["connect", &id[..23]]);
+    pane.until_text("Connected to web-1").await;
+    fleet.kill_agent("web-2");
+    let mut watch = client.watch_fleet();
+    loop {
+        use fleetmux::client::FleetEvent;
+        let machines = match watch.recv().await.unwrap() {
+            FleetEvent::Snapshot { machines, .. } => machines,
+            FleetEvent::Machine(machine) => vec![machine],
+            _ => continue,
+        };
+        if machines.iter().any(|machine| machine.facts.name == "web-2" && !machine.is_online) {
+            break;
+        }
+    }
+    let mut terminal = Terminal::start(&fleet, &["connect", "web-2"]);
+    assert_eq!(terminal.ended().await.code(), Some(255));
+    let offline = String::from_utf8_lossy(&terminal.raw).into_owned();
+    assert!(offline.starts_with("fleetmux: web-2 is offline, last seen "), "{offline}");
+    assert!(offline.contains("run `fleetmux agent start` on it, and see `fleetmux machines`"), "{offline}");
+}
+
+#[tokio::test]
+async fn a_refused_keystroke_of_an_observer_is_not_even_sent() {
+    let fleet = Fleet::start(&["web-1"]);
+    let (mut watcher, id) =
+        connected(&fleet, sh("echo ready; while read x; do echo got-$x; done"), &["--observe"]).await;
+    watcher.until_text("ready").await;
+    watcher.send(b"evil\r");
+    watcher.until_text("you observe this session").await;
+    let client = fleet.client();
+    let session = client.fleet().await.unwrap().1.into_iter().find(|session| session.id().to_string() == id).unwrap();
+    let mut pane = Pane::attach(&client, &session, crate::support::driver(Size::DEFAULT));
+    pane.type_text("good\n");
+    pane.until_text("got-good").await;
+    assert!(!pane.text().contains("evil"), "{}", pane.text());
+    let mut other = Pane::attach(&client, &session, observer());
+    other.until_text("got-good").await;
+}
