@@ -260,7 +260,7 @@ pub(super) enum RelayMachinesCommand {
 pub(super) enum KeysCommand {
     /// Make a key and print it, once
     Create(KeysCreateArgs),
-    /// List keys
+    /// List API keys and the keys of machines
     List {
         /// JSON instead of a table
         #[arg(long)]

@@ -156,6 +156,8 @@ impl AttachmentState {
                 }
             },
             Down::Keyframe { offset, skipped, size, data, .. } => {
+                // Output may have come since the keyframe was asked for: what is skipped is what this client has not had.
+                let skipped = self.next.map_or(skipped, |next| offset.saturating_sub(next));
                 self.next = Some(offset);
                 self.consumed = offset;
                 self.consumed_told = offset;

@@ -287,6 +287,7 @@ impl Keeper {
         }
         self.pty = None;
         self.kill_at = None;
+        self.turnstile.abandon();
         self.core.exited(code, signal, now);
     }
 

@@ -22,6 +22,9 @@ struct Slots {
     queue: Option<File>,
 }
 
+/// More turns at once would only cost descriptors and calls.
+const TURNS_CAP: usize = 8;
+
 /// This keeper's way to a turn.
 pub(super) struct Turnstile {
     dir: PathBuf,
@@ -50,7 +53,8 @@ impl Turnstile {
         if let Some(queue) = &slots.queue {
             if may && !is_first {
                 lock(queue, FlockOperation::Unlock);
-            } else if !may && is_first {
+            } else if !may {
+                // Tried anew each time: somebody may just have looked whether anybody waits.
                 lock(queue, FlockOperation::NonBlockingLockShared);
             }
         }
@@ -95,7 +99,8 @@ fn open(dir: &Path) -> Slots {
         let path = dir.join(name);
         OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(path).ok()
     };
-    let turns = (0..(processors / 2).max(1)).filter_map(|turn| file(format!("flood.{turn}.lock"))).collect();
+    let turns =
+        (0..(processors / 2).clamp(1, TURNS_CAP)).filter_map(|turn| file(format!("flood.{turn}.lock"))).collect();
     Slots { turns, queue: file("flood.queue.lock".into()) }
 }
 

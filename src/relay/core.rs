@@ -95,6 +95,11 @@ impl Core {
     /// Every agent that lives has had time to come back: a session that is not known now does not exist.
     pub(super) fn agents_had_time(&mut self) {
         self.is_new = false;
+        self.end_unknown();
+    }
+
+    /// Nobody waits for a session that no agent speaks of.
+    fn end_unknown(&mut self) {
         let is_unknown = |id: &&SessionId| !self.sessions.contains_key(*id) && !self.silent.contains_key(*id);
         let unknown: Vec<SessionId> = self.viewers.keys().filter(is_unknown).copied().collect();
         for id in unknown {
@@ -196,6 +201,9 @@ impl Core {
         for id in gone {
             self.remove_session(machine, id);
         }
+        if !self.is_new {
+            self.end_unknown();
+        }
     }
 
     pub(super) fn session_added(&mut self, conn: ConnId, info: v1::SessionInfo) {
@@ -219,7 +227,8 @@ impl Core {
     /// A session's keeper is there and does not answer: its viewers wait.
     pub(super) fn session_silent(&mut self, conn: ConnId, id: SessionId) {
         let Some(&machine) = self.agents.get(&conn) else { return };
-        if self.sessions.get(&id).is_none_or(|session| session.machine == machine) {
+        let is_anothers = self.silent.get(&id).is_some_and(|other| *other != machine);
+        if !is_anothers && self.sessions.get(&id).is_none_or(|session| session.machine == machine) {
             self.silent.insert(id, machine);
             self.cut(id, &silent(id));
         }
@@ -456,7 +465,12 @@ impl Core {
         let state = state.ok_or_else(|| {
             Refusal::new(Code::NotFound, format!("there is no machine {machine}; see `fleetmux machines`"))
         })?;
-        state.conn.ok_or_else(|| offline(&state.machine))
+        state.conn.ok_or_else(|| {
+            let name = &state.machine.facts.name;
+            let message =
+                format!("{name} is offline; see `fleetmux machines`, or run `fleetmux agent start` on that machine");
+            Refusal::new(Code::Unavailable, message)
+        })
     }
 
     /// A call that an agent must answer; refused at once when it cannot.

@@ -24,9 +24,9 @@ pub(super) const AGENT_CAP: usize = 16 * 1024;
 pub(super) const WATCHER_CAP: usize = 4096;
 /// How often agents are pinged.
 const PING_EVERY: Duration = Duration::from_secs(5);
-/// How long after the relay's start living agents may take to come back: their longest delay between attempts is 10 s,
-/// and they look for their keepers for 5 s at most.
-const COMEBACK: Duration = Duration::from_secs(15);
+/// How long after the relay's start living agents may take to come back: an attempt takes 5 s at most, the delay before the
+/// next one 10 s, and they look for their keepers for 5 s at most.
+const COMEBACK: Duration = Duration::from_secs(30);
 /// How long an agent may take to answer a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// Events handled before effects of later ones may wait no longer.

@@ -97,9 +97,8 @@ impl Term {
             let _ = write!(out, "\x1b]2;{}\x1b\\", self.title);
         }
         self.write_modes(&mut out);
-        if self.keyboard().flags != 0 {
-            let _ = write!(out, "\x1b[={}u", self.keyboard().flags);
-        }
+        // Also when there are none: the program may have given them back in what was skipped.
+        let _ = write!(out, "\x1b[={}u", self.keyboard().flags);
         self.write_charsets(&mut out, &self.charsets);
         let (row, col) = self.pos_from_origin();
         write_pen(&mut out, &self.pen);

@@ -136,6 +136,9 @@ impl Screen {
 
     /// Visits the cells of a row of the visible screen, left to right; rows outside are not visited.
     pub fn visit_row(&self, row: u16, mut visit: impl FnMut(u16, Cell<'_>)) {
+        if row >= self.size().rows() {
+            return;
+        }
         if let Some(line) = self.term.row_ahead(row) {
             let end = visit_pieces(line.pieces(), &mut |col, text, width, look| {
                 let text = if text == "\0" { "" } else { text };
@@ -194,6 +197,7 @@ impl Screen {
     pub fn is_wrapped(&self, row: u16) -> bool {
         match self.term.row_ahead(row) {
             Some(line) => line.is_wrapped,
+            None if row >= self.size().rows() => false,
             None => self.term.engine().is_wrapped(row),
         }
     }

@@ -295,7 +295,8 @@ async fn a_terminal_is_given_back_on_a_panic() {
     let client = fleet.client();
     let id = fleet.session(&client, "web-1", sh(FULL_SCREEN)).await.id().to_string();
     let args = ["connect", "web-1", "--session", &id];
-    let mut terminal = Terminal::start_with(&fleet, &args, &[("FLEETMUX_TEST_PANIC", "panic!")]);
+    let mut terminal =
+        Terminal::start_with(&fleet, &args, &[("FLEETMUX_TEST_PANIC", "panic!"), ("RUST_BACKTRACE", "0")]);
     terminal.until_text("full").await;
     terminal.send(b"panic!");
     assert!(!terminal.ended().await.success());

@@ -100,7 +100,8 @@ async fn a_client_that_asks_and_does_not_read_fills_no_memory() {
     let session = fleet.session(&client, "web-1", sh("seq 1 700000; echo the-end; cat")).await;
     let mut pane = Pane::attach(&client, &session, driver(Size::DEFAULT));
     pane.until_text("the-end").await;
-    let socket = std::fs::read_dir(fleet.dir.path().join("web-1/s")).unwrap().next().unwrap().unwrap().path();
+    let mut paths = std::fs::read_dir(fleet.dir.path().join("web-1/s")).unwrap().map(|entry| entry.unwrap().path());
+    let socket = paths.find(|path| path.extension().is_some_and(|extension| extension == "sock")).unwrap();
     let mut link = UnixStream::connect(&socket).unwrap();
     let mut frames = bytes::BytesMut::new();
     let hello = v1::session_up::Frame::Hello(wire::hello());

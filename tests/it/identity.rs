@@ -519,7 +519,7 @@ async fn an_address_that_guesses_is_not_listened_to_for_a_while() {
         refusals.push(realm.client(&format!("fm_guess-{guess}")).connected(PATIENCE).await.unwrap_err());
     }
     assert!(matches!(&refusals[0], Error::Unauthenticated(why) if why.contains("not known")), "{refusals:?}");
-    let is_limited = |err: &Error| matches!(err, Error::Refused(why) if why.contains("too many failed attempts"));
+    let is_limited = |err: &Error| matches!(err, Error::Exhausted(why) if why.contains("too many failed attempts"));
     assert!(is_limited(&refusals[10]), "{refusals:?}");
     // A right guess is not listened to either; whoever was let in from here before still is.
     assert!(is_limited(&realm.client(&unseen).connected(PATIENCE).await.unwrap_err()));

@@ -70,7 +70,7 @@ async fn a_session_is_made_shown_renamed_and_ended() {
         ("cols", json!(80)),
         ("attached_clients", json!(0)),
         ("exit_code", json!(null)),
-        ("workspace_id", json!("")),
+        ("workspace_id", json!("default")),
     ] {
         assert_eq!(shown[key], value, "{key}");
     }

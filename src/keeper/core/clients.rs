@@ -51,6 +51,8 @@ pub(super) struct Client {
     /// When the last keyframe or piece of the log went out, milliseconds since the epoch.
     pub(super) keyframe_ms: u64,
     pub(super) refresh: Option<Refresh>,
+    /// A keyframe is under way: until it is read there is no other one, however much output comes.
+    pub(super) has_keyframe_unread: bool,
     left: u64,
 }
 
@@ -102,11 +104,14 @@ impl Clients {
             is_exit_sent: false,
             keyframe_ms: 0,
             refresh: None,
+            has_keyframe_unread: false,
             left: 0,
         });
         client.link = link;
         client.is_attached = true;
         client.is_exit_sent = false;
+        client.refresh = None;
+        client.has_keyframe_unread = false;
         (client, is_known)
     }
 

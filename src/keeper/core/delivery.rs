@@ -122,6 +122,7 @@ impl Core {
         let exit = self.exit;
         let Some(client) = self.clients.get_mut(id) else { return };
         client.consumed = client.consumed.max(offset.min(client.sent));
+        client.has_keyframe_unread &= offset < client.sent;
         if client.is_following && end == client.consumed {
             client.burst = (client.burst * 2).min(client.window);
         }
@@ -198,7 +199,11 @@ impl Core {
             let gap = self.log.end() - sent;
             let Some(client) = self.clients.get_mut(id) else { continue };
             client.is_following = client.pace_ms == 0;
-            if gap <= client.burst && self.log.holds(sent) {
+            if let Some(Refresh { from, history_bytes }) = client.refresh {
+                self.settle(now);
+                let skipped = self.log.end().saturating_sub(from);
+                self.send_keyframe(id, skipped, history_bytes, now);
+            } else if gap <= client.burst && self.log.holds(sent) {
                 client.keyframe_ms = now;
                 self.send_log(id, u64::MAX);
             } else {
@@ -210,9 +215,10 @@ impl Core {
         }
     }
 
-    /// After a piece for a client with a pace of its own: off the stream again, and it says when it has read the piece.
+    /// After a piece for a client that is off the stream, or has a pace of its own: it says when it has read the piece.
     fn put_off(&mut self, id: ClientId) {
-        if let Some(client) = self.clients.get_mut(id).filter(|client| client.pace_ms > 0) {
+        let is_off = |client: &&mut Client| client.delivery == Delivery::Latest && !client.is_following;
+        if let Some(client) = self.clients.get_mut(id).filter(is_off) {
             self.effects.push(Effect::Send { link: client.link, client: Some(id), down: Down::Behind });
         }
     }
@@ -221,7 +227,8 @@ impl Core {
     fn may_catch_up(&self, client: &Client) -> bool {
         let is_off = client.delivery == Delivery::Latest && !client.is_following && client.consumed >= client.sent;
         let has_news = || client.sent < self.log.end() || client.resizes_sent < self.log.resizes_at(client.sent);
-        is_off && (client.pace_ms == 0 || has_news())
+        let is_read = !client.has_keyframe_unread && self.has_room(client.link);
+        is_off && is_read && (client.pace_ms == 0 || has_news())
     }
 
     /// A new size, in its place in everybody's stream.
@@ -256,6 +263,7 @@ impl Core {
         client.resizes_sent = self.log.resizes_at(offset);
         client.keyframe_ms = now;
         client.refresh = None;
+        client.has_keyframe_unread = true;
         let down = Down::Keyframe { offset, skipped, size, kind, data };
         self.effects.push(Effect::Send { link: client.link, client: Some(id), down });
     }

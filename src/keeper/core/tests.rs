@@ -245,6 +245,7 @@ fn a_client_gets_output_at_the_pace_it_asked_for_and_delays_nobody_else() {
     bench.up(fast, Up::Attach(attach(Role::Observer)));
     let downs = bench.up(slow, Up::Attach(Attach { pace_ms: Some(200), ..attach(Role::Observer) }));
     assert!(downs.contains(&Down::Behind), "never on the stream: {downs:?}");
+    bench.up(slow, Up::Consumed(0));
     bench.now += 1000;
     // What the slow client alone is sent, and what goes to everybody on the stream.
     let step = |bench: &mut Bench, ms: u64, data: &'static [u8]| {
@@ -275,6 +276,31 @@ fn a_client_gets_output_at_the_pace_it_asked_for_and_delays_nobody_else() {
     bench.core.tick(bench.now + 190);
     assert!(bench.downs(slow).contains(&Down::Output { offset: 4, data: Bytes::from_static(b"e") }));
     assert_eq!(bench.core.keyframe_due(), None, "and then nothing is due");
+}
+
+/// A keyframe counted as read when it was sent: a viewer that read nothing got another one every 33 ms of a flood, and the
+/// keeper's memory grew without bound.
+#[test]
+fn a_viewer_that_reads_no_keyframe_gets_no_second_one() {
+    for pace_ms in [None, Some(200)] {
+        let (mut bench, id) = (Bench::new(), ClientId::random());
+        bench.up(id, Up::Attach(Attach { pace_ms, window: Some(16 * 1024), ..attach(Role::Observer) }));
+        let is_keyframe = |down: &Down| matches!(down, Down::Keyframe { .. });
+        let flood = |bench: &mut Bench| {
+            let mut keyframes = 0;
+            for _ in 0..100 {
+                bench.now += 50;
+                bench.core.output(Bytes::from(vec![b'x'; 64 * 1024]), bench.now);
+                bench.core.tick(bench.now);
+                keyframes += bench.downs(id).iter().filter(|down| is_keyframe(down)).count();
+            }
+            keyframes
+        };
+        assert_eq!(flood(&mut bench), 0, "the one of the attach is not read yet");
+        let sent = bench.core.clients.get_mut(id).unwrap().sent;
+        let downs = bench.up(id, Up::Consumed(sent));
+        assert_eq!(downs.iter().filter(|down| is_keyframe(down)).count() + flood(&mut bench), 1);
+    }
 }
 
 #[test]
