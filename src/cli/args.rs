@@ -141,17 +141,7 @@ pub(super) enum Command {
     Bench(BenchCommand),
     /// The body of a keeper process
     #[command(hide = true)]
-    Keeper {
-        /// Where to listen
-        #[arg(long)]
-        socket: PathBuf,
-        /// Its log, removed at a clean end
-        #[arg(long)]
-        log: Option<PathBuf>,
-        /// Soft limit of open files for the session's programs
-        #[arg(long)]
-        open_files: Option<u64>,
-    },
+    Keeper(KeeperArgs),
     /// Ends an agent's commands when the agent is killed
     #[command(hide = true)]
     ExecGuard,
@@ -612,4 +602,19 @@ pub(super) enum DemoApp {
     Build,
     /// Echoes every byte
     Echo,
+}
+
+/// Flags of a keeper process.
+#[derive(Debug, Parser)]
+#[command(name = "fleetmux keeper")]
+pub(super) struct KeeperArgs {
+    /// Where to listen
+    #[arg(long)]
+    pub(super) socket: PathBuf,
+    /// Its log, removed at a clean end
+    #[arg(long)]
+    pub(super) log: Option<PathBuf>,
+    /// Soft limit of open files for the session's programs
+    #[arg(long)]
+    pub(super) open_files: Option<u64>,
 }

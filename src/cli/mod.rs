@@ -15,16 +15,21 @@ use clap::Parser;
 use color_eyre::eyre::Result;
 
 use crate::runtime;
-use args::{Args, Command};
+use args::{Args, Command, KeeperArgs};
 
 /// Exit code of our own failures, as ssh has it: a remote program's codes stay below.
 const FAILED: u8 = 255;
 
 /// Parses, dispatches, and tells what went wrong.
 pub fn main() -> ExitCode {
-    cmd::completions::answer();
-    let args = Args::parse();
-    match dispatch(args) {
+    // There are many keepers, and what the whole command line takes to be parsed would stay in each one's memory.
+    let outcome = if std::env::args_os().nth(1).is_some_and(|command| command == "keeper") {
+        cmd::keeper::run(&KeeperArgs::parse_from(std::env::args_os().skip(1)))
+    } else {
+        cmd::completions::answer();
+        dispatch(Args::parse())
+    };
+    match outcome {
         Ok(code) => code,
         Err(err) => {
             eprintln!("fleetmux: {err:#}");
@@ -34,8 +39,8 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(args: Args) -> Result<ExitCode> {
-    if let Some(Command::Keeper { socket, log, open_files }) = &args.command {
-        return cmd::keeper::run(socket, log.as_deref(), *open_files);
+    if let Some(Command::Keeper(keeper)) = &args.command {
+        return cmd::keeper::run(keeper);
     }
     if let Some(Command::ExecGuard) = &args.command {
         crate::agent::run_guard();
@@ -73,6 +78,6 @@ async fn run(args: Args) -> Result<ExitCode> {
         Some(Command::Bench(command)) => cmd::bench::run(relay, command).await,
         Some(Command::Server { dir }) => cmd::server::run(dir).await,
         // Handled before the runtime starts.
-        Some(Command::Keeper { .. } | Command::DemoApp { .. } | Command::ExecGuard) => Ok(ExitCode::SUCCESS),
+        Some(Command::Keeper(_) | Command::DemoApp { .. } | Command::ExecGuard) => Ok(ExitCode::SUCCESS),
     }
 }

@@ -1,21 +1,21 @@
 //! `fleetmux keeper`: the body of a session's process.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use color_eyre::eyre::Result;
 
+use crate::cli::args::KeeperArgs;
 use crate::keeper::launch;
 use crate::runtime::{self, LogTo};
 
-pub(in crate::cli) fn run(socket: &Path, log: Option<&Path>, open_files: Option<u64>) -> Result<ExitCode> {
+pub(in crate::cli) fn run(args: &KeeperArgs) -> Result<ExitCode> {
     // Its standard error goes nowhere else: without this file a panic would leave no trace.
-    let log = log.filter(|log| runtime::init_log(LogTo::File(log.to_path_buf()), "warn").is_ok());
+    let log = args.log.as_ref().filter(|log| runtime::init_log(LogTo::File(log.to_path_buf()), "warn").is_ok());
     // For the session's programs, which have it from here; a keeper needs a few files only.
-    if let Some(soft) = open_files {
+    if let Some(soft) = args.open_files {
         runtime::set_open_files(soft);
     }
-    match launch::serve(socket, log.is_some()) {
+    match launch::serve(&args.socket, log.is_some()) {
         Ok(()) => {
             if let Some(log) = log {
                 let _ = std::fs::remove_file(log);
