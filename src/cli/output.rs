@@ -22,8 +22,8 @@ pub(super) fn counted(count: usize, noun: &str) -> String {
 }
 
 /// A value as JSON for people and programs.
-pub(super) fn json_text(value: &serde_json::Value) -> serde_json::Result<String> {
-    Ok(serde_json::to_string_pretty(value)? + "\n")
+pub(super) fn json_text(value: &serde_json::Value) -> String {
+    format!("{value:#}\n")
 }
 
 /// As `print`, and whether somebody still reads.
@@ -218,11 +218,6 @@ pub(super) fn session_text(session: &Session, machine: Option<&Machine>) -> Stri
         ("Output", summary.last_output_ms.map_or("none yet".into(), |at| format!("{} ago", ago(at, now)))),
     ];
     lines.iter().map(|(name, value)| format!("{name}:{:1$}{value}\n", "", 11 - name.len())).collect()
-}
-
-/// JSON, indented, with its line's end.
-pub(super) fn pretty(value: &serde_json::Value) -> String {
-    format!("{value:#}\n")
 }
 
 #[cfg(test)]

@@ -231,7 +231,7 @@ fn status(dir: &AgentDirArgs, is_json: bool) -> Result<ExitCode> {
             "sessions_dir": sessions.display().to_string(),
             "log": log.display().to_string(),
             "permissions": permissions.display().to_string(),
-        }))?)?;
+        })))?;
     } else {
         let runs = match pid {
             Some(pid) => format!("agent runs (process {pid}), {counted} in {}\n", sessions.display()),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use color_eyre::eyre::{Result, bail, eyre};
 
 use crate::cli::args::ConnectArgs;
-use crate::cli::output::{ago, machine_json, pretty, print, session_json, table};
+use crate::cli::output::{ago, json_text, machine_json, print, session_json, table};
 use crate::cli::raw::{self, Ended};
 use crate::cli::{background, lookup};
 use crate::client::{AttachOptions, Client};
@@ -117,7 +117,7 @@ fn list_json(machines: &[Machine], sessions: &[Session]) -> String {
         json["sessions"] = here.into_iter().map(|session| session_json(session, Some(machine))).collect();
         json
     });
-    pretty(&list.collect())
+    json_text(&list.collect())
 }
 
 fn sorted(machines: &[Machine]) -> Vec<&Machine> {

@@ -26,7 +26,7 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: &MachinesArgs) ->
     let fleet = Fleet::new(machines, sessions);
     if args.json {
         let list: Vec<_> = fleet.sorted().into_iter().map(|machine| fleet.json(machine)).collect();
-        print(&json_text(&list.into())?)?;
+        print(&json_text(&list.into()))?;
     } else {
         print(&fleet.table(&Page::of_stdout(), now_ms()))?;
         if fleet.machines.is_empty() {

@@ -62,7 +62,7 @@ fn list(path: &Path, is_json: bool) -> Result<ExitCode> {
             "default": rules.as_ref().map(|rules| rules.default_effect().to_string()),
             "rules": list.map(|(index, rule)| rule_json(index + 1, rule)).collect::<Vec<_>>(),
         });
-        print(&json_text(&value)?)?;
+        print(&json_text(&value))?;
     } else {
         match (&rules, &error) {
             (Some(rules), _) if exists => print(&shown(path, rules))?,
@@ -145,7 +145,7 @@ fn test(path: &Path, args: &TestArgs) -> Result<ExitCode> {
             Verdict::Rule(number, rule) => rule_json(number, rule),
             Verdict::Default(_) => serde_json::Value::Null,
         };
-        print(&json_text(&json!({ "allowed": effect == Effect::Allow, "rule": rule }))?)?;
+        print(&json_text(&json!({ "allowed": effect == Effect::Allow, "rule": rule })))?;
     } else {
         let by = match verdict {
             Verdict::Rule(number, rule) => format!("rule {number} (`{rule}`)"),

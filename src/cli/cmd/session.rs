@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use color_eyre::eyre::{Result, eyre};
 
 use crate::cli::args::{SessionAttachArgs, SessionCommand, SessionNewArgs};
-use crate::cli::output::{ago, pretty, print, session_json, session_text, table};
+use crate::cli::output::{ago, json_text, print, session_json, session_text, table};
 use crate::cli::{background, lookup};
 use crate::client::Client;
 use crate::fleet::{Endpoint, Machine, Role, Session, SessionSpec, Size};
@@ -27,7 +27,7 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, command: SessionCommand
             let id = session.id();
             client.destroy_session(id).await?;
             print(&match json {
-                true => pretty(&serde_json::json!({ "session_id": id.to_string(), "destroyed": true })),
+                true => json_text(&serde_json::json!({ "session_id": id.to_string(), "destroyed": true })),
                 false => format!("session {id} ended\n"),
             })?;
             Ok(ExitCode::SUCCESS)
@@ -60,7 +60,7 @@ impl Known {
 
     fn describe(&self, json: bool) -> String {
         match json {
-            true => pretty(&session_json(&self.session, self.machine.as_ref())),
+            true => json_text(&session_json(&self.session, self.machine.as_ref())),
             false => session_text(&self.session, self.machine.as_ref()),
         }
     }
@@ -89,7 +89,7 @@ async fn list(relay: Option<Endpoint>, machine: Option<&str>, json: bool) -> Res
     sessions.sort_by_key(|session| (session.created_ms, session.id()));
     let machine_of = |session: &Session| machines.iter().find(|machine| machine.facts.id == session.machine);
     if json {
-        print(&pretty(&sessions.iter().map(|session| session_json(session, machine_of(session))).collect()))?;
+        print(&json_text(&sessions.iter().map(|session| session_json(session, machine_of(session))).collect()))?;
         return Ok(ExitCode::SUCCESS);
     }
     let now = now_ms();
@@ -130,7 +130,7 @@ async fn new(relay: Option<Endpoint>, args: SessionNewArgs) -> Result<ExitCode> 
         ..SessionSpec::command(args.command)
     };
     let session = client.create_session(machine.facts.id, spec).await?;
-    print(&if args.json { pretty(&session_json(&session, Some(machine))) } else { format!("{}\n", session.id()) })?;
+    print(&if args.json { json_text(&session_json(&session, Some(machine))) } else { format!("{}\n", session.id()) })?;
     Ok(ExitCode::SUCCESS)
 }
 
