@@ -10,7 +10,8 @@ use std::path::Path;
 fn generated_code_is_fresh() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let out = tempfile::tempdir().unwrap();
-    let files = ["session", "fleet", "exec", "admin"].map(|name| format!("fleetmux/v1/{name}.proto"));
+    let mut files = ["session", "fleet", "exec", "admin"].map(|name| format!("fleetmux/v1/{name}.proto")).to_vec();
+    files.push("cmdop/terminal.proto".into());
     let descriptors = protox::compile(files, [root.join("proto")]).unwrap();
     tonic_prost_build::configure()
         .bytes(".")
@@ -18,11 +19,13 @@ fn generated_code_is_fresh() {
         .emit_rerun_if_changed(false)
         .compile_fds(descriptors)
         .unwrap();
-    let fresh = fs::read_to_string(out.path().join("fleetmux.v1.rs")).unwrap();
-    let committed = root.join("src/wire/generated/fleetmux.v1.rs");
-    if std::env::var_os("FLEETMUX_REGENERATE").is_some() {
-        fs::write(&committed, &fresh).unwrap();
+    for name in ["fleetmux.v1.rs", "terminal.rs"] {
+        let fresh = fs::read_to_string(out.path().join(name)).unwrap();
+        let committed = root.join("src/wire/generated").join(name);
+        if std::env::var_os("FLEETMUX_REGENERATE").is_some() {
+            fs::write(&committed, &fresh).unwrap();
+        }
+        let kept = fs::read_to_string(&committed).unwrap_or_default();
+        assert!(kept == fresh, "{name} is stale: run FLEETMUX_REGENERATE=1 cargo test --test codegen");
     }
-    let kept = fs::read_to_string(&committed).unwrap();
-    assert!(kept == fresh, "src/wire/generated is stale: run FLEETMUX_REGENERATE=1 cargo test --test codegen");
 }

@@ -14,6 +14,12 @@ mod tls;
 #[path = "generated/fleetmux.v1.rs"]
 pub mod v1;
 
+/// The contract of the published CMDOP SDKs, which the relay's facade serves.
+#[allow(missing_docs, dead_code, clippy::all, unreachable_pub)]
+#[rustfmt::skip]
+#[path = "generated/terminal.rs"]
+pub(crate) mod cmdop;
+
 pub use convert::{
     actions, actions_from, destroyed_reply, down, down_from, exit, load_from, machine, refusal, refusal_from, role,
     role_from, session_from, size, size_from, spec_from, summary_from, up, up_from, viewers_from,
