@@ -42,8 +42,13 @@ impl Inbox {
 
     /// The next event; waits for one. Cancel-safe.
     pub async fn recv(&self) -> (u64, AttachEvent) {
+        self.recv_before(&[]).await
+    }
+
+    /// The next event, waiting for one; what came for the tags named goes before the others. Cancel-safe.
+    pub async fn recv_before(&self, urgent: &[u64]) -> (u64, AttachEvent) {
         loop {
-            if let Some(event) = self.try_recv() {
+            if let Some(event) = self.try_recv_before(urgent) {
                 return event;
             }
             self.shared.notify.notified().await;
@@ -52,8 +57,14 @@ impl Inbox {
 
     /// The next event, if one waits.
     pub fn try_recv(&self) -> Option<(u64, AttachEvent)> {
+        self.try_recv_before(&[])
+    }
+
+    /// The next event, if one waits; what came for the tags named goes before the others.
+    pub fn try_recv_before(&self, urgent: &[u64]) -> Option<(u64, AttachEvent)> {
         let mut queue = self.lock();
-        let Waiting { tag, event, reader } = queue.pop_front()?;
+        let first = queue.iter().position(|waiting| urgent.contains(&waiting.tag)).unwrap_or(0);
+        let Waiting { tag, event, reader } = queue.remove(first)?;
         let is_drained = !queue.iter().any(|waiting| waiting.tag == tag);
         drop(queue);
         let offset = match &event {
@@ -88,5 +99,27 @@ impl Inbox {
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
         self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_awaited_goes_before_the_rest_and_each_tag_keeps_its_order() {
+        let inbox = Inbox::new();
+        let reader: Reader = Arc::new(|_, _| {});
+        let bell = |offset| AttachEvent::Output { offset, data: Bytes::from_static(b"x") };
+        for (tag, offset) in [(1, 0), (2, 0), (1, 5), (2, 5)] {
+            inbox.push(tag, bell(offset), &reader);
+        }
+        let took: Vec<(u64, u64)> = std::iter::from_fn(|| inbox.try_recv_before(&[2]))
+            .map(|(tag, event)| match event {
+                AttachEvent::Output { offset, .. } => (tag, offset),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(took, [(2, 0), (2, 5), (1, 0), (1, 5)]);
     }
 }

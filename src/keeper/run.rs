@@ -256,7 +256,7 @@ impl Keeper {
         }
         let may = self.turnstile.enter();
         if !may {
-            self.gate.nap(turnstile::RETRY);
+            self.gate.nap(self.turnstile.backoff());
         }
         may
     }

@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::FlockOperation;
 
-/// How long to leave the terminal alone when all turns are taken.
+/// How long to leave the terminal alone when all turns are taken, at first; twice as long after each try that failed.
 pub(super) const RETRY: Duration = Duration::from_micros(700);
+/// Longest such wait.
+const RETRY_MAX: Duration = Duration::from_millis(6);
 /// Whoever waited for so long reads all the same.
 const PATIENCE: Duration = Duration::from_millis(50);
 
@@ -32,12 +34,21 @@ pub(super) struct Turnstile {
     slots: Option<Slots>,
     held: Option<usize>,
     waiting_since: Option<Instant>,
+    /// The next wait, while waiting.
+    retry: Duration,
 }
 
 impl Turnstile {
     /// With the keepers whose sockets are in the same directory.
     pub(super) fn new(dir: &Path) -> Turnstile {
-        Turnstile { dir: dir.to_path_buf(), slots: None, held: None, waiting_since: None }
+        Turnstile { dir: dir.to_path_buf(), slots: None, held: None, waiting_since: None, retry: RETRY }
+    }
+
+    /// How long to wait before the next try.
+    pub(super) fn backoff(&mut self) -> Duration {
+        let wait = self.retry;
+        self.retry = (wait * 2).min(RETRY_MAX);
+        wait
     }
 
     /// Takes a turn, if one is free or was waited for long enough.
@@ -60,6 +71,7 @@ impl Turnstile {
         }
         if may {
             self.waiting_since = None;
+            self.retry = RETRY;
         }
         may
     }

@@ -88,6 +88,7 @@ impl Wall {
             crate::runtime::may_panic("the first frame");
             let wake_at = self.stage.next_frame().unwrap_or_else(|| Instant::now() + IDLE);
             let sequence_wait = self.stage.input_wait();
+            let awaited = self.stage.awaited();
             let woken = tokio::select! {
                 biased;
                 read = self.stage.terminal.read(&mut buffer) => match read {
@@ -96,7 +97,7 @@ impl Wall {
                     Err(_) => Woken::Ended,
                 },
                 () = ends.end() => Woken::Ended,
-                (tag, event) = self.inbox.recv() => Woken::Arrived(tag, event),
+                (tag, event) = self.inbox.recv_before(&awaited) => Woken::Arrived(tag, event),
                 _ = resized.recv() => Woken::Resized,
                 Some(Ok(msg)) = self.calls.join_next(), if !self.calls.is_empty() => Woken::Called(msg),
                 event = fleet.recv(), if has_fleet => match event {
@@ -155,6 +156,7 @@ impl Wall {
     /// Takes what arrived for panes, and what waits behind it up to this turn's bound.
     fn arrived(&mut self, tag: u64, event: AttachEvent) {
         let mut left = if self.stage.is_awaiting() { ANSWER_TURN_BYTES } else { TURN_BYTES };
+        let awaited = self.stage.awaited();
         let mut next = Some((tag, event));
         let mut events = 0;
         while let Some((tag, event)) = next.take() {
@@ -164,7 +166,7 @@ impl Wall {
             self.take(Msg::Attach { pane: PaneId(tag), event });
             events += 1;
             if left > 0 && events < TURN_EVENTS {
-                next = self.inbox.try_recv();
+                next = self.inbox.try_recv_before(&awaited);
             }
         }
     }

@@ -133,6 +133,12 @@ impl Stage {
         !self.awaited.is_empty() && self.awaited_since.elapsed() < ANSWER_WITHIN
     }
 
+    /// Panes whose answer to a key is awaited: what comes for them is taken first.
+    pub fn awaited(&self) -> Vec<u64> {
+        let panes = self.awaited.iter().filter(|_| self.is_awaiting());
+        panes.map(|(pane, _)| pane.0).collect()
+    }
+
     /// When the next frame may be drawn; `None` while nothing waits or the terminal is busy.
     pub fn next_frame(&self) -> Option<Instant> {
         if self.terminal.is_writing() || !self.model.is_stale() {

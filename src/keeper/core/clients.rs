@@ -53,6 +53,14 @@ pub(super) struct Client {
     pub(super) refresh: Option<Refresh>,
     /// A keyframe is under way: until it is read there is no other one, however much output comes.
     pub(super) has_keyframe_unread: bool,
+    /// It named a pace: it draws screens, and output that the next screen replaces is of no use to it.
+    pub(super) is_drawing: bool,
+    /// Start of the period that `period_bytes` counts, milliseconds since the epoch.
+    pub(super) period_ms: u64,
+    /// Output of this period; drawing clients only.
+    pub(super) period_bytes: u64,
+    /// When it typed last, milliseconds since the epoch.
+    pub(super) typed_ms: u64,
     left: u64,
 }
 
@@ -105,6 +113,10 @@ impl Clients {
             keyframe_ms: 0,
             refresh: None,
             has_keyframe_unread: false,
+            is_drawing: false,
+            period_ms: 0,
+            period_bytes: 0,
+            typed_ms: 0,
             left: 0,
         });
         client.link = link;

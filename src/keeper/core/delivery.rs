@@ -29,6 +29,10 @@ const KEYFRAME_MS: u64 = 33;
 const STREAM_PACE_MS: u32 = 17;
 /// Slowest pace a client may ask for.
 const PACE_MS_MAX: u32 = 1000;
+/// More output than this in the time of one keyframe reaches a client that draws as keyframes only, bytes.
+const DRAWN_BURST: u64 = 48 * 1024;
+/// So long after a key the answer goes out as it comes, even in a flood.
+const ANSWER_MS: u64 = 200;
 /// Log pieces for lossless clients, bytes.
 const PIECE: usize = 64 * 1024;
 /// Largest history a keyframe carries.
@@ -55,6 +59,7 @@ impl Core {
         client.burst = client.window;
         let is_slow = attach.delivery == Delivery::Latest && attach.pace_ms.is_some_and(|pace| pace > STREAM_PACE_MS);
         client.pace_ms = attach.pace_ms.filter(|_| is_slow).map_or(0, |pace| pace.min(PACE_MS_MAX).into());
+        client.is_drawing = attach.delivery == Delivery::Latest && attach.pace_ms.is_some();
         client.resizes_sent = 0;
         let input_next = client.input.next();
         let number = client.number;
@@ -93,7 +98,7 @@ impl Core {
             if client.delivery == Delivery::Lossless {
                 lossless.push(id);
             } else if client.is_following {
-                if end - client.consumed > client.burst {
+                if end - client.consumed > client.burst || client.is_flooded(data.len(), now) {
                     client.is_following = false;
                     client.burst = (client.burst / 2).max(BURST_MIN);
                     // The gap counts from here; the next keyframe waits its turn.
@@ -198,12 +203,16 @@ impl Core {
         for (id, sent) in ready {
             let gap = self.log.end() - sent;
             let Some(client) = self.clients.get_mut(id) else { continue };
-            client.is_following = client.pace_ms == 0;
+            let most = if client.is_drawing { client.burst.min(DRAWN_BURST) } else { client.burst };
+            let fits = gap <= most && self.log.holds(sent);
+            // In a flood the stream would only bring what the next keyframe replaces.
+            let is_calm = fits || !client.is_drawing || client.refresh.is_some() || client.is_answered(now);
+            client.is_following = client.pace_ms == 0 && is_calm;
             if let Some(Refresh { from, history_bytes }) = client.refresh {
                 self.settle(now);
                 let skipped = self.log.end().saturating_sub(from);
                 self.send_keyframe(id, skipped, history_bytes, now);
-            } else if gap <= client.burst && self.log.holds(sent) {
+            } else if fits {
                 client.keyframe_ms = now;
                 self.send_log(id, u64::MAX);
             } else {
@@ -313,6 +322,20 @@ impl Core {
 }
 
 impl Client {
+    /// Whether it typed just now.
+    fn is_answered(&self, now: u64) -> bool {
+        now.saturating_sub(self.typed_ms) < ANSWER_MS
+    }
+
+    /// Counts output; whether there is so much that a client which draws is better served with screens.
+    fn is_flooded(&mut self, bytes: usize, now: u64) -> bool {
+        if now.abs_diff(self.period_ms) >= KEYFRAME_MS {
+            (self.period_ms, self.period_bytes) = (now, 0);
+        }
+        self.period_bytes += bytes as u64;
+        self.is_drawing && self.period_bytes > DRAWN_BURST && !self.is_answered(now)
+    }
+
     /// When its next keyframe may go out.
     fn keyframe_at(&self) -> u64 {
         self.keyframe_ms + KEYFRAME_MS

@@ -214,7 +214,10 @@ impl Core {
         }
         match up {
             Up::Attach(_) => {}
-            Up::Input { offset, data } => self.take_input(link, id, offset, data),
+            Up::Input { offset, data } => {
+                client.typed_ms = now;
+                self.take_input(link, id, offset, data);
+            }
             Up::Resize(size) => {
                 client.size = size;
                 self.attendance_changed(now);

@@ -144,6 +144,30 @@ fn a_viewer_that_falls_behind_gets_a_keyframe_and_the_count_once_it_has_read() {
     assert_eq!(bench.output(id, b"d").len(), 1, "on the stream again");
 }
 
+/// Sixteen floods beside an idle pane: viewers that kept up got 2 MB/s each, all of it replaced by the next screen, and
+/// the idle pane's echo waited behind it for 45 ms.
+#[test]
+fn a_viewer_that_draws_gets_screens_of_a_flood_and_the_stream_after_it() {
+    let (mut bench, id) = (Bench::new(), ClientId::random());
+    bench.now = 1_000_000;
+    bench.up(id, Up::Attach(Attach { pace_ms: Some(16), ..attach(Role::Driver) }));
+    assert_eq!(bench.output(id, &[b'a'; 40_000]).len(), 1);
+    assert_eq!(bench.output(id, &[b'b'; 40_000]), [Down::Behind]);
+    for offset in [80_000, 180_000] {
+        bench.now += 100;
+        bench.output(id, &[b'c'; 100_000]);
+        let downs = bench.up(id, Up::Consumed(offset));
+        assert!(downs.iter().all(|down| !matches!(down, Down::Output { .. })), "{downs:?}");
+    }
+    bench.now += 100;
+    bench.up(id, Up::Consumed(280_000));
+    bench.now += 100;
+    bench.up(id, Up::Consumed(280_000));
+    assert_eq!(bench.output(id, b"d").len(), 1, "on the stream again");
+    bench.up(id, Up::Input { offset: 0, data: Bytes::from_static(b"x") });
+    assert_eq!(bench.output(id, &[b'e'; 60_000]).len(), 1, "the answer to a key comes as it is");
+}
+
 #[test]
 fn a_lossless_client_is_served_from_the_log_as_far_as_its_window() {
     let (mut bench, id) = (Bench::new(), ClientId::random());
