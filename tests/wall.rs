@@ -69,7 +69,7 @@ fn a_broadcast_asks_once_takes_the_wheels_and_reaches_every_marked_pane() {
     let mut wall = Wall::open(160, 40, &[("web-1", &["a", "b"]), ("web-2", &["c"])]);
     wall.keys("M b");
     assert!(wall.screen().contains("You take the wheel of 3"), "{}", wall.screen());
-    wall.keys("y");
+    wall.keys("Enter");
     wall.grant();
     assert!(wall.screen().contains("BROADCAST → 3 panes"));
     wall.keys("l s Enter");
@@ -77,6 +77,35 @@ fn a_broadcast_asks_once_takes_the_wheels_and_reaches_every_marked_pane() {
     assert_eq!(wall.sent(), "1:ls\rpwd 2:ls\rpwd 3:ls\rpwd");
     wall.keys("Ctrl+g b");
     assert!(!wall.screen().contains("BROADCAST"));
+}
+
+/// A newcomer marked two panes, pressed `b` and typed on without looking: `h` meant no, `n` opened a new session and
+/// the rest of the line ran there as a command.
+#[test]
+fn whoever_types_on_into_a_question_neither_confirms_nor_reaches_the_keys_below() {
+    let mut wall = Wall::open(160, 40, &[("web-1", &["a", "b"])]);
+    wall.keys("M b s y s t e m n q x");
+    assert!(wall.screen().contains("Broadcast?"), "{}", wall.screen());
+    assert_eq!(wall.sent(), "");
+    wall.keys("Esc");
+    assert!(!wall.screen().contains("BROADCAST →") && !wall.screen().contains("Broadcast?"));
+    wall.keys("X Enter");
+    assert!(wall.screen().contains("End this session?"), "Enter must not kill: {}", wall.screen());
+}
+
+#[test]
+fn a_wheel_taken_for_a_broadcast_goes_back_after_it() {
+    let mut wall = Wall::open(160, 40, &[("web-1", &["a", "b"])]);
+    wall.keys("i");
+    wall.grant();
+    wall.keys("Ctrl+g M Ctrl+g b Enter");
+    wall.grant();
+    wall.effects();
+    wall.keys("Ctrl+g b");
+    let back = |pane| Effect::SetRole { pane, role: Role::Observer };
+    let effects = wall.effects();
+    assert!(!effects.contains(&back(wall.pane(0))), "this one was driven before");
+    assert!(effects.contains(&back(wall.pane(1))));
 }
 
 #[test]
@@ -93,7 +122,7 @@ fn sessions_named_at_the_start_can_receive_the_first_key_already() {
 fn keys_of_a_broadcast_are_encoded_for_each_panes_own_modes() {
     let mut wall = Wall::open(160, 40, &[("web-1", &["a", "b"])]);
     wall.output(1, "\x1b[?1h");
-    wall.keys("M b y");
+    wall.keys("M b Enter");
     wall.grant();
     wall.keys("Up");
     assert_eq!(wall.sent(), "1:\x1b[A 2:\x1bOA");
@@ -102,7 +131,7 @@ fn keys_of_a_broadcast_are_encoded_for_each_panes_own_modes() {
 #[test]
 fn a_broadcast_ends_by_itself_when_its_last_program_ends() {
     let mut wall = Wall::open(120, 30, &[("web-1", &["a"])]);
-    wall.keys("m b y");
+    wall.keys("m b Enter");
     wall.grant();
     wall.event(0, AttachEvent::Exited(Exit { code: 1, signal: None, offset: 0 }));
     assert!(wall.screen().contains("exited 1"));
@@ -181,7 +210,7 @@ fn a_refusal_is_shown_with_the_machine_it_came_from() {
 fn a_lost_session_says_so_and_comes_back() {
     let mut wall = Wall::open(120, 30, &[("web-1", &["a"])]);
     wall.event(0, AttachEvent::Lost(Refusal::new(Code::Unavailable, "web-1 is offline")));
-    assert!(wall.screen().contains("LOST") && wall.screen().contains("reconnecting: web-1 is offline"));
+    assert!(wall.screen().contains("LOST") && wall.screen().contains("web-1 is offline"));
     wall.attached(0, Role::Observer);
     assert_eq!(wall.model.panes[&wall.pane(0)].link, Link::Live);
     assert!(!wall.screen().contains("LOST"));

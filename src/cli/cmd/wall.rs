@@ -16,6 +16,7 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: &WallArgs) -> Res
         bail!("the wall needs a terminal on standard input and output; for scripts see `fleetmux --help`");
     }
     let drives = args.drive || args.broadcast || relay.is_none();
+    let relay_is_own = relay.is_none();
     let client = background::client(relay).await?;
     let open = if args.sessions.is_empty() {
         tui::Open::AllSessions
@@ -30,6 +31,8 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: &WallArgs) -> Res
         open,
         drives,
         broadcasts: args.broadcast,
+        // Nobody's machine in a fleet is typed into because it happens to be empty.
+        shell_if_empty: relay_is_own,
         label: super::connect::label(),
         ..tui::Options::default()
     };

@@ -168,8 +168,8 @@ table! {
     }
     Scroll {
         Action::ScrollMode, "scroll-mode", "look back", "Look back through the output", [L: "[" "PageUp"];
-        Action::ScrollUp, "scroll-up", "up", "A line up", [W: "k" "Up"];
-        Action::ScrollDown, "scroll-down", "down", "A line down", [W: "j" "Down"];
+        Action::ScrollUp, "scroll-up", "scroll up", "A line up", [W: "k" "Up"];
+        Action::ScrollDown, "scroll-down", "scroll down", "A line down", [W: "j" "Down"];
         Action::ScrollHalfUp, "scroll-half-up", "half page up", "Half a page up", [W: "u" "Ctrl+u"];
         Action::ScrollHalfDown, "scroll-half-down", "half page down", "Half a page down", [W: "d" "Ctrl+d"];
         Action::ScrollPageUp, "scroll-page-up", "page up", "A page up", [W: "PageUp" "Ctrl+b"];
@@ -193,7 +193,7 @@ table! {
         Action::SidebarBottom, "sidebar-bottom", "last", "Last row", [S: "G" "End"];
         Action::SidebarOpen, "sidebar-open", "open", "Open the session, or go to its pane", [S: "Enter" "o" "l" "Right"];
         Action::SidebarNew, "sidebar-new", "new", "Start a session on this machine", [S: "n" "c"];
-        Action::SidebarKill, "sidebar-kill", "end session", "End the session and its program", [S: "x" "X"];
+        Action::SidebarKill, "sidebar-kill", "end session", "End the session and its program", [S: "X"];
         Action::SidebarFilter, "sidebar-filter", "filter", "Show only what contains a text", [S: "/"];
         Action::SidebarLeave, "sidebar-leave", "to the panes", "Back to the panes", [S: "Esc" "Tab" "q" "s" "h" "Left"];
     }

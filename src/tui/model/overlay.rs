@@ -3,6 +3,7 @@
 use crate::fleet::{MachineId, SessionId};
 
 use super::PaneId;
+use crate::term::keys::Key;
 
 /// One layer over the panes; the topmost takes the keys.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +45,35 @@ pub enum Question {
     Broadcast,
     /// Leave the wall.
     Quit,
+}
+
+impl Question {
+    /// Keys that mean yes. What is typed into many machines, or kills, must not start by a letter of a word that was
+    /// meant for a program.
+    pub fn yes(self) -> &'static [Key] {
+        match self {
+            Question::Kill(_) => &[Key::Char('y'), Key::Char('Y')],
+            Question::Broadcast => &[Key::Enter],
+            Question::Quit => &[Key::Enter, Key::Char('y'), Key::Char('Y'), Key::Char('q')],
+        }
+    }
+
+    /// Keys that mean no.
+    pub fn no(self) -> &'static [Key] {
+        match self {
+            Question::Broadcast => &[Key::Escape],
+            _ => &[Key::Escape, Key::Char('n'), Key::Char('N')],
+        }
+    }
+
+    /// The keys in words.
+    pub fn keys(self) -> &'static str {
+        match self {
+            Question::Kill(_) => "y ends it · n or Esc: no",
+            Question::Broadcast => "Enter starts it · Esc: no",
+            Question::Quit => "Enter, y or q leaves · n or Esc: stay",
+        }
+    }
 }
 
 /// One line of text being typed.

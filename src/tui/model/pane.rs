@@ -64,6 +64,8 @@ pub struct Pane {
     pub skipped_at_ms: Option<u64>,
     /// Marked for broadcast.
     pub is_marked: bool,
+    /// The wheel was taken for a broadcast and goes back after it.
+    pub is_borrowed: bool,
     /// Number of the topmost line shown, counted as [`Screen::history_total`] counts; `None` at the newest.
     pub scroll: Option<u64>,
     /// In a driven pane: keys look back although nothing is scrolled yet.
@@ -108,6 +110,7 @@ impl Pane {
             skipped: 0,
             skipped_at_ms: None,
             is_marked: false,
+            is_borrowed: false,
             scroll: None,
             is_looking_back: false,
             has_history_gap: false,

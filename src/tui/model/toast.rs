@@ -62,6 +62,13 @@ impl Toasts {
         self.queue.len() != before
     }
 
+    /// Drops what is only good to know; says whether anything was.
+    pub fn drop_hints(&mut self) -> bool {
+        let before = self.queue.len();
+        self.queue.retain(|toast| toast.severity != Severity::Info);
+        self.queue.len() != before
+    }
+
     /// Drops all: something weightier is shown now.
     pub fn clear(&mut self) {
         self.queue.clear();

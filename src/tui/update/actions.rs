@@ -10,6 +10,10 @@ use super::{broadcast, overlays, say, set_focus};
 
 /// Does what a key stands for.
 pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Effects) {
+    // A hint to the last key is of no use after the next one.
+    if model.toasts.drop_hints() {
+        model.touch_status();
+    }
     match action {
         Action::FocusLeft => panes::focus_towards(model, Direction::Left, effects),
         Action::FocusDown => panes::focus_towards(model, Direction::Down, effects),
@@ -32,7 +36,7 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Effects) 
         Action::GiveWheel => ask_role(model, Role::Observer, effects),
         Action::Mark => broadcast::mark(model, effects),
         Action::MarkAll => broadcast::mark_all(model),
-        Action::Broadcast => broadcast::toggle(model),
+        Action::Broadcast => broadcast::toggle(model, effects),
         Action::ScrollMode => {
             if let Some(pane) = model.focused_pane_mut() {
                 pane.is_looking_back = true;
@@ -153,6 +157,8 @@ fn ask_role(model: &mut Model, role: Role, effects: &mut Effects) {
         return say(model, Severity::Info, text);
     }
     let id = pane.id;
+    // Whoever asks for the wheel keeps it.
+    pane.is_borrowed = false;
     pane.leave_scroll();
     panes::ask_role(model, id, role, effects);
 }

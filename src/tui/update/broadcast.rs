@@ -41,6 +41,7 @@ pub(super) fn mark(model: &mut Model, effects: &mut Effects) {
     }
     pane.is_marked = !pane.is_marked;
     let ask = (is_on && pane.is_marked && !pane.is_driven()).then_some(pane.id);
+    pane.is_borrowed |= ask.is_some();
     if let Some(id) = ask {
         panes::ask_role(model, id, Role::Driver, effects);
     }
@@ -71,16 +72,34 @@ pub(super) fn mark_all(model: &mut Model) {
 }
 
 /// Turns the broadcast off, or asks whether to turn it on.
-pub(super) fn toggle(model: &mut Model) {
+pub(super) fn toggle(model: &mut Model, effects: &mut Effects) {
     if model.is_broadcasting {
-        model.is_broadcasting = false;
-        model.touch_frames();
-        return say(model, Severity::Info, "Broadcast is off");
+        return stop(model, effects);
     }
     if !model.panes.values().any(|pane| pane.is_marked && !pane.is_over()) {
         return say(model, Severity::Warning, "No pane is marked: m marks one, M all of them");
     }
     overlays::push(model, Overlay::Confirm(Question::Broadcast));
+}
+
+/// Off again: a wheel that was taken only for the broadcast is given back.
+fn stop(model: &mut Model, effects: &mut Effects) {
+    model.is_broadcasting = false;
+    let borrowed: Vec<PaneId> = model.panes.values().filter(|pane| pane.is_borrowed).map(|pane| pane.id).collect();
+    for id in &borrowed {
+        if let Some(pane) = model.panes.get_mut(id) {
+            pane.is_borrowed = false;
+            if pane.is_driven() && !pane.is_over() {
+                panes::ask_role(model, *id, Role::Observer, effects);
+            }
+        }
+    }
+    model.touch_frames();
+    let text = match borrowed.len() {
+        0 => "Broadcast is off".to_string(),
+        count => format!("Broadcast is off; you only observe {} again", plural(count)),
+    };
+    say(model, Severity::Info, text);
 }
 
 /// The answer was yes: takes the wheel of all marked panes.
@@ -93,6 +112,7 @@ pub(super) fn start(model: &mut Model, effects: &mut Effects) {
         let Some(pane) = model.panes.get_mut(id) else { continue };
         pane.leave_scroll();
         if !pane.is_driven() && !pane.is_over() {
+            pane.is_borrowed = true;
             panes::ask_role(model, *id, Role::Driver, effects);
         }
     }

@@ -46,13 +46,7 @@ pub(super) fn key(model: &mut Model, press: KeyPress, effects: &mut Effects) {
     let stays = match &mut overlay {
         Overlay::Help { scroll } => help_key(scroll, press),
         Overlay::PaneInfo { .. } => false,
-        Overlay::Confirm(question) => {
-            match press.key {
-                Key::Char('y' | 'Y') | Key::Enter => answer(model, *question, effects),
-                _ => say(model, Severity::Info, "Nothing was done"),
-            }
-            false
-        }
+        Overlay::Confirm(question) => confirm_key(model, *question, press, effects),
         Overlay::PickMachine { filter, selected } => pick_key(model, filter, selected, press),
         Overlay::Command { machine, line } => command_key(model, *machine, line, press, effects),
     };
@@ -113,6 +107,20 @@ fn help_key(scroll: &mut u16, press: KeyPress) -> bool {
     };
     // The view clamps it too; here it must not run away from what is shown.
     *scroll = (*scroll).min(super::super::view::help_rows().saturating_sub(1));
+    true
+}
+
+/// Whoever types on without looking must neither confirm nor reach the keys below: only the question's own keys count.
+fn confirm_key(model: &mut Model, question: Question, press: KeyPress, effects: &mut Effects) -> bool {
+    if question.yes().contains(&press.key) && !press.mods.ctrl {
+        answer(model, question, effects);
+        return false;
+    }
+    let is_cancel = matches!(press.key, Key::Char('c' | 'g')) && press.mods.ctrl;
+    if is_cancel || question.no().contains(&press.key) {
+        say(model, Severity::Info, "Nothing was done");
+        return false;
+    }
     true
 }
 

@@ -14,7 +14,7 @@ use super::{help, typing_at, words};
 pub(super) fn draw(model: &Model, layer: &Overlay, canvas: &mut Canvas<'_>) -> Option<CursorAt> {
     match layer {
         Overlay::Help { scroll } => {
-            let area = boxed(model, 86, 44, "Keys", canvas);
+            let area = boxed(model, 86, help::rows().saturating_add(5), "Keys", canvas);
             help::draw(model, area, *scroll, canvas);
             None
         }
@@ -150,7 +150,7 @@ fn confirm(model: &Model, question: Question, canvas: &mut Canvas<'_>) -> Option
     for (index, text) in lines.iter().enumerate() {
         canvas.text(area.x + 3, area.y + 2 + index as u16, area.width - 6, text, Ink::Overlay);
     }
-    footer(area, "y or Enter: yes · any other key: no", canvas);
+    footer(area, question.keys(), canvas);
     None
 }
 

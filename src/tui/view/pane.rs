@@ -145,11 +145,11 @@ fn bottom(pane: &Pane, rect: Rect, is_focused: bool, canvas: &mut Canvas<'_>) {
     }
     if pane.is_clipped() && pane.scroll.is_none() {
         let size = pane.screen.size();
-        put(canvas, if is_focused { format!("{size} clipped") } else { "⋯".to_string() }, Ink::PaneDetail);
+        put(canvas, if is_focused { format!("{size} clipped") } else { size.to_string() }, Ink::PaneDetail);
     }
     let note = match &pane.link {
         _ if pane.successor.is_some() => ("starting again…".to_string(), Ink::PaneDetail),
-        Link::Lost(reason) => (format!("reconnecting: {reason}"), Ink::BadgeWarning),
+        Link::Lost(reason) => (reason.clone(), Ink::BadgeWarning),
         Link::Closed(reason) if pane.exit.is_none() => (reason.clone(), Ink::BadgeError),
         _ if pane.is_over() => ("Enter runs it again · x closes".to_string(), Ink::PaneDetail),
         _ => return,

@@ -162,21 +162,15 @@ fn hints(model: &Model) -> Vec<(String, String)> {
         }
         Some(pane) if pane.is_driven() => list(
             Context::Leader,
-            &[A::Help, A::GiveWheel, A::ScrollMode, A::Zoom, A::NewSession, A::FocusNext, A::Sidebar],
+            &[A::Help, A::GiveWheel, A::Quit, A::ScrollMode, A::Zoom, A::NewSession, A::FocusNext, A::Sidebar],
         ),
-        Some(_) => list(
-            Context::Watching,
-            &[
-                A::TakeWheel,
-                A::Help,
-                A::FocusNext,
-                A::Zoom,
-                A::ScrollUp,
-                A::NewSession,
-                A::Mark,
-                A::Sidebar,
-                A::ClosePane,
-            ],
-        ),
+        Some(_) => {
+            let mut hints = list(Context::Watching, &[A::TakeWheel, A::Help]);
+            hints.extend(A::Leave.info().key(Context::Watching).map(|key| (key.to_string(), "leave".to_string())));
+            let more =
+                [A::FocusNext, A::Zoom, A::ScrollUp, A::NewSession, A::Mark, A::Broadcast, A::Sidebar, A::ClosePane];
+            hints.extend(list(Context::Watching, &more));
+            hints
+        }
     }
 }
