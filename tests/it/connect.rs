@@ -28,13 +28,15 @@ impl Terminal {
     }
 
     fn start_with(fleet: &Fleet, args: &[&str], env: &[(&str, &str)]) -> Terminal {
+        let command = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_fleetmux"));
+        let command = command.args(["--relay", &fleet.endpoint().to_string()]).args(args).env("USER", "ada");
+        Terminal::run(command.envs(env.iter().copied()), Size::DEFAULT)
+    }
+
+    /// Runs any program in a terminal of this size.
+    pub fn run(command: pty_process::blocking::Command, size: Size) -> Terminal {
         let (pty, pts) = pty_process::blocking::open().unwrap();
-        pty.resize(pty_process::Size::new(24, 80)).unwrap();
-        let mut command = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_fleetmux"));
-        command = command.args(["--relay", &fleet.endpoint().to_string()]).args(args).env("USER", "ada");
-        for (name, value) in env {
-            command = command.env(name, value);
-        }
+        pty.resize(pty_process::Size::new(size.rows(), size.cols())).unwrap();
         let child = command.spawn(pts).unwrap();
         let mut reader = File::from(rustix::io::dup(&pty).unwrap());
         let (output_tx, output_rx) = mpsc::channel(64);
@@ -47,7 +49,7 @@ impl Terminal {
                 }
             }
         });
-        let screen = Screen::new(Size::DEFAULT, 1 << 24);
+        let screen = Screen::new(size, 1 << 24);
         Terminal { pty, output_rx, child: Some(child), screen, raw: Vec::new() }
     }
 

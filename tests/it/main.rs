@@ -12,6 +12,7 @@ mod exec;
 mod hostile;
 mod identity;
 mod limits;
+mod newcomer;
 mod permissions;
 mod programs;
 mod raw;
