@@ -215,10 +215,18 @@ impl Client {
 
     /// Makes a session on a machine; repeated with the same id it makes one.
     pub async fn create_session(&self, machine: MachineId, spec: SessionSpec) -> Result<Session, Error> {
-        let request = v1::CreateSessionRequest {
-            machine: Bytes::copy_from_slice(machine.as_bytes()),
-            spec: Some((&spec).into()),
-        };
+        self.create(machine, &spec, false).await
+    }
+
+    /// The machine's active session, the newest shared one whose program runs; if there is none, a shared one is made like
+    /// this. However many ask at one instant, they get the same one.
+    pub async fn join_session(&self, machine: MachineId, spec: SessionSpec) -> Result<Session, Error> {
+        self.create(machine, &SessionSpec { is_shared: true, ..spec }, true).await
+    }
+
+    async fn create(&self, machine: MachineId, spec: &SessionSpec, join: bool) -> Result<Session, Error> {
+        let machine = Bytes::copy_from_slice(machine.as_bytes());
+        let request = v1::CreateSessionRequest { machine, spec: Some(spec.into()), join };
         let call = |channel| {
             let request = request.clone();
             async { wire::client_service(channel).create_session(request).await }
@@ -247,6 +255,12 @@ impl Client {
         };
         let session = self.call(call).await?.into_inner();
         session.try_into().map_err(|err: crate::fleet::IdError| Error::Refused(err.to_string()))
+    }
+
+    /// Says that what this program types goes to all of these sessions at once from now on, and with none that it does so
+    /// no longer; for the relay's audit log. Sessions that this client is not attached to do not count.
+    pub fn broadcast(&self, sessions: Vec<SessionId>) {
+        self.shared.core().broadcast(sessions);
     }
 
     /// Attaches with an inbox of its own.
@@ -663,6 +677,10 @@ impl Stream for Upstream {
             }
             Frame::Up { channel, up } => (channel, Wire::Up(wire::up(None, up))),
             Frame::Ping { token } => (0, Wire::Ping(v1::Ping { token })),
+            Frame::Broadcast { sessions } => {
+                let sessions = sessions.iter().map(|id| Bytes::copy_from_slice(id.as_bytes())).collect();
+                (0, Wire::Broadcast(v1::Broadcast { sessions }))
+            }
         };
         Poll::Ready(Some(v1::ClientUp { channel, frame: Some(frame) }))
     }

@@ -3,9 +3,9 @@
 //! A viewer is one channel of one client's stream. Output of a session comes once and goes to every viewer that is on
 //! the stream; frames for one client find it by its secret id. Nothing here waits, and nothing here looks into output.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::audit::Audited;
+use super::audit::{Audited, Target};
 use crate::fleet::{
     Action, Caller, ClientId, Code, Machine, MachineFacts, MachineId, Refusal, Role, Session, SessionId,
 };
@@ -19,6 +19,8 @@ pub(super) type ConnId = u64;
 
 /// Channels a client may have open at once: 64 panes on several pages, with room to spare.
 const CHANNELS_CAP: usize = 4096;
+/// Receivers of a broadcast named in the audit log; of more there is the number.
+const TARGETS_CAP: usize = 1024;
 
 /// What the hub does for the core.
 #[derive(Debug)]
@@ -55,11 +57,17 @@ struct Channel {
     keyframe: i32,
     /// Opened, and the way to the keeper has not been cut since.
     is_open: bool,
+    /// The last denial of its machine's that was audited: a client that asks again and again fills no log.
+    denied: String,
 }
 
 struct ClientState {
     caller: Caller,
     channels: HashMap<u32, Channel>,
+    /// What it types goes to all of these at once, as it says; empty while it broadcasts to none.
+    broadcast: Vec<SessionId>,
+    /// Since when, milliseconds since the epoch.
+    broadcast_ms: u64,
 }
 
 /// The relay's whole knowledge.
@@ -312,9 +320,18 @@ impl Core {
     fn down_to_one(&mut self, session: SessionId, mut down: v1::SessionDown) {
         let Ok(client) = ClientId::from_bytes(&down.client) else { return };
         let Some(&(conn, number)) = self.by_client.get(&client) else { return };
-        let channel = self.clients.get_mut(&conn).and_then(|client| client.channels.get_mut(&number));
+        let Some(state) = self.clients.get_mut(&conn) else { return };
+        let channel = state.channels.get_mut(&number);
         let Some(channel) = channel.filter(|channel| channel.session == session) else { return };
         match &down.frame {
+            Some(Down::Refused(refused)) if refused.code() == v1::Code::PermissionDenied => {
+                if channel.denied != refused.message {
+                    channel.denied.clone_from(&refused.message);
+                    let (principal, reason) = (state.caller.principal.to_string(), refused.message.clone());
+                    let what = format!("{} session {session}", refused.frame);
+                    self.effects.push(Effect::Audit(Audited::Denied { principal, what, reason }));
+                }
+            }
             Some(Down::Attached(attached)) => channel.outbox.start_at(attached.offset),
             Some(Down::Keyframe(keyframe)) => channel.outbox.start_at(keyframe.offset),
             Some(Down::Output(output)) => channel.outbox.start_at(output.offset + output.data.len() as u64),
@@ -329,14 +346,44 @@ impl Core {
     // ── clients ──
 
     pub(super) fn client_came(&mut self, conn: ConnId, caller: Caller) {
-        self.clients.insert(conn, ClientState { caller, channels: HashMap::new() });
+        let state = ClientState { caller, channels: HashMap::new(), broadcast: Vec::new(), broadcast_ms: 0 };
+        self.clients.insert(conn, state);
     }
 
-    pub(super) fn client_gone(&mut self, conn: ConnId) {
+    pub(super) fn client_gone(&mut self, conn: ConnId, now: u64) {
+        self.broadcast(conn, Vec::new(), now);
         let Some(state) = self.clients.remove(&conn) else { return };
         for (number, channel) in state.channels {
             self.forget_viewer(conn, number, &channel);
         }
+    }
+
+    /// What a client types goes to these sessions from now on: a line for the audit log, without a byte of it. Only those
+    /// that it has opened count.
+    pub(super) fn broadcast(&mut self, conn: ConnId, sessions: Vec<SessionId>, now: u64) {
+        let Some(state) = self.clients.get_mut(&conn) else { return };
+        let open: HashSet<SessionId> = state.channels.values().map(|channel| channel.session).collect();
+        let group: Vec<SessionId> = sessions.into_iter().filter(|id| open.contains(id)).collect();
+        if group == state.broadcast {
+            return;
+        }
+        let was = std::mem::replace(&mut state.broadcast, group.clone());
+        let (principal, since) = (state.caller.principal.to_string(), state.broadcast_ms);
+        let target = |id: &SessionId| Target { machine: self.place_of(*id).0, session: id.to_string() };
+        let (count, targets) = (group.len(), group.iter().take(TARGETS_CAP).map(target).collect());
+        let audited = if group.is_empty() {
+            Audited::BroadcastStop { principal, count: was.len(), duration_ms: now.saturating_sub(since) }
+        } else if was.is_empty() {
+            Audited::BroadcastStart { principal, count, targets }
+        } else {
+            Audited::BroadcastChange { principal, count, targets }
+        };
+        if was.is_empty()
+            && let Some(state) = self.clients.get_mut(&conn)
+        {
+            state.broadcast_ms = now;
+        }
+        self.effects.push(Effect::Audit(audited));
     }
 
     /// Binds a channel to a session and attaches there.
@@ -389,7 +436,15 @@ impl Core {
         let is_lossless = attach.delivery() == v1::Delivery::Lossless;
         let keyframe = attach.keyframe;
         let is_open = way.is_ok();
-        let channel = Channel { session, client, outbox: Outbox::default(), is_lossless, keyframe, is_open };
+        let channel = Channel {
+            session,
+            client,
+            outbox: Outbox::default(),
+            is_lossless,
+            keyframe,
+            is_open,
+            denied: String::new(),
+        };
         if let Some(state) = self.clients.get_mut(&conn) {
             state.channels.insert(number, channel);
         }
@@ -474,12 +529,12 @@ impl Core {
     }
 
     /// A call that an agent must answer; refused at once when it cannot.
-    pub(super) fn request(&mut self, number: u64, caller: &Caller, machine: MachineId, request: v1::request::Request) {
+    pub(super) fn request(&mut self, number: u64, caller: &Caller, machine: MachineId, request: v1::Request) {
         let state = self.machines.get(&machine).filter(|state| caller.sees(&state.machine.facts.workspace));
         let refusal = match state {
             None => Refusal::new(Code::NotFound, format!("there is no machine {machine}; see `fleetmux machines`")),
             Some(MachineState { conn: Some(conn), .. }) => {
-                let request = v1::Request { number, principal: caller.principal.to_string(), request: Some(request) };
+                let request = v1::Request { number, principal: caller.principal.to_string(), ..request };
                 let frame = Some(v1::agent_down::Frame::Request(request));
                 self.effects.push(Effect::ToAgent(*conn, v1::AgentDown { frame }));
                 return;

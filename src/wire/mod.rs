@@ -22,7 +22,7 @@ pub(crate) mod cmdop;
 
 pub use convert::{
     actions, actions_from, destroyed_reply, down, down_from, exit, load_from, machine, refusal, refusal_from, role,
-    role_from, session_from, size, size_from, spec_from, summary_from, up, up_from, viewers_from,
+    role_from, session_from, size, size_from, spec_from, summary_from, up, up_from,
 };
 pub use dial::{
     Bearer, Channel, DialError, admin_service, agent_service, client_service, dial, exec_service, join_service,

@@ -6,13 +6,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
-use std::time::Duration;
 
-use fleetmux::client::{AttachEvent, Client, ConnectionState, Error, FleetEvent, Options};
-use fleetmux::fleet::{Code, Credentials, Endpoint, JoinToken, Machine, MachineId, Role, Secret, SessionSpec, Size};
+use fleetmux::client::{AttachEvent, Client, ConnectionState, Error, Options};
+use fleetmux::fleet::{Code, Credentials, Endpoint, JoinToken, MachineId, Role, Secret, SessionSpec, Size};
 use tempfile::TempDir;
 
-use crate::support::{Fleet, PATIENCE, Pane, driver, kill, observer, processes_naming, sh, signal};
+use crate::support::{Fleet, PATIENCE, Pane, driver, kill, machine, observer, processes_naming, sh, signal, until};
 
 /// A relay with TLS in a directory of its own, and what was said and shown while it lived.
 struct Realm {
@@ -171,33 +170,6 @@ impl Drop for Realm {
             signal(pid, "KILL");
         }
     }
-}
-
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let wait = async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {what}"));
-}
-
-/// Waits until the client sees a machine in a state.
-async fn machine(client: &Client, name: &str, is_online: bool) -> Machine {
-    let mut watch = client.watch_fleet();
-    let wait = async {
-        loop {
-            let machines = match watch.recv().await.expect("the watch goes on") {
-                FleetEvent::Snapshot { machines, .. } => machines,
-                FleetEvent::Machine(machine) => vec![machine],
-                _ => continue,
-            };
-            if let Some(found) = machines.into_iter().find(|m| m.facts.name == name && m.is_online == is_online) {
-                return found;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {name} online {is_online}"))
 }
 
 fn mine(spec: SessionSpec) -> SessionSpec {

@@ -5,7 +5,6 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
 
 use fleetmux::agent::lock_holder;
 use fleetmux::client::{Client, Error, Options};
@@ -13,7 +12,7 @@ use fleetmux::fleet::{Credentials, Secret, Size};
 use tempfile::TempDir;
 
 use crate::connect::Terminal;
-use crate::support::{PATIENCE, kill, processes_naming, signal};
+use crate::support::{PATIENCE, kill, processes_naming, signal, until};
 
 const README: &str = include_str!("../../README.md");
 /// How README calls the relay's host.
@@ -155,15 +154,6 @@ impl Drop for World {
     }
 }
 
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let wait = async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {what}"));
-}
-
 /// The newest `count N of PID` on a terminal's screen.
 fn newest(terminal: &Terminal) -> Option<(u64, u32)> {
     let parse = |line: &str| {
@@ -208,7 +198,8 @@ async fn readme_leads_from_nothing_to_two_machines_and_a_restart_of_everything_e
     // The wall, which shows both in its sidebar; the leader and q leave it.
     assert_eq!(several.last().unwrap(), "fleetmux");
     let mut wall = world.terminal("desk", several.last().unwrap(), Size::new(40, 160));
-    wall.until("both machines on the wall", |wall| wall.text().contains("web-1") && wall.text().contains("web-2")).await;
+    wall.until("both machines on the wall", |wall| wall.text().contains("web-1") && wall.text().contains("web-2"))
+        .await;
     wall.send(b"\x07q");
     assert!(wall.ended().await.success());
 

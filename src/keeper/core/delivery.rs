@@ -29,10 +29,17 @@ const KEYFRAME_MS: u64 = 33;
 const STREAM_PACE_MS: u32 = 17;
 /// Slowest pace a client may ask for.
 const PACE_MS_MAX: u32 = 1000;
+/// Longest label or principal that others are shown.
+const LABEL_CHARS: usize = 64;
 /// Log pieces for lossless clients, bytes.
 const PIECE: usize = 64 * 1024;
 /// Largest history a keyframe carries.
 const KEYFRAME_HISTORY_MAX: u32 = 4 * 1024 * 1024;
+
+/// A text of a client's as others are shown it.
+fn line(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(LABEL_CHARS).collect()
+}
 
 impl Core {
     /// Takes a client in: role, keyframe or log tail, and subscription in one turn.
@@ -47,7 +54,8 @@ impl Core {
         let log_holds = attach.from_offset.is_some_and(|from| self.log.holds(from));
         let (client, _) = self.clients.enter(id, link);
         client.role = attach.role;
-        client.label = attach.label.chars().filter(|c| !c.is_control()).take(64).collect();
+        client.label = line(&attach.label);
+        client.principal = line(&attach.principal);
         client.size = attach.size;
         client.delivery = attach.delivery;
         client.keyframe = attach.keyframe;
