@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::host_args::{AgentStatusArgs, CompletionsArgs, DoctorArgs, InstallArgs, LogsArgs, ManArgs, PermissionsArgs};
-use crate::fleet::{Action, Endpoint, Fingerprint};
+use crate::fleet::{Action, Endpoint, Fingerprint, Selector};
 
 /// A terminal multiplexer for a fleet of machines.
 ///
@@ -379,6 +379,9 @@ pub(super) struct MachinesArgs {
     /// Go on showing what changes, until interrupted
     #[arg(short, long)]
     pub(super) watch: bool,
+    /// Only these: web-1,db-1 or role=web,env!=dev,host~^db
+    #[arg(short, long)]
+    pub(super) selector: Option<Selector>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -387,6 +390,9 @@ pub(super) enum SessionCommand {
     List {
         /// Of this machine only: name, host name or the beginning of its id
         machine: Option<String>,
+        /// Of these machines only: web-1,db-1 or role=web,env!=dev,host~^db
+        #[arg(short, long, conflicts_with = "machine")]
+        selector: Option<Selector>,
         /// JSON instead of a table
         #[arg(long)]
         json: bool,

@@ -105,7 +105,7 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: &DoctorArgs) -> R
             let todo = Some(&finding.todo).filter(|todo| !todo.is_empty());
             json!({ "check": name, "level": level, "says": finding.says, "todo": todo })
         });
-        print(&json_text(&list.collect::<Vec<_>>().into()))?;
+        print(&json_text(&list.collect::<Vec<_>>()))?;
     } else {
         print(&findings.iter().map(|(name, finding)| line(name, finding)).collect::<String>())?;
     }
