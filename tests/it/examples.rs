@@ -35,6 +35,25 @@ async fn stream() {
 }
 
 #[tokio::test]
+async fn execute() {
+    let text = run("execute", &["web-1"]).await;
+    assert_eq!(
+        text.lines().collect::<Vec<_>>(),
+        [
+            "Output: hello",
+            "Exit code: 0",
+            "Options: value in /usr by bash",
+            "Apart: at home",
+            "Chained: /usr 1",
+            "Argv: a b;$HOME",
+            "Failed with 7: broken",
+            "Timeout: the command did not end within 100ms; it was stopped",
+            "Not found: no machine is called \"no-such-machine\"; there are: web-1",
+        ]
+    );
+}
+
+#[tokio::test]
 async fn interactive() {
     let text = run("interactive", &["web-1"]).await;
     let expected = ["resized", "repeated", "left the pager", "interrupted", "terminated", "ended: "];
