@@ -6,6 +6,7 @@ mod convert;
 mod dial;
 mod frame;
 mod hello;
+mod serve_tls;
 mod status;
 mod tls;
 
@@ -30,5 +31,6 @@ pub use dial::{
 pub use frame::{FRAME_CAP, FrameError, encode_frame, read_frame};
 pub use hello::{HelloError, PROTOCOL_VERSION, TIME_HEADER, check_hello, hello};
 pub use prost::Message;
+pub use serve_tls::{ServeError, Served, TlsIncoming, accept_tls, days_left};
 pub use status::{refusal_of, status_of};
-pub use tls::fingerprint;
+pub use tls::{certificate_days, fingerprint};
