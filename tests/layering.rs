@@ -54,6 +54,7 @@ const FENCES: &[(&str, &[&str])] = &[
             "relay/outgoing.rs",
             "agent/link.rs",
             "client/connection.rs",
+            "client/connection",
         ],
     ),
     ("tokio_rustls", &["wire/tls.rs", "wire/serve_tls.rs"]),
