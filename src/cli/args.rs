@@ -6,7 +6,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::host_args::{AgentStatusArgs, CompletionsArgs, DoctorArgs, InstallArgs, LogsArgs, ManArgs, PermissionsArgs};
 pub(super) use super::relay_args::{
-    KeysCommand, KeysCreateArgs, LoginArgs, RelayArgs, RelayCommand, RelayInitArgs, RelayMachinesCommand, TokenArgs,
+    KeysCommand, LoginArgs, RelayArgs, RelayCommand, RelayInitArgs, RelayMachinesCommand, TokenArgs,
 };
 pub(super) use super::session_args::{
     ConnectArgs, ExecArgs, MachinesArgs, SessionAttachArgs, SessionCommand, SessionNewArgs,

@@ -529,7 +529,7 @@ async fn machines_and_sessions_are_listed_by_selector() {
     );
     let none = fleetmux(&fleet).args(["session", "list", "-s", "role=web"]).output().unwrap();
     assert_eq!(none.status.code(), Some(255));
-    let bad = fleetmux(&fleet).args(["machines", "-s", "a=~("]).output().unwrap();
+    let bad = fleetmux(&fleet).args(["machines", "-s", "host~("]).output().unwrap();
     assert_eq!(bad.status.code(), Some(2));
     // Watched, a machine that does not fit is not there.
     let mut watch = fleetmux(&fleet);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
 
-use fleetmux::client::{AttachEvent, Client, ConnectionState, Error, Options};
+use fleetmux::client::{AttachEvent, Client, ConnectionState, Error, FleetEvent, Options};
 use fleetmux::fleet::{Code, Credentials, Endpoint, JoinToken, MachineId, Role, Secret, SessionSpec, Size};
 use tempfile::TempDir;
 
