@@ -54,11 +54,12 @@ const FENCES: &[(&str, &[&str])] = &[
             "relay/outgoing.rs",
             "agent/link.rs",
             "client/connection.rs",
+            "client/connection",
         ],
     ),
-    ("tokio_rustls", &["wire/tls.rs"]),
+    ("tokio_rustls", &["wire/tls.rs", "wire/serve_tls.rs"]),
     ("rcgen", &["relay/auth/authority.rs"]),
-    ("ring", &["wire/tls.rs", "relay/auth/keyring.rs"]),
+    ("ring", &["wire/tls.rs", "wire/serve_tls.rs", "relay/auth/keyring.rs"]),
     (
         "tokio",
         &[
@@ -67,6 +68,7 @@ const FENCES: &[(&str, &[&str])] = &[
             "runtime",
             "wire/dial.rs",
             "wire/tls.rs",
+            "wire/serve_tls.rs",
             "agent",
             "relay",
             "client",

@@ -69,13 +69,22 @@ fn a_broadcast_asks_once_takes_the_wheels_and_reaches_every_marked_pane() {
     let mut wall = Wall::open(160, 40, &[("web-1", &["a", "b"]), ("web-2", &["c"])]);
     wall.keys("M b");
     assert!(wall.screen().contains("You take the wheel of 3"), "{}", wall.screen());
+    wall.effects();
     wall.keys("Enter");
+    // The relay's audit log is told before anything else happens.
+    let told = |wall: &Wall| match &wall.effects[0] {
+        Effect::Broadcast { sessions } => sessions.len(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(told(&wall), 3);
     wall.grant();
     assert!(wall.screen().contains("BROADCAST → 3 panes"));
     wall.keys("l s Enter");
     wall.paste("pwd");
     assert_eq!(wall.sent(), "1:ls\rpwd 2:ls\rpwd 3:ls\rpwd");
+    wall.effects();
     wall.keys("Ctrl+g b");
+    assert_eq!(told(&wall), 0);
     assert!(!wall.screen().contains("BROADCAST"));
 }
 

@@ -67,6 +67,17 @@ fn exited() -> v1::Exited {
     v1::Exited { code: 137, signal: 9, offset: 1000 }
 }
 
+fn viewer() -> v1::Viewer {
+    v1::Viewer {
+        number: 1,
+        role: 2,
+        label: "ada@laptop".into(),
+        size: Some(size()),
+        owns_size: true,
+        principal: "key:ada".into(),
+    }
+}
+
 fn summary() -> v1::Summary {
     v1::Summary {
         offset: 1000,
@@ -77,6 +88,7 @@ fn summary() -> v1::Summary {
         observers: 2,
         last_output_ms: 1_700_000_000_000,
         exited: Some(exited()),
+        viewers: vec![viewer()],
     }
 }
 
@@ -165,7 +177,6 @@ fn all() -> Vec<(String, String)> {
         row(name, hex(&v1::SessionUp { client: id(3), frame: Some(frame) }));
     }
     use v1::session_down::Frame as D;
-    let viewer = v1::Viewer { number: 1, role: 2, label: "ada@laptop".into(), size: Some(size()), owns_size: true };
     let attached = v1::Attached { role: 2, offset: 10, input_next: 20, size: Some(size()), skipped: 30, number: 1 };
     let keyframe =
         v1::Keyframe { offset: 10, skipped: 3, size: Some(size()), kind: 1, data: Bytes::from_static(b"\x1b[H") };
@@ -175,7 +186,7 @@ fn all() -> Vec<(String, String)> {
         ("down.output", D::Output(v1::Output { offset: 10, data: Bytes::from_static(b"hi") })),
         ("down.keyframe", D::Keyframe(keyframe)),
         ("down.resized", D::Resized(v1::Resized { offset: 10, size: Some(size()) })),
-        ("down.presence", D::Presence(v1::Presence { viewers: vec![viewer] })),
+        ("down.presence", D::Presence(v1::Presence { viewers: vec![viewer()] })),
         ("down.input_ack", D::InputAck(v1::InputAck { next: 20, resend: true })),
         ("down.exited", D::Exited(exited())),
         ("down.refused", D::Refused(refused())),
@@ -218,7 +229,7 @@ fn all() -> Vec<(String, String)> {
         row(name, hex(&v1::AgentUp { frame: Some(frame) }));
     }
     let ping = || v1::SessionUp { client: id(3), frame: Some(U::Ping(v1::Ping { token: 7 })) };
-    let request = |request| v1::Request { number: 5, principal: "uid:1000".into(), request: Some(request) };
+    let request = |request| v1::Request { number: 5, principal: "uid:1000".into(), request: Some(request), join: true };
     use v1::agent_down::Frame as G;
     let renaming = v1::RenameRequest { session: id(1), name: "deploy".into() };
     let agent_downs = [
@@ -247,6 +258,7 @@ fn all() -> Vec<(String, String)> {
         ("client_up.open", C::Open(open)),
         ("client_up.up", C::Up(ping())),
         ("client_up.ping", C::Ping(v1::Ping { token: 7 })),
+        ("client_up.broadcast", C::Broadcast(v1::Broadcast { sessions: vec![id(1), id(4)] })),
     ];
     for (name, frame) in client_ups {
         row(name, hex(&v1::ClientUp { channel: 4, frame: Some(frame) }));
@@ -276,7 +288,7 @@ fn all() -> Vec<(String, String)> {
         row(name, hex(&v1::FleetEvent { event: Some(event) }));
     }
     row("watch", hex(&v1::WatchRequest {}));
-    row("create", hex(&v1::CreateSessionRequest { machine: id(2), spec: Some(spec()) }));
+    row("create", hex(&v1::CreateSessionRequest { machine: id(2), spec: Some(spec()), join: true }));
     row("destroy", hex(&v1::DestroySessionRequest { session: id(1) }));
     row("rename", hex(&v1::RenameSessionRequest { session: id(1), name: "deploy".into() }));
     row("destroy_reply", hex(&v1::DestroySessionReply {}));

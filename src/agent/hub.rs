@@ -65,6 +65,8 @@ struct Hub {
     renaming: HashMap<SessionId, Vec<u64>>,
     /// Sessions being started: a repeated request waits for the first.
     starting: HashMap<SessionId, Vec<u64>>,
+    /// The shared one among them that was begun last: whoever wants the active session waits for it.
+    starting_shared: Option<SessionId>,
     relay_tx: Option<mpsc::Sender<v1::AgentUp>>,
     /// The relay has our facts and the complete list; before that it hears nothing.
     is_announced: bool,
@@ -103,6 +105,7 @@ pub(super) async fn run(
         destroying: HashMap::new(),
         renaming: HashMap::new(),
         starting: HashMap::new(),
+        starting_shared: None,
         relay_tx: None,
         is_announced: false,
         linking: HashSet::new(),
@@ -324,7 +327,10 @@ impl Hub {
         match request.request {
             Some(v1::request::Request::Create(spec)) => match wire::spec_from(spec) {
                 Ok(spec) => match self.may_create(&principal, &spec) {
-                    Ok(()) => self.create(number, spec),
+                    Ok(()) => match self.active().filter(|_| request.join) {
+                        Some(active) => self.join(number, active),
+                        None => self.create(number, spec),
+                    },
                     Err(refusal) => self.refuse(number, &refusal, "create"),
                 },
                 Err(err) => self.refuse(number, &Refusal::new(Code::Invalid, err.to_string()), "create"),
@@ -350,11 +356,35 @@ impl Hub {
         }
     }
 
+    /// The active session: the newest shared one whose program runs, or the one that is about to be it.
+    fn active(&self) -> Option<SessionId> {
+        let starting = self.starting_shared.filter(|id| self.starting.contains_key(id));
+        let living = || {
+            let is_active = |link: &KeeperLink| {
+                let is_shared = link.info.spec.as_ref().is_some_and(|spec| spec.shared);
+                is_shared && link.info.summary.as_ref().is_none_or(|summary| summary.exited.is_none())
+            };
+            let active = self.sessions.iter().filter(|(_, (_, link))| is_active(link));
+            active.max_by_key(|(id, (_, link))| (link.info.created_ms, **id)).map(|(id, _)| *id)
+        };
+        starting.or_else(living)
+    }
+
+    /// Answers with a session that is there, or when it is.
+    fn join(&mut self, number: u64, id: SessionId) {
+        match self.sessions.get(&id) {
+            Some((_, link)) => {
+                let reply = Some(v1::reply::Reply::Created(link.info.clone()));
+                self.tell(Up::Reply(v1::Reply { number, reply }));
+            }
+            None => self.starting.entry(id).or_default().push(number),
+        }
+    }
+
     fn create(&mut self, number: u64, spec: SessionSpec) {
         let id = spec.id;
-        if let Some((_, link)) = self.sessions.get(&id) {
-            let reply = Some(v1::reply::Reply::Created(link.info.clone()));
-            return self.tell(Up::Reply(v1::Reply { number, reply }));
+        if self.sessions.contains_key(&id) {
+            return self.join(number, id);
         }
         if self.silent.contains(&id) {
             return self.refuse(number, &not_linked(id), "create");
@@ -367,6 +397,9 @@ impl Hub {
             return self.refuse(number, &refusal, "create");
         }
         self.starting.insert(id, vec![number]);
+        if spec.is_shared {
+            self.starting_shared = Some(id);
+        }
         self.epoch += 1;
         let (epoch, dir, logs) = (self.epoch, self.dir.clone(), self.logs.clone());
         let (data, events_tx) = (self.data.clone(), self.events_tx.clone());

@@ -3,12 +3,24 @@
 use color_eyre::eyre::{Result, bail};
 
 use crate::cli::output::ago;
-use crate::fleet::{Machine, Session, find_machine, find_session};
+use crate::fleet::{Machine, Selector, Session, find_machine, find_session};
 use crate::runtime::now_ms;
 
 /// The machine of this name, host name or beginning of an id; several candidates are listed.
 pub(super) fn machine<'a>(machines: &'a [Machine], wanted: &str) -> Result<&'a Machine> {
     Ok(find_machine(machines, wanted)?)
+}
+
+/// The machines that a selector means, of which there is at least one.
+pub(super) fn chosen(machines: &[Machine], selector: &Selector) -> Result<Vec<Machine>> {
+    if let Selector::Names(names) = selector {
+        return names.iter().map(|name| machine(machines, name).cloned()).collect();
+    }
+    let chosen: Vec<Machine> = machines.iter().filter(|machine| selector.matches(&machine.facts)).cloned().collect();
+    if chosen.is_empty() {
+        bail!("no machine fits {selector}; see `fleetmux machines` for names and labels");
+    }
+    Ok(chosen)
 }
 
 /// The session of this id, or beginning or end of an id; several candidates are listed.

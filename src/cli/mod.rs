@@ -8,6 +8,8 @@ mod identity;
 mod lookup;
 mod output;
 mod raw;
+mod relay_args;
+mod session_args;
 
 use std::process::ExitCode;
 

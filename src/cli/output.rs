@@ -2,10 +2,11 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use serde::Serialize;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::raw;
-use crate::fleet::{Machine, Session, SessionStatus};
+use crate::fleet::{Machine, Session, SessionStatus, Viewer};
 use crate::runtime::now_ms;
 
 /// Writes text to standard output; a reader that left early is no error.
@@ -22,8 +23,10 @@ pub(super) fn counted(count: usize, noun: &str) -> String {
 }
 
 /// A value as JSON for people and programs.
-pub(super) fn json_text(value: &serde_json::Value) -> String {
-    format!("{value:#}\n")
+pub(super) fn json_text(value: &impl Serialize) -> String {
+    // Only a map whose keys are no texts fails, and none is printed.
+    let text = serde_json::to_string_pretty(value);
+    text.unwrap_or_else(|err| serde_json::json!({ "error": err.to_string() }).to_string()) + "\n"
 }
 
 /// As `print`, and whether somebody still reads.
@@ -189,8 +192,19 @@ pub(super) fn session_json(session: &Session, machine: Option<&Machine>) -> serd
         "output_bytes": summary.offset,
         "drivers": summary.drivers,
         "observers": summary.observers,
-        "attached_clients": summary.drivers + summary.observers,
+        "attached_clients": summary.clients.iter().map(client_json).collect::<Vec<_>>(),
         "exit_code": summary.exit.map(|exit| exit.code),
+    })
+}
+
+fn client_json(client: &Viewer) -> serde_json::Value {
+    serde_json::json!({
+        "number": client.number,
+        "role": client.role.to_string(),
+        "principal": client.principal,
+        "label": client.label,
+        "rows": client.size.rows(),
+        "cols": client.size.cols(),
     })
 }
 

@@ -18,6 +18,7 @@ pub(super) enum Frame {
     Open { channel: u32, session: SessionId, client: ClientId, attach: Attach },
     Up { channel: u32, up: Up },
     Ping { token: u64 },
+    Broadcast { sessions: Vec<SessionId> },
 }
 
 struct Entry {
@@ -34,6 +35,8 @@ pub(super) struct Core {
     outgoing: VecDeque<Frame>,
     next_channel: u32,
     is_connected: bool,
+    /// Sessions that this program broadcasts to; every relay is told anew.
+    broadcast: Vec<SessionId>,
     /// Counts streams: a stream of an earlier connection takes no frames any more.
     pub(super) epoch: u64,
     waker: Option<Waker>,
@@ -71,6 +74,19 @@ impl Core {
         self.outgoing.clear();
         for channel in self.attachments.keys().copied().collect::<Vec<_>>() {
             self.open(channel);
+        }
+        if !self.broadcast.is_empty() {
+            self.send(Frame::Broadcast { sessions: self.broadcast.clone() });
+        }
+    }
+
+    /// What is typed goes to these sessions from now on.
+    pub(super) fn broadcast(&mut self, sessions: Vec<SessionId>) {
+        if self.broadcast != sessions {
+            self.broadcast.clone_from(&sessions);
+            if self.is_connected {
+                self.send(Frame::Broadcast { sessions });
+            }
         }
     }
 

@@ -14,6 +14,9 @@ use crate::wire::{self, v1};
 /// How long the whole look may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Days of a certificate's life that are counted; more are plenty.
+pub const CERTIFICATE_DAYS_CAP: u64 = 3650;
+
 /// What a relay told.
 #[derive(Clone, Debug)]
 pub struct Probe {
@@ -27,6 +30,8 @@ pub struct Probe {
     pub round_trip: Duration,
     /// Its clock less ours, milliseconds; `None` from a relay that does not tell.
     pub skew_ms: Option<i64>,
+    /// Days that its certificate is still good, [`CERTIFICATE_DAYS_CAP`] at most; `None` without TLS.
+    pub certificate_days: Option<u64>,
     /// The machines it knows.
     pub machines: Vec<Machine>,
     /// And their sessions.
@@ -49,6 +54,7 @@ async fn look(relay: &Endpoint, credentials: &Credentials) -> Result<Probe, Erro
     let started = Instant::now();
     let channel = wire::dial(relay, credentials).await.map_err(|err| Error::NoRelay(err.to_string()))?;
     let connect = started.elapsed();
+    let certificate_days = wire::certificate_days(relay, credentials, now_ms(), CERTIFICATE_DAYS_CAP).await;
     let (frames_tx, frames_rx) = mpsc::channel(2);
     let up = |frame| v1::ClientUp { channel: 0, frame: Some(frame) };
     // A fresh channel has room for both.
@@ -85,5 +91,5 @@ async fn look(relay: &Endpoint, credentials: &Credentials) -> Result<Probe, Erro
         return Err(refused(&"the relay sent no snapshot of the fleet"));
     };
     let software = hello.software.chars().filter(|c| !c.is_control()).take(64).collect();
-    Ok(Probe { software, protocol: hello.version, connect, round_trip, skew_ms, machines, sessions })
+    Ok(Probe { software, protocol: hello.version, connect, round_trip, skew_ms, certificate_days, machines, sessions })
 }

@@ -108,6 +108,7 @@ mod tests {
             size: Size::DEFAULT,
             drivers: 0,
             observers: 0,
+            clients: Vec::new(),
             last_output_ms: None,
             exit: None,
         };

@@ -63,6 +63,18 @@ id!(
     ClientId
 );
 
+id!(
+    /// A one-shot command in the audit log.
+    ExecId
+);
+
+impl ExecId {
+    /// A new one, ordered by time.
+    pub fn random() -> ExecId {
+        ExecId(Uuid::now_v7().into_bytes())
+    }
+}
+
 impl MachineId {
     /// A new one.
     pub fn random() -> MachineId {

@@ -14,7 +14,7 @@ mod status;
 pub use access::{Action, ActionError, Actions, Caller, Code, Principal, Refusal, Role};
 pub use endpoint::{Endpoint, EndpointError};
 pub use find::{active_session, find_machine, find_session};
-pub use id::{ClientId, IdError, MachineId, SessionId};
+pub use id::{ClientId, ExecId, IdError, MachineId, SessionId};
 pub use machine::{Labels, Load, Machine, MachineFacts};
 pub use secret::{Credentials, Fingerprint, FingerprintError, JoinToken, JoinTokenError, Secret};
 pub use selector::{Condition, Selector, SelectorError};

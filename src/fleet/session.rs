@@ -118,6 +118,8 @@ pub struct Summary {
     pub drivers: u32,
     /// Attached observers.
     pub observers: u32,
+    /// Attached clients by number; the first of them where there are very many.
+    pub clients: Vec<Viewer>,
     /// Last output, milliseconds since the epoch; `None` before the first.
     pub last_output_ms: Option<u64>,
     /// How the program ended, once it has.
@@ -164,4 +166,6 @@ pub struct Viewer {
     pub size: Size,
     /// The session has its size.
     pub owns_size: bool,
+    /// Who it is, as the relay authenticated it: "key:ada"; empty where an older keeper does not tell.
+    pub principal: String,
 }

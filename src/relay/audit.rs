@@ -36,7 +36,29 @@ pub(in crate::relay) enum Audited {
     /// A session was ended, or why not.
     SessionDestroy { principal: String, session: String, outcome: String },
     /// A one-shot command was handed to its machine, or why not; its program only, since arguments may hold secrets.
-    Exec { principal: String, machine: String, program: String, outcome: String },
+    Exec { exec: String, principal: String, machine: String, program: String, outcome: String },
+    /// A command that was handed over is over: `exited`, `killed` by a signal, `timed_out`, `cancelled` by whoever asked for
+    /// it, `refused` by its machine, or `lost` with the way to it.
+    ExecEnd {
+        exec: String,
+        principal: String,
+        machine: String,
+        program: String,
+        outcome: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        exit_code: Option<i32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        signal: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        duration_ms: u64,
+    },
+    /// What one client types goes to all of these sessions at once from now on.
+    BroadcastStart { principal: String, count: usize, targets: Vec<Target> },
+    /// A broadcast has other receivers now.
+    BroadcastChange { principal: String, count: usize, targets: Vec<Target> },
+    /// A broadcast is over.
+    BroadcastStop { principal: String, count: usize, duration_ms: u64 },
     /// A known caller wanted what it may not.
     Denied { principal: String, what: String, reason: String },
     /// Somebody could not prove who they are.
@@ -53,6 +75,14 @@ pub(in crate::relay) enum Audited {
     TokenCreated { principal: String, token: String, workspace: String },
     /// A machine exchanged a token for its key.
     Joined { machine: String, name: String, workspace: String, token: String, peer: String },
+}
+
+/// A session that receives a broadcast.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[allow(missing_docs, reason = "the words of `fleet`, as text")]
+pub(in crate::relay) struct Target {
+    pub(in crate::relay) machine: String,
+    pub(in crate::relay) session: String,
 }
 
 #[derive(Serialize)]

@@ -3,15 +3,15 @@
 //! A viewer is one channel of one client's stream. Output of a session comes once and goes to every viewer that is on
 //! the stream; frames for one client find it by its secret id. Nothing here waits, and nothing here looks into output.
 
+mod agents;
+mod clients;
+
 use std::collections::{BTreeMap, HashMap};
 
 use super::audit::Audited;
-use crate::fleet::{
-    Action, Caller, ClientId, Code, Machine, MachineFacts, MachineId, Refusal, Role, Session, SessionId,
-};
-use crate::stream::{Outbox, Verdict};
+use crate::fleet::{Action, Caller, ClientId, Code, Machine, MachineId, Refusal, Role, Session, SessionId};
+use crate::stream::Outbox;
 use crate::wire::{self, v1};
-use v1::session_down::Frame as Down;
 use v1::session_up::Frame as Up;
 
 /// One stream of an agent or a client.
@@ -19,6 +19,8 @@ pub(super) type ConnId = u64;
 
 /// Channels a client may have open at once: 64 panes on several pages, with room to spare.
 const CHANNELS_CAP: usize = 4096;
+/// Receivers of a broadcast named in the audit log; of more there is the number.
+const TARGETS_CAP: usize = 1024;
 
 /// What the hub does for the core.
 #[derive(Debug)]
@@ -55,11 +57,17 @@ struct Channel {
     keyframe: i32,
     /// Opened, and the way to the keeper has not been cut since.
     is_open: bool,
+    /// The last denial of its machine's that was audited: a client that asks again and again fills no log.
+    denied: String,
 }
 
 struct ClientState {
     caller: Caller,
     channels: HashMap<u32, Channel>,
+    /// What it types goes to all of these at once, as it says; empty while it broadcasts to none.
+    broadcast: Vec<SessionId>,
+    /// Since when, milliseconds since the epoch.
+    broadcast_ms: u64,
 }
 
 /// The relay's whole knowledge.
@@ -128,368 +136,6 @@ impl Core {
         let snapshot = v1::FleetSnapshot { machines, sessions };
         v1::FleetEvent { event: Some(v1::fleet_event::Event::Snapshot(snapshot)) }
     }
-
-    // ── agents ──
-
-    /// An agent said who it is; an older stream of the same machine gives way.
-    pub(super) fn agent_facts(&mut self, conn: ConnId, facts: MachineFacts, now: u64) {
-        let id = facts.id;
-        self.silent.retain(|_, machine| *machine != id);
-        let machine = Machine {
-            facts,
-            is_online: true,
-            last_seen_ms: now,
-            load: Default::default(),
-            latency_us: None,
-            connected_ms: now,
-        };
-        self.moved(id, &machine.facts.workspace);
-        let state = MachineState { machine, conn: Some(conn) };
-        if let Some(MachineState { conn: Some(old), .. }) = self.machines.insert(id, state)
-            && old != conn
-        {
-            self.agents.remove(&old);
-            self.effects.push(Effect::Hangup(old));
-            // Whoever was attached through the old stream is attached no more.
-            self.cut_machine(id, &Refusal::new(Code::Unavailable, "the machine's agent came back on a new connection"));
-        }
-        self.agents.insert(conn, id);
-        self.effects.push(Effect::StoreMachine(id));
-        self.machine_changed(id);
-    }
-
-    pub(super) fn agent_gone(&mut self, conn: ConnId, now: u64) {
-        let Some(id) = self.agents.remove(&conn) else { return };
-        let Some(state) = self.machines.get_mut(&id) else { return };
-        state.conn = None;
-        state.machine.is_online = false;
-        state.machine.latency_us = None;
-        state.machine.last_seen_ms = now;
-        let refusal = offline(&state.machine);
-        self.effects.push(Effect::StoreMachine(id));
-        self.machine_changed(id);
-        self.cut_machine(id, &refusal);
-    }
-
-    pub(super) fn heartbeat(&mut self, conn: ConnId, load: &v1::Load, now: u64) {
-        let Some(state) = self.state_of(conn) else { return };
-        state.machine.load = wire::load_from(load);
-        state.machine.last_seen_ms = now;
-        let id = state.machine.facts.id;
-        self.machine_changed(id);
-    }
-
-    pub(super) fn measured(&mut self, conn: ConnId, latency_us: u32) {
-        if let Some(state) = self.state_of(conn) {
-            state.machine.latency_us = Some(latency_us.max(1));
-        }
-    }
-
-    /// The agent's complete list: what is not in it has ended while nobody looked, unless its keeper is silent.
-    pub(super) fn session_list(&mut self, conn: ConnId, list: v1::SessionList) {
-        let Some(&machine) = self.agents.get(&conn) else { return };
-        let mut living = Vec::new();
-        for info in list.sessions {
-            if let Ok(session) = wire::session_from(machine, info) {
-                living.push(session.id());
-                self.insert_session(session);
-            }
-        }
-        let is_silent = |id: &SessionId| self.silent.contains_key(id);
-        let gone = |s: &&Session| s.machine == machine && !living.contains(&s.id()) && !is_silent(&s.id());
-        let gone: Vec<SessionId> = self.sessions.values().filter(gone).map(Session::id).collect();
-        for id in gone {
-            self.remove_session(machine, id);
-        }
-        if !self.is_new {
-            self.end_unknown();
-        }
-    }
-
-    pub(super) fn session_added(&mut self, conn: ConnId, info: v1::SessionInfo) {
-        let Some(&machine) = self.agents.get(&conn) else { return };
-        if let Ok(session) = wire::session_from(machine, info) {
-            let id = session.id();
-            if self.sessions.get(&id).is_some_and(|known| known.machine == machine) {
-                // The agent linked to the keeper anew: everybody behind the old link has to attach again.
-                self.cut(id, &Refusal::new(Code::Unavailable, "the agent reopened its link to the session"));
-            }
-            self.insert_session(session);
-        }
-    }
-
-    pub(super) fn session_removed(&mut self, conn: ConnId, id: SessionId) {
-        if let Some(&machine) = self.agents.get(&conn) {
-            self.remove_session(machine, id);
-        }
-    }
-
-    /// A session's keeper is there and does not answer: its viewers wait.
-    pub(super) fn session_silent(&mut self, conn: ConnId, id: SessionId) {
-        let Some(&machine) = self.agents.get(&conn) else { return };
-        let is_anothers = self.silent.get(&id).is_some_and(|other| *other != machine);
-        if !is_anothers && self.sessions.get(&id).is_none_or(|session| session.machine == machine) {
-            self.silent.insert(id, machine);
-            self.cut(id, &silent(id));
-        }
-    }
-
-    /// The agent answered a request of ours.
-    pub(super) fn reply(&mut self, conn: ConnId, reply: v1::Reply) {
-        let Some(&machine) = self.agents.get(&conn) else { return };
-        let answer = match reply.reply {
-            Some(v1::reply::Reply::Created(info)) => match wire::session_from(machine, info) {
-                Ok(session) => {
-                    let id = session.id();
-                    self.insert_session(session.clone());
-                    // As the relay knows it: the workspace is its own word.
-                    let known = self.sessions.get(&id).filter(|known| known.machine == machine).cloned();
-                    Ok(Some(known.unwrap_or(session)))
-                }
-                Err(err) => Err(Refusal::new(Code::Internal, format!("the agent's answer makes no sense: {err}"))),
-            },
-            Some(v1::reply::Reply::Renamed(info)) => self.renamed(machine, info),
-            Some(v1::reply::Reply::Destroyed(_)) => Ok(None),
-            Some(v1::reply::Reply::Refused(refused)) => Err(wire::refusal_from(&refused)),
-            None => Err(Refusal::new(Code::Internal, "the agent's answer is not understood; upgrade the relay")),
-        };
-        self.effects.push(Effect::Answer(reply.number, answer));
-    }
-
-    /// A session frame on its way to viewers.
-    pub(super) fn down(&mut self, conn: ConnId, routed: v1::RoutedDown) {
-        let Some(&machine) = self.agents.get(&conn) else { return };
-        let (Ok(id), Some(down)) = (SessionId::from_bytes(&routed.session), routed.down) else { return };
-        // An agent speaks for its own machine only.
-        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.machine == machine) else { return };
-        if !down.client.is_empty() {
-            return self.down_to_one(id, down);
-        }
-        match down.frame {
-            Some(Down::Summary(summary)) => {
-                session.summary = wire::summary_from(summary);
-                let event = v1::fleet_event::Event::Session((&*session).into());
-                self.tell_watchers(machine, event);
-            }
-            Some(Down::Renamed(rename)) => self.set_name(id, rename.name),
-            Some(Down::Output(output)) => self.fan_out(id, &output),
-            _ => {}
-        }
-    }
-
-    /// The agent's word that a session has another name, with all that is known of it.
-    fn renamed(&mut self, machine: MachineId, info: v1::SessionInfo) -> Result<Option<Session>, Refusal> {
-        let session = wire::session_from(machine, info)
-            .map_err(|err| Refusal::new(Code::Internal, format!("the agent's answer makes no sense: {err}")))?;
-        if self.sessions.get(&session.id()).is_some_and(|known| known.machine == machine) {
-            self.set_name(session.id(), session.spec.name.clone());
-        }
-        Ok(Some(session))
-    }
-
-    fn set_name(&mut self, id: SessionId, name: String) {
-        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.spec.name != name) else { return };
-        session.spec.name = name;
-        let event = v1::fleet_event::Event::Session((&*session).into());
-        let machine = session.machine;
-        self.tell_watchers(machine, event);
-        self.effects.push(Effect::StoreSession(id, Some(machine)));
-    }
-
-    fn fan_out(&mut self, id: SessionId, output: &v1::Output) {
-        let Some(viewers) = self.viewers.get(&id) else { return };
-        for (conn, number) in viewers {
-            let channel = self.clients.get_mut(conn).and_then(|client| client.channels.get_mut(number));
-            let Some(channel) = channel.filter(|channel| !channel.is_lossless) else { continue };
-            if let Verdict::Send(offset, data) = channel.outbox.offer(output.offset, &output.data) {
-                let frame = Down::Output(v1::Output { offset, data });
-                let down = v1::SessionDown { client: Default::default(), frame: Some(frame) };
-                self.effects.push(Effect::ToClient(*conn, to_channel(*number, down)));
-            }
-        }
-    }
-
-    fn down_to_one(&mut self, session: SessionId, mut down: v1::SessionDown) {
-        let Ok(client) = ClientId::from_bytes(&down.client) else { return };
-        let Some(&(conn, number)) = self.by_client.get(&client) else { return };
-        let channel = self.clients.get_mut(&conn).and_then(|client| client.channels.get_mut(&number));
-        let Some(channel) = channel.filter(|channel| channel.session == session) else { return };
-        match &down.frame {
-            Some(Down::Attached(attached)) => channel.outbox.start_at(attached.offset),
-            Some(Down::Keyframe(keyframe)) => channel.outbox.start_at(keyframe.offset),
-            Some(Down::Output(output)) => channel.outbox.start_at(output.offset + output.data.len() as u64),
-            Some(Down::Behind(_)) => channel.outbox.stop(),
-            _ => {}
-        }
-        // The id is a secret between client and keeper; the channel says it all from here on.
-        down.client = Default::default();
-        self.effects.push(Effect::ToClient(conn, to_channel(number, down)));
-    }
-
-    // ── clients ──
-
-    pub(super) fn client_came(&mut self, conn: ConnId, caller: Caller) {
-        self.clients.insert(conn, ClientState { caller, channels: HashMap::new() });
-    }
-
-    pub(super) fn client_gone(&mut self, conn: ConnId) {
-        let Some(state) = self.clients.remove(&conn) else { return };
-        for (number, channel) in state.channels {
-            self.forget_viewer(conn, number, &channel);
-        }
-    }
-
-    /// Binds a channel to a session and attaches there.
-    pub(super) fn open(&mut self, conn: ConnId, number: u32, open: v1::OpenChannel) {
-        let (session, client) = match (SessionId::from_bytes(&open.session), ClientId::from_bytes(&open.client)) {
-            (Ok(session), Ok(client)) => (session, client),
-            _ => {
-                return self.lost(
-                    conn,
-                    number,
-                    &Refusal::new(Code::Invalid, "a channel needs a session and a client id"),
-                );
-            }
-        };
-        let Some(state) = self.clients.get_mut(&conn) else { return };
-        let mut attach = open.attach.unwrap_or_default();
-        let caller = state.caller.clone();
-        attach.principal = caller.principal.to_string();
-        if state.channels.len() >= CHANNELS_CAP {
-            let refusal = Refusal::new(Code::Exhausted, format!("{CHANNELS_CAP} sessions are open; close one first"));
-            return self.lost(conn, number, &refusal);
-        }
-        if let Some(old) = state.channels.remove(&number) {
-            self.forget_viewer(conn, number, &old);
-        }
-        let way = self.way_to(session, &caller);
-        let role = wire::role_from(attach.role);
-        if let Err(refusal) = caller.needs(action_of(role)) {
-            self.denied(&caller, &format!("attach to session {session} as {role}"), &refusal);
-            return self.lost(conn, number, &refusal);
-        }
-        if let Err(refusal) = &way
-            && refusal.code == Code::NotFound
-        {
-            return self.lost(conn, number, refusal);
-        }
-        // Whoever knows the id continues that client: its former channel is cut off.
-        if let Some((old_conn, old_number)) = self.by_client.insert(client, (conn, number))
-            && let Some(old) = self.clients.get_mut(&old_conn).and_then(|c| c.channels.remove(&old_number))
-        {
-            if let Some(viewers) = self.viewers.get_mut(&old.session) {
-                viewers.retain(|viewer| *viewer != (old_conn, old_number));
-            }
-            self.lost(
-                old_conn,
-                old_number,
-                &Refusal::new(Code::Unavailable, "another connection continues this client"),
-            );
-        }
-        let is_lossless = attach.delivery() == v1::Delivery::Lossless;
-        let keyframe = attach.keyframe;
-        let is_open = way.is_ok();
-        let channel = Channel { session, client, outbox: Outbox::default(), is_lossless, keyframe, is_open };
-        if let Some(state) = self.clients.get_mut(&conn) {
-            state.channels.insert(number, channel);
-        }
-        self.viewers.entry(session).or_default().push((conn, number));
-        match way {
-            Ok(agent) => {
-                let (machine, workspace) = self.place_of(session);
-                let principal = caller.principal.to_string();
-                let (session_text, role) = (session.to_string(), role.to_string());
-                let attached = Audited::Attach { principal, workspace, machine, session: session_text, role };
-                self.effects.push(Effect::Audit(attached));
-                self.up(agent, session, client, Up::Attach(attach));
-            }
-            Err(refusal) => self.lost(conn, number, &refusal),
-        }
-    }
-
-    /// A frame on a bound channel.
-    pub(super) fn client_up(&mut self, conn: ConnId, number: u32, up: v1::SessionUp) {
-        let Some(frame) = up.frame else { return };
-        let Some(state) = self.clients.get_mut(&conn) else { return };
-        let Some(channel) = state.channels.get(&number) else {
-            return self.lost(
-                conn,
-                number,
-                &Refusal::new(Code::Invalid, "this channel is bound to no session; open it first"),
-            );
-        };
-        let (session, client, is_open) = (channel.session, channel.client, channel.is_open);
-        if matches!(frame, Up::Attach(_) | Up::Hello(_)) {
-            return self.lost(conn, number, &Refusal::new(Code::Invalid, "attach by opening the channel"));
-        }
-        if matches!(frame, Up::Detach(_))
-            && let Some(channel) = state.channels.remove(&number)
-        {
-            return self.forget_viewer(conn, number, &channel);
-        }
-        if let Up::SetRole(set) = &frame {
-            let (caller, role) = (state.caller.clone(), wire::role_from(set.role));
-            if let Err(refusal) = caller.needs(action_of(role)) {
-                self.denied(&caller, &format!("become {role} of session {session}"), &refusal);
-                let refused = Down::Refused(wire::refusal(&refusal, "set_role"));
-                let down = v1::SessionDown { client: Default::default(), frame: Some(refused) };
-                return self.effects.push(Effect::ToClient(conn, to_channel(number, down)));
-            }
-            let (machine, workspace) = self.place_of(session);
-            let principal = caller.principal.to_string();
-            let (session, role) = (session.to_string(), role.to_string());
-            self.effects.push(Effect::Audit(Audited::RoleChange { principal, workspace, machine, session, role }));
-        }
-        // While the way is cut the client keeps its input and sends it again: nothing is lost by dropping it here.
-        let agent = self.agent_of(session).filter(|_| is_open);
-        if let Some(agent) = agent {
-            self.up(agent, session, client, frame);
-        }
-    }
-
-    /// The client's queue overflowed: put the viewer off the stream and ask for a keyframe.
-    pub(super) fn overflowed(&mut self, conn: ConnId, number: u32, from_offset: u64) {
-        let channel = self.clients.get_mut(&conn).and_then(|client| client.channels.get_mut(&number));
-        let Some(channel) = channel else { return };
-        channel.outbox.stop();
-        let (session, client) = (channel.session, channel.client);
-        let refresh = v1::Refresh { from_offset, keyframe: channel.keyframe, history_bytes: 0 };
-        if let Some(agent) = self.agent_of(session) {
-            self.up(agent, session, client, Up::Refresh(refresh));
-        }
-    }
-
-    /// The stream of a machine's agent.
-    pub(super) fn way_to_machine(&self, caller: &Caller, machine: MachineId) -> Result<ConnId, Refusal> {
-        let state = self.machines.get(&machine).filter(|state| caller.sees(&state.machine.facts.workspace));
-        let state = state.ok_or_else(|| {
-            Refusal::new(Code::NotFound, format!("there is no machine {machine}; see `fleetmux machines`"))
-        })?;
-        state.conn.ok_or_else(|| {
-            let name = &state.machine.facts.name;
-            let message =
-                format!("{name} is offline; see `fleetmux machines`, or run `fleetmux agent start` on that machine");
-            Refusal::new(Code::Unavailable, message)
-        })
-    }
-
-    /// A call that an agent must answer; refused at once when it cannot.
-    pub(super) fn request(&mut self, number: u64, caller: &Caller, machine: MachineId, request: v1::request::Request) {
-        let state = self.machines.get(&machine).filter(|state| caller.sees(&state.machine.facts.workspace));
-        let refusal = match state {
-            None => Refusal::new(Code::NotFound, format!("there is no machine {machine}; see `fleetmux machines`")),
-            Some(MachineState { conn: Some(conn), .. }) => {
-                let request = v1::Request { number, principal: caller.principal.to_string(), request: Some(request) };
-                let frame = Some(v1::agent_down::Frame::Request(request));
-                self.effects.push(Effect::ToAgent(*conn, v1::AgentDown { frame }));
-                return;
-            }
-            Some(state) => offline(&state.machine),
-        };
-        self.effects.push(Effect::Answer(number, Err(refusal)));
-    }
-
-    // ── private ──
 
     fn state_of(&mut self, conn: ConnId) -> Option<&mut MachineState> {
         let id = self.agents.get(&conn)?;

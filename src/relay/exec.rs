@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 use tokio::sync::{mpsc, oneshot};
@@ -16,7 +16,7 @@ use tonic::{Status, Streaming};
 
 use super::audit::{Audit, Audited};
 use super::hub::{Event, EventsTx};
-use crate::fleet::{Caller, Code, MachineId, Refusal};
+use crate::fleet::{Caller, Code, ExecId, MachineId, Refusal};
 use crate::stream::{CreditOut, EXEC_CHUNK_CAP, EXEC_INPUT_WINDOW, EXEC_OUTPUT_WINDOW, chunks_in};
 use crate::wire::{self, v1};
 use v1::exec_down::Frame as Down;
@@ -47,6 +47,7 @@ struct Table {
 
 struct Command {
     down_tx: DownTx,
+    trail: Trail,
     is_answered: bool,
     /// What either end may still send, watched so that neither can fill this relay.
     output: CreditOut,
@@ -73,7 +74,14 @@ impl ExecLink {
                 command.output.spend(data.len());
             }
             Some(Down::StdinCredit(credit)) => command.input.grant(*credit),
-            Some(Down::Exit(_) | Down::Refused(_)) => is_last = true,
+            Some(Down::Exit(exit)) => {
+                command.trail.exited(exit);
+                is_last = true;
+            }
+            Some(Down::Refused(refused)) => {
+                command.trail.refused(&wire::refusal_from(refused));
+                is_last = true;
+            }
             Some(Down::Started(_)) | None => {}
         }
         if is_overrun || command.down_tx.try_send(Ok(down)).is_err() {
@@ -98,16 +106,18 @@ impl ExecLink {
         }
     }
 
-    fn open(&self, down_tx: DownTx) -> Result<u64, (DownTx, Refusal)> {
+    fn open(&self, down_tx: DownTx, mut trail: Trail) -> Result<u64, (DownTx, Refusal)> {
         let mut table = self.table();
         if table.is_closed {
             let message = "the link to the machine was just lost; see `fleetmux machines`";
+            trail.ended("lost", Some(message));
             return Err((down_tx, Refusal::new(Code::Unavailable, message)));
         }
         table.last_number += 1;
         let number = table.last_number;
         let command = Command {
             down_tx,
+            trail,
             is_answered: false,
             output: CreditOut::new(EXEC_OUTPUT_WINDOW),
             input: CreditOut::new(EXEC_INPUT_WINDOW),
@@ -130,7 +140,8 @@ impl ExecLink {
             }
             Up::Credit(credit) => command.output.grant(*credit),
             Up::Start(_) => return Err(Refusal::new(Code::Invalid, "a stream runs one command")),
-            Up::StdinClosed(_) | Up::Signal(_) | Up::Cancel(_) => {}
+            Up::Cancel(_) => command.trail.is_cancelled = true,
+            Up::StdinClosed(_) | Up::Signal(_) => {}
         }
         drop(table);
         self.send(number, "", up)
@@ -151,7 +162,8 @@ impl ExecLink {
 
     /// Nobody waits for the command any more; `false` if it is over.
     fn forget(&self, number: u64) -> bool {
-        self.table().commands.remove(&number).is_some()
+        let command = self.table().commands.remove(&number);
+        command.map(|mut command| command.trail.ended("cancelled", None)).is_some()
     }
 
     /// Ends a command at the agent, however much waits for that.
@@ -170,10 +182,100 @@ impl ExecLink {
 
 impl Table {
     fn refuse(&mut self, number: u64, refusal: &Refusal) {
-        if let Some(command) = self.commands.remove(&number) {
+        if let Some(mut command) = self.commands.remove(&number) {
+            command.trail.ended("lost", Some(&refusal.message));
             // A client whose queue is full sees its stream end, which is as final.
             let _ = command.down_tx.try_send(Ok(refused(refusal)));
         }
+    }
+}
+
+/// What the audit log hears of one command: that it was handed over, and once how it ended.
+struct Trail {
+    audit: Audit,
+    exec: String,
+    principal: String,
+    machine: String,
+    program: String,
+    since: Instant,
+    /// Whoever asked for it does not want it any more.
+    is_cancelled: bool,
+    is_told: bool,
+}
+
+impl Trail {
+    /// Records that a command was handed to its machine, or why not.
+    fn begin(audit: Audit, caller: &Caller, start: &v1::ExecStart, outcome: &Result<ExecLink, Refusal>) -> Trail {
+        // The program only: arguments may be secrets.
+        let program = start.argv.first().map_or(start.command.as_str(), String::as_str);
+        let trail = Trail {
+            audit,
+            exec: ExecId::random().to_string(),
+            principal: caller.principal.to_string(),
+            machine: MachineId::from_bytes(&start.machine).map(|id| id.to_string()).unwrap_or_default(),
+            program: program.split_whitespace().next().unwrap_or_default().to_string(),
+            since: Instant::now(),
+            is_cancelled: false,
+            is_told: outcome.is_err(),
+        };
+        trail.audit.record(Audited::Exec {
+            exec: trail.exec.clone(),
+            principal: trail.principal.clone(),
+            machine: trail.machine.clone(),
+            program: trail.program.clone(),
+            outcome: outcome.as_ref().map_or_else(|refusal| refusal.message.clone(), |_| "started".into()),
+        });
+        trail
+    }
+
+    fn exited(&mut self, exit: &v1::ExecExit) {
+        let outcome = match exit {
+            _ if self.is_cancelled => "cancelled",
+            exit if exit.timed_out => "timed_out",
+            exit if exit.signal > 0 => "killed",
+            _ => "exited",
+        };
+        let signal = (exit.signal > 0).then_some(exit.signal);
+        self.tell(outcome, Some(exit.code), signal, None, exit.duration_ms);
+    }
+
+    /// The machine ran nothing; one that may not be run there is a denial too.
+    fn refused(&mut self, refusal: &Refusal) {
+        if refusal.code == Code::PermissionDenied {
+            let what = format!("exec {} on machine {}", self.program, self.machine);
+            let (principal, reason) = (self.principal.clone(), refusal.message.clone());
+            self.audit.record(Audited::Denied { principal, what, reason });
+        }
+        self.ended("refused", Some(&refusal.message));
+    }
+
+    /// It ended in a way that its machine did not tell of.
+    fn ended(&mut self, outcome: &str, reason: Option<&str>) {
+        self.tell(outcome, None, None, reason, self.since.elapsed().as_millis() as u64);
+    }
+
+    fn tell(
+        &mut self,
+        outcome: &str,
+        exit_code: Option<i32>,
+        signal: Option<u32>,
+        reason: Option<&str>,
+        duration_ms: u64,
+    ) {
+        if std::mem::replace(&mut self.is_told, true) {
+            return;
+        }
+        self.audit.record(Audited::ExecEnd {
+            exec: self.exec.clone(),
+            principal: self.principal.clone(),
+            machine: self.machine.clone(),
+            program: self.program.clone(),
+            outcome: outcome.into(),
+            exit_code,
+            signal,
+            reason: reason.map(Into::into),
+            duration_ms,
+        });
     }
 }
 
@@ -202,12 +304,8 @@ pub(super) async fn carry(
         }
         Err(_) => return,
     };
-    let program = start.argv.first().map_or(start.command.as_str(), String::as_str);
-    let program = program.split_whitespace().next().unwrap_or_default().to_string();
-    let machine = MachineId::from_bytes(&start.machine).map(|id| id.to_string()).unwrap_or_default();
     let link = link_to(&events_tx, &caller, &start.machine).await;
-    let outcome = link.as_ref().map_or_else(|refusal| refusal.message.clone(), |_| "started".into());
-    audit.record(Audited::Exec { principal: caller.principal.to_string(), machine, program, outcome });
+    let trail = Trail::begin(audit, &caller, &start, &link);
     let link = match link {
         Ok(link) => link,
         Err(refusal) => {
@@ -215,7 +313,7 @@ pub(super) async fn carry(
             return;
         }
     };
-    let number = match link.open(down_tx) {
+    let number = match link.open(down_tx, trail) {
         Ok(number) => number,
         Err((down_tx, refusal)) => {
             let _ = down_tx.try_send(Ok(refused(&refusal)));

@@ -155,17 +155,17 @@ impl v1::client_service_server::ClientService for Services {
     ) -> Result<Response<v1::Session>, Status> {
         let caller = self.auth.caller_with(&request, Action::Drive).map_err(|refusal| status_of(&refusal))?;
         let principal = caller.principal.to_string();
-        let v1::CreateSessionRequest { machine, spec } = request.into_inner();
+        let v1::CreateSessionRequest { machine, spec, join } = request.into_inner();
         let machine = MachineId::from_bytes(&machine).map_err(|err| Status::invalid_argument(err.to_string()))?;
         let spec = spec.ok_or_else(|| Status::invalid_argument("a session needs a specification"))?;
         let id = SessionId::from_bytes(&spec.id).map(|id| id.to_string()).unwrap_or_default();
-        let created = self.ask(|answer_tx| Event::Create { caller, machine, spec, answer_tx }).await;
-        self.auth.audit.record(Audited::SessionCreate {
-            principal,
-            machine: machine.to_string(),
-            session: id,
-            outcome: outcome(&created),
-        });
+        let created = self.ask(|answer_tx| Event::Create { caller, machine, spec, is_join: join, answer_tx }).await;
+        // The active session was made before, and that was recorded then.
+        let is_joined = matches!(&created, Ok(Some(session)) if session.id().to_string() != id);
+        if !is_joined {
+            let (machine, outcome) = (machine.to_string(), outcome(&created));
+            self.auth.audit.record(Audited::SessionCreate { principal, machine, session: id, outcome });
+        }
         let created = created?;
         let session = created.ok_or_else(|| Status::internal("the agent made no session"))?;
         Ok(Response::new((&session).into()))

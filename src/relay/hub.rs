@@ -75,6 +75,8 @@ pub(super) enum Event {
         caller: Caller,
         machine: MachineId,
         spec: v1::SessionSpec,
+        /// The machine's active session will do.
+        is_join: bool,
         answer_tx: Answer,
     },
     Destroy {
@@ -184,12 +186,12 @@ impl Hub {
                 self.clients.insert(conn, (caller.clone(), outgoing));
                 self.core.client_came(conn, caller);
             }
-            Event::ClientFrame { conn, frame } => self.client_frame(conn, frame),
+            Event::ClientFrame { conn, frame } => self.client_frame(conn, frame, now),
             Event::ClientGone { conn } => {
                 if let Some((_, outgoing)) = self.clients.remove(&conn) {
                     outgoing.close();
                 }
-                self.core.client_gone(conn);
+                self.core.client_gone(conn, now);
             }
             Event::Exec { caller, machine, answer_tx } => {
                 let _ = answer_tx.send(self.exec_link(&caller, machine));
@@ -203,15 +205,18 @@ impl Hub {
                 let message = "a session of this id lives on another machine; leave the id to be chosen";
                 let _ = answer_tx.send(Err(Refusal::new(Code::Invalid, message)));
             }
-            Event::Create { caller, machine, spec, answer_tx } => {
+            Event::Create { caller, machine, spec, is_join, answer_tx } => {
                 let number = self.expect(answer_tx);
-                self.core.request(number, &caller, machine, v1::request::Request::Create(spec));
+                let create = Some(v1::request::Request::Create(spec));
+                let request = v1::Request { request: create, join: is_join, ..Default::default() };
+                self.core.request(number, &caller, machine, request);
             }
             Event::Rename { caller, session, name, answer_tx } => match self.machine_of(&caller, session) {
                 Some(machine) => {
                     let number = self.expect(answer_tx);
                     let rename = v1::RenameRequest { session: session.as_bytes().to_vec().into(), name };
-                    self.core.request(number, &caller, machine, v1::request::Request::Rename(rename));
+                    let rename = Some(v1::request::Request::Rename(rename));
+                    self.core.request(number, &caller, machine, v1::Request { request: rename, ..Default::default() });
                 }
                 None => {
                     let message = format!("there is no session {session}; see `fleetmux session list`");
@@ -222,7 +227,8 @@ impl Hub {
                 Some(machine) => {
                     let number = self.expect(answer_tx);
                     let id = session.as_bytes().to_vec().into();
-                    self.core.request(number, &caller, machine, v1::request::Request::Destroy(id));
+                    let destroy = Some(v1::request::Request::Destroy(id));
+                    self.core.request(number, &caller, machine, v1::Request { request: destroy, ..Default::default() });
                 }
                 None => {
                     let message = format!("there is no session {session}; see `fleetmux session list`");
@@ -249,7 +255,7 @@ impl Hub {
             if let Some((_, outgoing)) = self.clients.remove(&conn) {
                 outgoing.close();
             }
-            self.core.client_gone(conn);
+            self.core.client_gone(conn, now_ms());
         }
     }
 
@@ -322,11 +328,15 @@ impl Hub {
         }
     }
 
-    fn client_frame(&mut self, conn: ConnId, frame: v1::ClientUp) {
+    fn client_frame(&mut self, conn: ConnId, frame: v1::ClientUp, now: u64) {
         use v1::client_up::Frame;
         match frame.frame {
             Some(Frame::Up(up)) => self.core.client_up(conn, frame.channel, up),
             Some(Frame::Open(open)) => self.core.open(conn, frame.channel, open),
+            Some(Frame::Broadcast(broadcast)) => {
+                let sessions = broadcast.sessions.iter().filter_map(|id| SessionId::from_bytes(id).ok()).collect();
+                self.core.broadcast(conn, sessions, now);
+            }
             Some(Frame::Ping(ping)) => {
                 let frame = Some(v1::client_down::Frame::Pong(v1::Pong { token: ping.token }));
                 self.send_client(conn, v1::ClientDown { channel: 0, frame });

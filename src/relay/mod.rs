@@ -6,6 +6,7 @@
 mod admin;
 mod audit;
 mod auth;
+mod certificate;
 mod core;
 mod exec;
 mod grpc;
@@ -15,4 +16,5 @@ mod serve;
 mod store;
 
 pub use auth::AuthorityError;
-pub use serve::{Initialised, Options, RelayError, init, serve};
+pub use certificate::{DAYS as CERTIFICATE_DAYS, WARN_DAYS as CERTIFICATE_WARN_DAYS};
+pub use serve::{Initialised, Options, RelayError, init, renew, serve};

@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tonic::transport::Server;
 use tonic::transport::server::Router;
-use tonic::transport::{Identity, Server, ServerTlsConfig};
 
 use super::admin::{Admin, Reach};
 use super::audit::Audit;
 use super::auth::{self, Auth, Authority, AuthorityError, Keyring};
+use super::certificate::Certificate;
 use super::core::Core;
 use super::grpc::Services;
 use super::hub;
@@ -23,7 +24,7 @@ use super::store::{Memory, Store, StoreError};
 use crate::config::paths;
 use crate::fleet::{Endpoint, Fingerprint, JoinToken, Labels, Refusal, Secret};
 use crate::runtime::now_ms;
-use crate::wire::{FRAME_CAP, fingerprint, v1};
+use crate::wire::{FRAME_CAP, ServeError, accept_tls, fingerprint, v1};
 
 /// Bytes under way on one stream; more only lets a slow viewer fall further behind.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -63,14 +64,14 @@ pub struct Initialised {
     pub token: Secret,
 }
 
-/// Makes a CA (once) and a server certificate for these names in a directory, and a first join token for `address`.
-pub async fn init(dir: &Path, names: &[String], address: &str) -> Result<Initialised, RelayError> {
+/// Makes a CA (once) and a server certificate for these names and days in a directory, and a first join token for `address`.
+pub async fn init(dir: &Path, names: &[String], address: &str, days: u32) -> Result<Initialised, RelayError> {
     let io = |err| AuthorityError::Io { path: dir.into(), err };
     paths::make_private_dir(dir).map_err(io)?;
     std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).map_err(io)?;
     // First: a relay that runs on this directory holds its store.
     let (store, memory) = Store::open(&dir.join(STORE))?;
-    let ca = auth::init(dir, names, address)?;
+    let ca = auth::init(dir, names, address, days)?;
     let mut keyring = Keyring::new(memory.keys, memory.tokens);
     let now = now_ms();
     let made = keyring.create_token("default".into(), Labels::new(), now + FIRST_TOKEN_MS, false, now);
@@ -79,6 +80,12 @@ pub async fn init(dir: &Path, names: &[String], address: &str) -> Result<Initial
     kept.map_err(|()| RelayError::Refused(Refusal::new(crate::fleet::Code::Internal, "the token cannot be stored")))?;
     let token = JoinToken { address: address.into(), ca, secret }.encode();
     Ok(Initialised { ca, token })
+}
+
+/// Makes another server certificate under the CA of a directory, for these names or, without any, those of the last one; gives
+/// the names. Machines and people notice nothing, and a relay that serves from there takes it up by itself.
+pub fn renew(dir: &Path, names: &[String], days: u32) -> Result<Vec<String>, RelayError> {
+    Ok(auth::renew(dir, names, days)?)
 }
 
 /// Why a relay cannot be served.
@@ -106,6 +113,9 @@ pub enum RelayError {
     /// The directory.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    /// Its certificate.
+    #[error("{0}; make another one with `fleetmux relay init --renew`")]
+    Certificate(#[from] ServeError),
     /// A file in it.
     #[error("cannot write the audit log in {dir}: {err}")]
     Audit {
@@ -134,7 +144,7 @@ pub async fn serve(
     match &options.listen {
         Endpoint::Unix(path) => {
             let listener = bind_unix(path).await?;
-            let router = Parts::open(&options, None)?.router(None)?;
+            let router = Parts::open(&options, None)?.router();
             ready(&options.listen);
             // Streams of agents and clients never end by themselves: they are cut, and resume at the next relay.
             tokio::select! {
@@ -149,7 +159,7 @@ pub async fn serve(
                 return Err(RelayError::NotLoopback(address.clone()));
             }
             let (listener, bound) = bind_tcp(&options.listen, &resolved).await?;
-            let router = Parts::open(&options, None)?.router(None)?;
+            let router = Parts::open(&options, None)?.router();
             ready(&Endpoint::Tcp(bound.to_string()));
             tokio::select! {
                 served = router.serve_with_incoming(TcpNoDelay(TcpListenerStream::new(listener))) => served?,
@@ -164,10 +174,13 @@ pub async fn serve(
             let socket = paths::relay_socket(&dir);
             let own = bind_unix(&socket).await?;
             let parts = Parts::open(&options, Some(reach(&authority, bound.port(), &dir)?))?;
-            let (outside, inside) = (parts.router(Some(&authority))?, parts.router(None)?);
+            let (outside, inside) = (parts.router(), parts.router());
+            let certificate = Certificate::open(&dir, &authority)?;
+            let incoming = accept_tls(listener, certificate.served.clone(), HANDSHAKE)?;
             ready(&Endpoint::Tls(bound.to_string()));
             tokio::select! {
-                served = outside.serve_with_incoming(TcpNoDelay(TcpListenerStream::new(listener))) => served?,
+                served = outside.serve_with_incoming(incoming) => served?,
+                () = certificate.keep() => {}
                 served = inside.serve_with_incoming(UnixListenerStream::new(own)) => served?,
                 () = end => {}
             }
@@ -251,7 +264,7 @@ impl Parts {
         Ok(Parts { services, admin: Admin { auth, events_tx, reach } })
     }
 
-    fn router(&self, authority: Option<&Authority>) -> Result<Router, RelayError> {
+    fn router(&self) -> Router {
         let agents = v1::agent_service_server::AgentServiceServer::new(self.services.clone())
             .max_decoding_message_size(FRAME_CAP)
             .max_encoding_message_size(FRAME_CAP);
@@ -261,12 +274,7 @@ impl Parts {
         let execs = v1::exec_service_server::ExecServiceServer::new(self.services.clone())
             .max_decoding_message_size(FRAME_CAP)
             .max_encoding_message_size(FRAME_CAP);
-        let mut server = Server::builder();
-        if let Some(authority) = authority {
-            let identity = Identity::from_pem(&authority.chain_pem, &authority.key_pem);
-            server = server.tls_config(ServerTlsConfig::new().identity(identity).timeout(HANDSHAKE))?;
-        }
-        Ok(server
+        Server::builder()
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_concurrent_streams(STREAMS_CAP)
@@ -276,7 +284,7 @@ impl Parts {
             .add_service(clients)
             .add_service(execs)
             .add_service(v1::admin_service_server::AdminServiceServer::new(self.admin.clone()))
-            .add_service(v1::join_service_server::JoinServiceServer::new(self.admin.clone())))
+            .add_service(v1::join_service_server::JoinServiceServer::new(self.admin.clone()))
     }
 }
 

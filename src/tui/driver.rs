@@ -197,6 +197,7 @@ impl Wall {
                         self.take(Msg::InputRefused { pane, refusal });
                     }
                 }
+                Effect::Broadcast { sessions } => self.client.broadcast(sessions),
                 Effect::Resize { pane, size } => self.with(pane, |handle| handle.resize(size)),
                 Effect::SetRole { pane, role } => self.with(pane, |handle| handle.set_role(role)),
                 Effect::Refresh { pane } => self.with(pane, |handle| handle.refresh(self.history)),

@@ -32,6 +32,11 @@ pub enum Effect {
         /// The bytes.
         bytes: Bytes,
     },
+    /// Tell the relay, for its audit log, to whom what is typed goes from now on.
+    Broadcast {
+        /// The receivers; none: the broadcast is over.
+        sessions: Vec<SessionId>,
+    },
     /// Tell the keeper the pane's size.
     Resize {
         /// The pane.

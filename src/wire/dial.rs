@@ -70,7 +70,7 @@ pub enum DialError {
     },
     /// The certificate is out of its time.
     #[error(
-        "the certificate of {endpoint} is not valid now; compare the clocks, or renew it with `fleetmux relay init`"
+        "the certificate of {endpoint} is not valid now; compare the clocks, or renew it with `fleetmux relay init --renew`"
     )]
     Expired {
         /// Where.

@@ -6,6 +6,7 @@ mod convert;
 mod dial;
 mod frame;
 mod hello;
+mod serve_tls;
 mod status;
 mod tls;
 
@@ -22,7 +23,7 @@ pub(crate) mod cmdop;
 
 pub use convert::{
     actions, actions_from, destroyed_reply, down, down_from, exit, load_from, machine, refusal, refusal_from, role,
-    role_from, session_from, size, size_from, spec_from, summary_from, up, up_from, viewers_from,
+    role_from, session_from, size, size_from, spec_from, summary_from, up, up_from,
 };
 pub use dial::{
     Bearer, Channel, DialError, admin_service, agent_service, client_service, dial, exec_service, join_service,
@@ -30,5 +31,6 @@ pub use dial::{
 pub use frame::{FRAME_CAP, FrameError, encode_frame, read_frame};
 pub use hello::{HelloError, PROTOCOL_VERSION, TIME_HEADER, check_hello, hello};
 pub use prost::Message;
+pub use serve_tls::{ServeError, Served, TlsIncoming, accept_tls, days_left};
 pub use status::{refusal_of, status_of};
-pub use tls::fingerprint;
+pub use tls::{certificate_days, fingerprint};

@@ -16,10 +16,11 @@ use tokio_rustls::rustls::{
 };
 
 use super::dial::DialError;
+use super::serve_tls::days_left_of;
 use crate::fleet::{Credentials, Endpoint, Fingerprint};
 
 /// HTTP/2, as both ends name it in the handshake.
-const ALPN: &[u8] = b"h2";
+pub(super) const ALPN: &[u8] = b"h2";
 
 /// The fingerprint of the first certificate in a PEM text.
 pub fn fingerprint(pem: &str) -> Option<Fingerprint> {
@@ -48,6 +49,16 @@ pub(super) async fn connect(
         return Err(DialError::NotARelay { endpoint: endpoint.clone() });
     }
     Ok(stream)
+}
+
+/// Whole days that a relay's certificate is still valid, `most` at most; on a connection of its own.
+pub async fn certificate_days(endpoint: &Endpoint, credentials: &Credentials, now_ms: u64, most: u64) -> Option<u64> {
+    let Endpoint::Tls(address) = endpoint else { return None };
+    let stream = connect(endpoint, TcpStream::connect(address).await.ok()?, credentials).await.ok()?;
+    let chain = stream.get_ref().1.peer_certificates()?;
+    // The one that was trusted is the last: it came along, or it is known here.
+    let known = credentials.ca_pem.as_ref().and_then(|pem| CertificateDer::from_pem_slice(pem.as_bytes()).ok());
+    days_left_of(known.as_ref().or(chain.last())?, chain, now_ms, most)
 }
 
 fn config(endpoint: &Endpoint, credentials: &Credentials) -> Result<ClientConfig, DialError> {

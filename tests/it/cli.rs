@@ -500,3 +500,86 @@ async fn watched_machines_are_redrawn_in_place() {
     watch.kill().unwrap();
     watch.wait().unwrap();
 }
+
+/// A selector chooses from a list as it does for `exec`.
+#[tokio::test]
+async fn machines_and_sessions_are_listed_by_selector() {
+    let mut fleet = Fleet::start(&["web-1", "db-1"]);
+    let client = fleet.client();
+    for name in ["web-1", "db-1"] {
+        fleet.session(&client, name, sh("cat")).await;
+    }
+    let names = |args: &[&str], key: &str| {
+        let listed: serde_json::Value = serde_json::from_str(&ok(fleetmux(&fleet).args(args).arg("--json"))).unwrap();
+        let name = |item: &serde_json::Value| item[key].as_str().unwrap().to_string();
+        let mut names: Vec<String> = listed.as_array().unwrap().iter().map(name).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&["machines"], "name"), ["db-1", "web-1"]);
+    assert_eq!(names(&["machines", "--selector", "host~^web"], "name"), ["web-1"]);
+    assert_eq!(names(&["machines", "-s", "host!=web-1"], "name"), ["db-1"]);
+    assert_eq!(names(&["session", "list", "--selector", "host~^web"], "machine_hostname"), ["web-1"]);
+    assert_eq!(names(&["session", "list", "-s", "web-1,db-1"], "machine_hostname"), ["db-1", "web-1"]);
+    let none = fleetmux(&fleet).args(["machines", "-s", "role=web"]).output().unwrap();
+    assert!(none.status.success() && String::from_utf8_lossy(&none.stdout).lines().count() == 1);
+    assert_eq!(
+        String::from_utf8_lossy(&none.stderr),
+        "no machine fits role=web; `fleetmux machines` lists all names and labels\n"
+    );
+    let none = fleetmux(&fleet).args(["session", "list", "-s", "role=web"]).output().unwrap();
+    assert_eq!(none.status.code(), Some(255));
+    let bad = fleetmux(&fleet).args(["machines", "-s", "host~("]).output().unwrap();
+    assert_eq!(bad.status.code(), Some(2));
+    // Watched, a machine that does not fit is not there.
+    let mut watch = fleetmux(&fleet);
+    let mut watch =
+        watch.args(["machines", "--watch", "--json", "-s", "host~^web"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(watch.stdout.take().unwrap());
+    until_line(&mut out, "web-1");
+    fleet.kill_agent("db-1");
+    crate::support::machine(&client, "db-1", false).await;
+    fleet.kill_agent("web-1");
+    let said = until_line(&mut out, "offline");
+    assert!(said.contains("web-1"), "{said}");
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+}
+
+/// Who is attached is listed with role and principal, as the seeds have it.
+#[tokio::test]
+async fn a_session_lists_its_attached_clients() {
+    let fleet = Fleet::start(&["web-1"]);
+    let client = fleet.client();
+    let session = fleet.session(&client, "web-1", sh("cat")).await;
+    let mut panes = [driver(fleetmux::fleet::Size::new(30, 100)), crate::support::observer()].map(|options| {
+        let options = fleetmux::client::AttachOptions { label: "ada@laptop".into(), ..options };
+        Pane::attach(&client, &session, options)
+    });
+    for pane in &mut panes {
+        pane.until("attached", |pane| pane.role.is_some()).await;
+    }
+    let id = session.id().to_string();
+    let shown = || {
+        let shown: serde_json::Value =
+            serde_json::from_str(&ok(fleetmux(&fleet).args(["session", "show", &id, "--json"]))).unwrap();
+        shown["attached_clients"].clone()
+    };
+    // Summaries come once a second.
+    crate::support::until("both are listed", || shown().as_array().unwrap().len() == 2).await;
+    let mut listed = shown();
+    let me = format!("uid:{}", rustix::process::getuid().as_raw());
+    let roles: Vec<_> = listed
+        .as_array_mut()
+        .unwrap()
+        .iter_mut()
+        .map(|client| {
+            assert_eq!((&client["principal"], &client["label"]), (&me.clone().into(), &"ada@laptop".into()));
+            (client["role"].take(), client["rows"].take(), client["cols"].take())
+        })
+        .collect();
+    assert!(roles.contains(&("driver".into(), 30.into(), 100.into())), "{roles:?}");
+    assert!(roles.iter().any(|(role, ..)| *role == "observer"), "{roles:?}");
+    let known = client.terminal().get_session(&id).await.unwrap();
+    assert_eq!((known.attached_clients.len(), known.drivers, known.observers), (2, 1, 1));
+}

@@ -10,7 +10,7 @@ use pty_process::blocking::Pty;
 use rustix::termios::LocalModes;
 use tokio::sync::mpsc;
 
-use crate::support::{Fleet, PATIENCE, Pane, observer, processes_naming, sh, signal};
+use crate::support::{Fleet, PATIENCE, Pane, file_of, machine, observer, processes_naming, sh, signal};
 
 /// A person's terminal with a program in it.
 pub struct Terminal {
@@ -28,13 +28,15 @@ impl Terminal {
     }
 
     fn start_with(fleet: &Fleet, args: &[&str], env: &[(&str, &str)]) -> Terminal {
+        let command = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_fleetmux"));
+        let command = command.args(["--relay", &fleet.endpoint().to_string()]).args(args).env("USER", "ada");
+        Terminal::run(command.envs(env.iter().copied()), Size::DEFAULT)
+    }
+
+    /// Runs any program in a terminal of this size.
+    pub fn run(command: pty_process::blocking::Command, size: Size) -> Terminal {
         let (pty, pts) = pty_process::blocking::open().unwrap();
-        pty.resize(pty_process::Size::new(24, 80)).unwrap();
-        let mut command = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_fleetmux"));
-        command = command.args(["--relay", &fleet.endpoint().to_string()]).args(args).env("USER", "ada");
-        for (name, value) in env {
-            command = command.env(name, value);
-        }
+        pty.resize(pty_process::Size::new(size.rows(), size.cols())).unwrap();
         let child = command.spawn(pts).unwrap();
         let mut reader = File::from(rustix::io::dup(&pty).unwrap());
         let (output_tx, output_rx) = mpsc::channel(64);
@@ -47,7 +49,7 @@ impl Terminal {
                 }
             }
         });
-        let screen = Screen::new(Size::DEFAULT, 1 << 24);
+        let screen = Screen::new(size, 1 << 24);
         Terminal { pty, output_rx, child: Some(child), screen, raw: Vec::new() }
     }
 
@@ -296,13 +298,13 @@ async fn a_terminal_is_given_back_on_a_panic() {
     let id = fleet.session(&client, "web-1", sh(FULL_SCREEN)).await.id().to_string();
     let args = ["connect", "web-1", "--session", &id];
     let mut terminal =
-        Terminal::start_with(&fleet, &args, &[("FLEETMUX_TEST_PANIC", "panic!"), ("RUST_BACKTRACE", "0")]);
+        Terminal::start_with(&fleet, &args, &[("FLEETMUX_PANIC_AT", "the first keystroke"), ("RUST_BACKTRACE", "0")]);
     terminal.until_text("full").await;
-    terminal.send(b"panic!");
+    terminal.send(b"x");
     assert!(!terminal.ended().await.success());
     given_back(&terminal);
     // Readable, on the screen that stays.
-    assert!(terminal.text().contains("asked for by FLEETMUX_TEST_PANIC"), "{}", terminal.text());
+    assert!(terminal.text().contains("a test asked for a panic at the first keystroke"), "{}", terminal.text());
 }
 
 fn given_back(terminal: &Terminal) {
@@ -346,18 +348,7 @@ async fn what_cannot_be_connected_to_says_what_to_do() {
     let mut pane = Terminal::start(&fleet, &["connect", &id[..23]]);
     pane.until_text("Connected to web-1").await;
     fleet.kill_agent("web-2");
-    let mut watch = client.watch_fleet();
-    loop {
-        use fleetmux::client::FleetEvent;
-        let machines = match watch.recv().await.unwrap() {
-            FleetEvent::Snapshot { machines, .. } => machines,
-            FleetEvent::Machine(machine) => vec![machine],
-            _ => continue,
-        };
-        if machines.iter().any(|machine| machine.facts.name == "web-2" && !machine.is_online) {
-            break;
-        }
-    }
+    machine(&client, "web-2", false).await;
     let mut terminal = Terminal::start(&fleet, &["connect", "web-2"]);
     assert_eq!(terminal.ended().await.code(), Some(255));
     let offline = String::from_utf8_lossy(&terminal.raw).into_owned();
@@ -381,4 +372,61 @@ async fn a_refused_keystroke_of_an_observer_is_not_even_sent() {
     assert!(!pane.text().contains("evil"), "{}", pane.text());
     let mut other = Pane::attach(&client, &session, observer());
     other.until_text("got-good").await;
+}
+
+/// Two people who connected to a fresh machine at one instant each made a session.
+#[tokio::test]
+async fn whoever_connects_at_the_same_instant_shares_one_session() {
+    let fleet = Fleet::start(&["web-1"]);
+    let client = fleet.client();
+    let machine = fleet.machine(&client, "web-1").await.facts.id;
+    let spec = || SessionSpec { until_pid: Some(std::process::id()), ..SessionSpec::shell() };
+    let joins: Vec<_> = (0..16)
+        .map(|_| {
+            let client = fleet.client();
+            let spec = spec();
+            tokio::spawn(async move { client.join_session(machine, spec).await.unwrap().id() })
+        })
+        .collect();
+    let mut ids = Vec::new();
+    for join in joins {
+        ids.push(join.await.unwrap());
+    }
+    ids.dedup();
+    assert_eq!(ids.len(), 1, "{ids:?}");
+    let (_, sessions) = client.fleet().await.unwrap();
+    assert_eq!(sessions.iter().map(fleetmux::fleet::Session::id).collect::<Vec<_>>(), ids);
+    // `connect` says the same, whoever comes; `--new` wants another one.
+    let mut both = [Terminal::start(&fleet, &["connect", "web-1"]), Terminal::start(&fleet, &["connect", "web-1"])];
+    for terminal in &mut both {
+        terminal.until_text(&ids[0].to_string()).await;
+    }
+    let other = client.create_session(machine, SessionSpec { is_shared: true, ..spec() }).await.unwrap();
+    assert_ne!(other.id(), ids[0]);
+    // The newest is the active one from then on.
+    assert_eq!(client.join_session(machine, spec()).await.unwrap().id(), other.id());
+}
+
+/// After a long cut the screen is the newest one; that there was more in between was not to be seen.
+#[tokio::test]
+async fn a_cut_that_output_was_lost_in_says_how_much() {
+    let mut fleet = Fleet::start(&["web-1"]);
+    let (go, done) = (fleet.dir.path().join("go"), fleet.dir.path().join("done"));
+    let script = format!(
+        "stty -echo -onlcr; echo ready; while [ ! -e {} ]; do read -t 1 x; done; seq 400000; echo flooded; echo x > {}; cat",
+        go.display(),
+        done.display()
+    );
+    let (mut terminal, _) = connected(&fleet, SessionSpec::command(["/bin/bash", "-c", &script]), &[]).await;
+    terminal.until_text("ready").await;
+    fleet.kill_agent("web-1");
+    terminal.until_text("connection lost").await;
+    File::create(&go).unwrap();
+    file_of(done, 1).await;
+    fleet.start_agent("web-1");
+    terminal.until_text("reconnected; 26").await;
+    let text = terminal.text();
+    assert!(text.contains("KiB of output were skipped"), "{text}");
+    terminal.until("the line goes by itself", |terminal| !terminal.text().contains("fleetmux:")).await;
+    assert!(terminal.text().contains("400000") && terminal.text().contains("flooded"), "{}", terminal.text());
 }

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use fleetmux::fleet::Size;
+
+use crate::connect::Terminal;
 use crate::support::Fleet;
 
 /// Where cargo puts examples; `cargo test` builds them with the tests.
@@ -35,12 +38,46 @@ async fn stream() {
 }
 
 #[tokio::test]
+async fn execute() {
+    let text = run("execute", &["web-1"]).await;
+    assert_eq!(
+        text.lines().collect::<Vec<_>>(),
+        [
+            "Output: hello",
+            "Exit code: 0",
+            "Options: value in /usr by bash",
+            "Apart: at home",
+            "Chained: /usr 1",
+            "Argv: a b;$HOME",
+            "Failed with 7: broken",
+            "Timeout: the command did not end within 100ms; it was stopped",
+            "Not found: no machine is called \"no-such-machine\"; there are: web-1",
+        ]
+    );
+}
+
+#[tokio::test]
 async fn interactive() {
     let text = run("interactive", &["web-1"]).await;
     let expected = ["resized", "repeated", "left the pager", "interrupted", "terminated", "ended: "];
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), expected.len(), "{text}");
     assert!(lines.iter().zip(expected).all(|(line, expected)| line.starts_with(expected)), "{text}");
+}
+
+#[tokio::test]
+async fn keyboard() {
+    let fleet = Fleet::start(&["web-1"]);
+    fleet.machine(&fleet.client(), "web-1").await;
+    let command = pty_process::blocking::Command::new(program("keyboard"));
+    let mut terminal = Terminal::run(command.args([&fleet.endpoint().to_string(), "web-1"]), Size::DEFAULT);
+    // Not before it has the keys one by one.
+    terminal.until("a prompt", |terminal| !terminal.text().trim().is_empty()).await;
+    terminal.send(b"echo typed-$((6 * 7))\r");
+    terminal.until_text("typed-42").await;
+    terminal.send(b"\x03");
+    assert!(terminal.ended().await.success());
+    assert!(terminal.text().contains("left"), "{}", terminal.text());
 }
 
 #[tokio::test]

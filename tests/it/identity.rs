@@ -6,13 +6,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
-use std::time::Duration;
 
 use fleetmux::client::{AttachEvent, Client, ConnectionState, Error, FleetEvent, Options};
-use fleetmux::fleet::{Code, Credentials, Endpoint, JoinToken, Machine, MachineId, Role, Secret, SessionSpec, Size};
+use fleetmux::fleet::{Code, Credentials, Endpoint, JoinToken, MachineId, Role, Secret, SessionSpec, Size};
 use tempfile::TempDir;
 
-use crate::support::{Fleet, PATIENCE, Pane, driver, kill, observer, processes_naming, sh, signal};
+use crate::support::{Fleet, PATIENCE, Pane, driver, kill, machine, observer, processes_naming, sh, signal, until};
 
 /// A relay with TLS in a directory of its own, and what was said and shown while it lived.
 struct Realm {
@@ -171,33 +170,6 @@ impl Drop for Realm {
             signal(pid, "KILL");
         }
     }
-}
-
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let wait = async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {what}"));
-}
-
-/// Waits until the client sees a machine in a state.
-async fn machine(client: &Client, name: &str, is_online: bool) -> Machine {
-    let mut watch = client.watch_fleet();
-    let wait = async {
-        loop {
-            let machines = match watch.recv().await.expect("the watch goes on") {
-                FleetEvent::Snapshot { machines, .. } => machines,
-                FleetEvent::Machine(machine) => vec![machine],
-                _ => continue,
-            };
-            if let Some(found) = machines.into_iter().find(|m| m.facts.name == name && m.is_online == is_online) {
-                return found;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {name} online {is_online}"))
 }
 
 fn mine(spec: SessionSpec) -> SessionSpec {
@@ -551,4 +523,65 @@ async fn without_configuration_everything_local_works_as_before() {
     let session = fleet.session(&client, "web-1", sh("echo local; cat")).await;
     let mut pane = Pane::attach(&client, &session, driver(Size::DEFAULT));
     pane.until_text("local").await;
+}
+
+/// A certificate was good for ever, and its key with it; now it expires, and another one is served without a restart.
+#[tokio::test]
+async fn a_certificate_is_renewed_under_those_who_are_connected() {
+    let mut realm = Realm::start();
+    realm.join("web-1", &realm.token(&[]));
+    realm.agent("web-1");
+    let key = realm.key("ada", &[]);
+    let client = realm.client(&key);
+    let web = machine(&client, "web-1", true).await;
+    let session = client.create_session(web.facts.id, mine(sh("cat"))).await.unwrap();
+    let mut pane = Pane::attach(&client, &session, driver(Size::DEFAULT));
+    let (dir, relay) = (realm.path("relay"), realm.endpoint.to_string());
+    let ca = realm.path("relay/ca.pem");
+    let doctor = || {
+        let flags = ["--relay", &relay, "--ca", ca.to_str().unwrap(), "--key", &key];
+        let output = realm.run(&[&["doctor", "--json"], &flags[..]].concat());
+        let checks: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let check = checks.as_array().unwrap().iter().find(|check| check["check"] == "certificate").unwrap().clone();
+        (check["level"].as_str().unwrap().to_string(), check["says"].as_str().unwrap().to_string())
+    };
+    assert_eq!(doctor(), ("ok".into(), "the relay's is good for 397 days".into()));
+    let renew = |days: &str| realm.says(&["relay", "init", "--renew", "--days", days, "--dir", dir.to_str().unwrap()]);
+    let before = (fs::read(realm.path("relay/server.pem")).unwrap(), fs::read(&ca).unwrap());
+    let said = renew("20");
+    assert_eq!(
+        said,
+        "a new certificate for 127.0.0.1, localhost, ::1, good for 20 days; a running relay serves it already\n"
+    );
+    assert_ne!(fs::read(realm.path("relay/server.pem")).unwrap(), before.0);
+    assert_eq!(fs::read(&ca).unwrap(), before.1, "the same CA");
+    // It is served without a restart, and somebody looks at it.
+    until("the new one is served", || doctor() == ("warning".into(), "the relay's expires in 19 days".into())).await;
+    // Who was there is there still, and who comes is let in.
+    pane.type_text("still-connected\n");
+    pane.until_text("still-connected").await;
+    assert_eq!(pane.lost, 0);
+    realm.client(&key).connected(PATIENCE).await.unwrap();
+    // A broken one is not taken up.
+    let good = fs::read_to_string(realm.path("relay/server.key")).unwrap();
+    fleetmux::config::paths::write_private(&realm.path("relay/server.key"), b"nonsense").unwrap();
+    let chain = fs::read(realm.path("relay/server.pem")).unwrap();
+    fleetmux::config::paths::write_private(&realm.path("relay/server.pem"), &chain).unwrap();
+    until("the relay says so", || {
+        fs::read_to_string(realm.path("relay.log")).unwrap().contains("the new certificate cannot be served")
+    })
+    .await;
+    realm.client(&key).connected(PATIENCE).await.unwrap();
+    fleetmux::config::paths::write_private(&realm.path("relay/server.key"), good.as_bytes()).unwrap();
+    // One that is about to expire is renewed by the relay that starts with it; an expired one is named as that.
+    renew("3");
+    let address = relay.trim_start_matches("tls://").to_string();
+    kill(realm.relay.take());
+    realm.serve(&address);
+    until("the relay renewed it", || {
+        let flags = ["--relay", &relay, "--ca", ca.to_str().unwrap(), "--key", &key];
+        realm.says(&[&["doctor", "--json"], &flags[..]].concat()).contains("good for 397 days")
+    })
+    .await;
+    machine(&realm.client(&key), "web-1", true).await;
 }

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "a test binary exports nothing")]
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test with a line number")]
 
+mod audit;
 mod broadcast;
 mod cli;
 mod connect;
@@ -12,6 +13,7 @@ mod exec;
 mod hostile;
 mod identity;
 mod limits;
+mod newcomer;
 mod permissions;
 mod programs;
 mod raw;

@@ -6,6 +6,7 @@ use fleetmux::fleet::{Code, Refusal, Role, Session, SessionSpec, Size};
 use fleetmux::stream::Up;
 
 use crate::cli::{fleetmux, ok};
+use crate::connect::Terminal;
 use crate::support::{Fleet, Pane, driver, observer, sh};
 
 /// `fleetmux permissions` on the machine called web-1.
@@ -148,4 +149,81 @@ async fn who_may_not_watch_any_more_is_cut_when_it_asks_for_a_role() {
     assert_eq!(second.closed.flatten().unwrap().code, Code::PermissionDenied);
     // And the keeper has let it go.
     first.until("no observer", |pane| pane.observers == 0).await;
+}
+
+/// `exec` end to end under the machine's rules: what a rule allows runs, what none allows does not, and says which rule on
+/// which machine.
+#[tokio::test]
+async fn a_rule_says_which_commands_exec_may_run() {
+    let fleet = Fleet::start(&["web-1"]);
+    let client = fleet.client();
+    fleet.machine(&client, "web-1").await;
+    let me = me();
+    permissions(&fleet, &["default", "deny"]);
+    permissions(&fleet, &["allow", &me, "exec", "--command", "echo *"]);
+    permissions(&fleet, &["deny", &me, "exec", "--command", "*rm *", "--at", "1"]);
+    let exec = |command: &[&str]| {
+        let output = fleetmux(&fleet).args(["exec", "web-1"]).args(command).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    assert_eq!(exec(&["echo allowed"]), (0, "allowed\n".into(), String::new()));
+    assert_eq!(exec(&["--", "echo", "without a shell"]), (0, "without a shell\n".into(), String::new()));
+    let marker = fleet.dir.path().join("ran");
+    let denied = exec(&[&format!("echo x; rm -f y; touch {}", marker.display())]);
+    let says = format!(
+        "fleetmux: rule 1 (`deny {me} exec command=\"*rm *\"`) in permissions.toml on web-1 denies exec to {me}; see \
+         `fleetmux permissions list` there\n"
+    );
+    assert_eq!(denied, (255, String::new(), says));
+    let (code, _, none) = exec(&[&format!("touch {}", marker.display())]);
+    assert_eq!(code, 255);
+    assert!(none.starts_with("fleetmux: no rule in permissions.toml on web-1 allows exec to"), "{none}");
+    assert!(!marker.exists());
+    // As JSON, and on several machines.
+    let (code, json, _) = exec(&["--json", "uptime"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((code, &json["exit_code"]), (255, &255.into()));
+    assert!(json["error"].as_str().unwrap().contains("no rule in permissions.toml on web-1"), "{json}");
+    let output = fleetmux(&fleet).args(["exec", "all", "uptime"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("no rule in permissions.toml on web-1") && said.contains("web-1: refused"), "{said}");
+    // The audit log has who, what program and which rule; no argument.
+    let denied = fleet.audited("denied", |line| line["what"].as_str().unwrap().starts_with("exec echo on")).await;
+    assert!(denied["reason"].as_str().unwrap().starts_with("rule 1 ("), "{denied}");
+    assert_eq!(denied["principal"], me.as_str());
+    fleet.audited("exec_end", |line| line["outcome"] == "refused" && line["program"] == "touch").await;
+    assert!(!fleet.audit().iter().any(|line| line.to_string().contains(marker.to_str().unwrap())));
+}
+
+/// A person who may only watch was told no, and not that watching works.
+#[tokio::test]
+async fn connect_that_may_not_drive_says_how_to_watch() {
+    let fleet = Fleet::start(&["web-1"]);
+    let client = fleet.client();
+    let session = fleet.session(&client, "web-1", sh("echo to-be-watched; cat")).await;
+    let id = session.id().to_string();
+    let me = me();
+    permissions(&fleet, &["deny", &me, "drive"]);
+    let mut terminal = Terminal::start(&fleet, &["connect", "web-1", "--session", &id]);
+    assert_eq!(terminal.ended().await.code(), Some(255));
+    let said = String::from_utf8_lossy(&terminal.raw).replace("\r\n", "\n");
+    let expected = format!(
+        "fleetmux: rule 1 (`deny {me} drive`) in permissions.toml on web-1 denies drive to {me}; see `fleetmux permissions \
+         list` there\nto watch without typing: fleetmux connect web-1 --session {id} --observe\n"
+    );
+    assert!(said.ends_with(&expected), "{said}");
+    // And so it does.
+    let mut terminal = Terminal::start(&fleet, &["connect", "web-1", "--session", &id, "--observe"]);
+    terminal.until_text("to-be-watched").await;
+    // Who may not even watch is told so, without advice that does not help.
+    permissions(&fleet, &["deny", &me, "observe"]);
+    let mut terminal = Terminal::start(&fleet, &["connect", "web-1", "--session", &id, "--observe"]);
+    assert_eq!(terminal.ended().await.code(), Some(255));
+    let said = String::from_utf8_lossy(&terminal.raw).replace("\r\n", "\n");
+    assert!(
+        said.ends_with("denies observe to {me}; see `fleetmux permissions list` there\n".replace("{me}", &me).as_str()),
+        "{said}"
+    );
 }

@@ -68,7 +68,7 @@ async fn a_session_is_made_shown_renamed_and_ended() {
         ("status", json!("PENDING")),
         ("rows", json!(24)),
         ("cols", json!(80)),
-        ("attached_clients", json!(0)),
+        ("attached_clients", json!([])),
         ("exit_code", json!(null)),
         ("workspace_id", json!("default")),
     ] {

@@ -16,7 +16,7 @@ const NOW_MS: u64 = 1_800_000_000_000;
 pub(crate) struct Wall {
     pub(crate) model: Model,
     presenter: Presenter,
-    effects: Vec<Effect>,
+    pub(crate) effects: Vec<Effect>,
 }
 
 impl Wall {
@@ -198,6 +198,7 @@ fn session(machine: MachineId, name: &str) -> Session {
             size: Size::DEFAULT,
             drivers: 0,
             observers: 0,
+            clients: Vec::new(),
             last_output_ms: None,
             exit: None,
         },

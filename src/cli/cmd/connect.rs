@@ -40,7 +40,12 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: ConnectArgs) -> R
         ),
         None => {
             let spec = SessionSpec { size: raw::terminal_size()?, is_shared: true, ..SessionSpec::shell() };
-            client.create_session(machine.facts.id, spec).await?.id()
+            let made = match args.new {
+                true => client.create_session(machine.facts.id, spec).await?,
+                // Another `connect` may be making one at this very moment.
+                false => client.join_session(machine.facts.id, spec).await?,
+            };
+            made.id()
         }
     };
     let role = if args.observe { Role::Observer } else { Role::Driver };
@@ -67,8 +72,8 @@ pub(super) async fn attach(
             print(&format!("\nThe session has ended ({exit}).\n"))?;
             return Ok(ExitCode::from(exit.code.clamp(0, 255) as u8));
         }
-        Ended::Closed(refusal) if refusal.code == Code::PermissionDenied => {
-            bail!("{refusal}; see `fleetmux permissions list` on {machine}")
+        Ended::Closed(refusal) if refusal.code == Code::PermissionDenied && role == Role::Driver => {
+            bail!("{refusal}\nto watch without typing: fleetmux connect {machine} --session {session} --observe")
         }
         Ended::Closed(refusal) => bail!("{refusal}"),
     }
@@ -117,7 +122,7 @@ fn list_json(machines: &[Machine], sessions: &[Session]) -> String {
         json["sessions"] = here.into_iter().map(|session| session_json(session, Some(machine))).collect();
         json
     });
-    json_text(&list.collect())
+    json_text(&list.collect::<Vec<_>>())
 }
 
 fn sorted(machines: &[Machine]) -> Vec<&Machine> {

@@ -14,9 +14,10 @@ use crate::agent::{self, lock_holder};
 use crate::cli::host_args::DoctorArgs;
 use crate::cli::identity;
 use crate::cli::output::{counted, has_color, json_text, print};
-use crate::client::{Error, Probe, probe};
+use crate::client::{CERTIFICATE_DAYS_CAP, Error, Probe, probe};
 use crate::config::paths;
 use crate::fleet::{Endpoint, MachineId};
+use crate::relay::CERTIFICATE_WARN_DAYS;
 
 /// A check by its name.
 struct Check {
@@ -32,6 +33,7 @@ const CHECKS: &[Check] = &[
     Check { name: "http/2", run: http2 },
     Check { name: "version", run: version },
     Check { name: "clock", run: clock },
+    Check { name: "certificate", run: certificate },
     Check { name: "agent", run: agent_runs },
     Check { name: "sessions", run: sessions },
     Check { name: "open files", run: open_files },
@@ -105,7 +107,7 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: &DoctorArgs) -> R
             let todo = Some(&finding.todo).filter(|todo| !todo.is_empty());
             json!({ "check": name, "level": level, "says": finding.says, "todo": todo })
         });
-        print(&json_text(&list.collect::<Vec<_>>().into()))?;
+        print(&json_text(&list.collect::<Vec<_>>()))?;
     } else {
         print(&findings.iter().map(|(name, finding)| line(name, finding)).collect::<String>())?;
     }
@@ -219,6 +221,20 @@ fn clock(patient: &Patient) -> Finding {
         ..SKEW_WARN_MS => good(says),
         SKEW_WARN_MS..SKEW_FAIL_MS => odd(says, todo),
         _ => bad(says, todo),
+    }
+}
+
+fn certificate(patient: &Patient) -> Finding {
+    let Ok(probe) = &patient.probe else { return without_relay() };
+    if !matches!(patient.relay, Endpoint::Tls(_)) {
+        return good("no TLS, so there is none");
+    }
+    let Some(days) = probe.certificate_days else { return odd("the relay's could not be read", "") };
+    let todo = "run `fleetmux relay init --renew` where the relay runs; nothing else has to be done";
+    match days {
+        ..CERTIFICATE_WARN_DAYS => odd(format!("the relay's expires in {}", counted(days as usize, "day")), todo),
+        CERTIFICATE_DAYS_CAP.. => good(format!("the relay's is good for {CERTIFICATE_DAYS_CAP} days and more")),
+        _ => good(format!("the relay's is good for {days} days")),
     }
 }
 

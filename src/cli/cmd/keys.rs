@@ -8,7 +8,7 @@ use color_eyre::eyre::{Result, bail, eyre};
 
 use crate::cli::args::{KeysCommand, RelayMachinesCommand, TokenArgs};
 use crate::cli::identity;
-use crate::cli::output::{ago, print, table};
+use crate::cli::output::{ago, json_text, print, table};
 use crate::client::{Client, KeyInfo, KeyRequest, TokenRequest};
 use crate::config::paths;
 use crate::fleet::{Actions, Endpoint};
@@ -36,7 +36,7 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, command: KeysCommand) -
         }
         KeysCommand::List { json } => {
             let keys = client.keys().await?.into_iter().filter(|key| key.machine.is_none()).collect::<Vec<_>>();
-            print(&if json { as_json(&keys)? } else { as_table(&keys) })?;
+            print(&if json { as_json(&keys) } else { as_table(&keys) })?;
         }
         KeysCommand::Revoke { wanted } => {
             let revoked = client.revoke_key(&wanted).await?;
@@ -72,7 +72,7 @@ pub(in crate::cli) async fn machines(relay: Option<Endpoint>, command: RelayMach
         RelayMachinesCommand::List { json, dir } => {
             let client = admin(relay, dir.as_deref()).await?;
             let keys = client.keys().await?.into_iter().filter(|key| key.machine.is_some()).collect::<Vec<_>>();
-            print(&if json { as_json(&keys)? } else { as_table(&keys) })?;
+            print(&if json { as_json(&keys) } else { as_table(&keys) })?;
         }
         RelayMachinesCommand::Revoke { machine, dir } => {
             let client = admin(relay, dir.as_deref()).await?;
@@ -130,7 +130,7 @@ fn as_table(keys: &[KeyInfo]) -> String {
     table(&header, &keys.iter().map(row).collect::<Vec<_>>())
 }
 
-fn as_json(keys: &[KeyInfo]) -> Result<String> {
+fn as_json(keys: &[KeyInfo]) -> String {
     let one = |key: &KeyInfo| {
         serde_json::json!({
             "id": key.id,
@@ -144,5 +144,5 @@ fn as_json(keys: &[KeyInfo]) -> Result<String> {
             "machine_id": key.machine.map(|id| id.to_string()),
         })
     };
-    Ok(serde_json::to_string_pretty(&keys.iter().map(one).collect::<Vec<_>>())? + "\n")
+    json_text(&keys.iter().map(one).collect::<Vec<_>>())
 }

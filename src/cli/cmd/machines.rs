@@ -11,7 +11,7 @@ use crate::cli::args::MachinesArgs;
 use crate::cli::background;
 use crate::cli::output::{Column, Page, ago, json_text, machine_json, print, print_on};
 use crate::client::FleetEvent;
-use crate::fleet::{Endpoint, Machine, MachineId, Session, SessionId};
+use crate::fleet::{Endpoint, Machine, MachineId, Selector, SessionId};
 use crate::runtime::now_ms;
 
 /// How often ages on a watched table move on.
@@ -19,35 +19,38 @@ const TICK: Duration = Duration::from_secs(1);
 
 pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: &MachinesArgs) -> Result<ExitCode> {
     let client = background::client(relay).await?;
+    let selector = args.selector.clone().unwrap_or(Selector::All);
     if args.watch {
-        return watch(&client, args.json).await;
+        return watch(&client, selector, args.json).await;
     }
     let (machines, sessions) = client.fleet().await?;
-    let fleet = Fleet::new(machines, sessions);
+    let mut fleet = Fleet::of(selector);
+    fleet.take(FleetEvent::Snapshot { machines, sessions });
     if args.json {
         let list: Vec<_> = fleet.sorted().into_iter().map(|machine| fleet.json(machine)).collect();
-        print(&json_text(&list.into()))?;
+        print(&json_text(&list))?;
     } else {
         print(&fleet.table(&Page::of_stdout(), now_ms()))?;
         if fleet.machines.is_empty() {
             eprintln!("no machine has joined this relay yet; run `fleetmux agent start` on one");
+        } else if fleet.sorted().is_empty() {
+            eprintln!("no machine fits {}; `fleetmux machines` lists all names and labels", fleet.selector);
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// What is known now.
-#[derive(Default)]
 struct Fleet {
+    /// Only these are shown; a machine comes and goes as its labels do.
+    selector: Selector,
     machines: BTreeMap<MachineId, Machine>,
     sessions: BTreeMap<MachineId, BTreeSet<SessionId>>,
 }
 
 impl Fleet {
-    fn new(machines: Vec<Machine>, sessions: Vec<Session>) -> Fleet {
-        let mut fleet = Fleet::default();
-        fleet.take(FleetEvent::Snapshot { machines, sessions });
-        fleet
+    fn of(selector: Selector) -> Fleet {
+        Fleet { selector, machines: BTreeMap::new(), sessions: BTreeMap::new() }
     }
 
     /// The machine that changed, unless it is all of them.
@@ -83,7 +86,8 @@ impl Fleet {
     }
 
     fn sorted(&self) -> Vec<&Machine> {
-        let mut machines: Vec<&Machine> = self.machines.values().collect();
+        let mut machines: Vec<&Machine> =
+            self.machines.values().filter(|machine| self.selector.matches(&machine.facts)).collect();
         machines.sort_by(|a, b| a.facts.name.cmp(&b.facts.name));
         machines
     }
@@ -134,10 +138,10 @@ impl Fleet {
     }
 }
 
-async fn watch(client: &crate::client::Client, is_json: bool) -> Result<ExitCode> {
+async fn watch(client: &crate::client::Client, selector: Selector, is_json: bool) -> Result<ExitCode> {
     let is_terminal = std::io::stdout().is_terminal();
     let mut events = client.watch_fleet();
-    let mut fleet = Fleet::default();
+    let mut fleet = Fleet::of(selector);
     let mut shown = Shown::default();
     let mut tick = tokio::time::interval(TICK);
     loop {
@@ -167,7 +171,9 @@ impl Shown {
     /// A line for each machine that is new, different or gone.
     fn json_lines(&mut self, fleet: &Fleet, changed: Option<MachineId>) -> Result<String> {
         let mut text = String::new();
-        let gone: Vec<MachineId> = self.json.keys().filter(|id| !fleet.machines.contains_key(id)).copied().collect();
+        let is_shown =
+            |id: &MachineId| fleet.machines.get(id).is_some_and(|machine| fleet.selector.matches(&machine.facts));
+        let gone: Vec<MachineId> = self.json.keys().filter(|id| !is_shown(id)).copied().collect();
         for id in gone {
             self.json.remove(&id);
             text += &format!("{}\n", serde_json::json!({ "machine_id": id.to_string(), "status": "removed" }));

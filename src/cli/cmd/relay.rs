@@ -47,15 +47,26 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: RelayArgs) -> Res
 async fn init(args: RelayInitArgs) -> Result<ExitCode> {
     let dir = args.dir.clone().unwrap_or_else(paths::relay_dir);
     let mut names = args.names;
+    if args.renew {
+        let names = relay::renew(&dir, &names, args.days)?.join(", ");
+        print(&format!(
+            "a new certificate for {names}, good for {} days; a running relay serves it already\n",
+            args.days
+        ))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if names.is_empty() {
         names.push(rustix::system::uname().nodename().to_string_lossy().into_owned());
     }
     let host = if names[0].contains(':') { format!("[{}]", names[0]) } else { names[0].clone() };
     let address = format!("{host}:{}", args.port);
     // From this machine itself it is reached by these.
-    names.extend(["localhost", "127.0.0.1", "::1"].map(String::from));
-    names.dedup();
-    let done = relay::init(&dir, &names, &address).await?;
+    for own in ["localhost", "127.0.0.1", "::1"] {
+        if !names.iter().any(|name| name == own) {
+            names.push(own.into());
+        }
+    }
+    let done = relay::init(&dir, &names, &address, args.days).await?;
     let dir_flag = args.dir.map(|dir| format!(" --dir {}", dir.display())).unwrap_or_default();
     print(&format!(
         "the relay is ready in {}; its certificate is for {}

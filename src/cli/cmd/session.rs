@@ -9,12 +9,12 @@ use crate::cli::args::{SessionAttachArgs, SessionCommand, SessionNewArgs};
 use crate::cli::output::{ago, json_text, print, session_json, session_text, table};
 use crate::cli::{background, lookup};
 use crate::client::Client;
-use crate::fleet::{Endpoint, Machine, Role, Session, SessionSpec, Size};
+use crate::fleet::{Endpoint, Machine, Role, Selector, Session, SessionSpec, Size};
 use crate::runtime::now_ms;
 
 pub(in crate::cli) async fn run(relay: Option<Endpoint>, command: SessionCommand) -> Result<ExitCode> {
     match command {
-        SessionCommand::List { machine, json } => list(relay, machine.as_deref(), json).await,
+        SessionCommand::List { machine, selector, json } => list(relay, machine.as_deref(), selector, json).await,
         SessionCommand::New(args) => new(relay, args).await,
         SessionCommand::Show { session, json } => {
             let known = Known::find(relay, &session).await?;
@@ -79,17 +79,27 @@ async fn attach(relay: Option<Endpoint>, args: SessionAttachArgs) -> Result<Exit
     super::connect::attach(&known.client, &machine.facts.name, known.session.id(), role, detach_key).await
 }
 
-async fn list(relay: Option<Endpoint>, machine: Option<&str>, json: bool) -> Result<ExitCode> {
+async fn list(
+    relay: Option<Endpoint>,
+    machine: Option<&str>,
+    selector: Option<Selector>,
+    json: bool,
+) -> Result<ExitCode> {
     let client = background::client(relay).await?;
     let (machines, mut sessions) = client.fleet().await?;
     if let Some(wanted) = machine {
         let id = lookup::machine(&machines, wanted)?.facts.id;
         sessions.retain(|session| session.machine == id);
     }
+    if let Some(selector) = selector {
+        let chosen = lookup::chosen(&machines, &selector)?;
+        sessions.retain(|session| chosen.iter().any(|machine| machine.facts.id == session.machine));
+    }
     sessions.sort_by_key(|session| (session.created_ms, session.id()));
     let machine_of = |session: &Session| machines.iter().find(|machine| machine.facts.id == session.machine);
     if json {
-        print(&json_text(&sessions.iter().map(|session| session_json(session, machine_of(session))).collect()))?;
+        let list = sessions.iter().map(|session| session_json(session, machine_of(session)));
+        print(&json_text(&list.collect::<Vec<_>>()))?;
         return Ok(ExitCode::SUCCESS);
     }
     let now = now_ms();

@@ -3,8 +3,10 @@
 //! The keeper answers every query of the program, so that it gets one answer whoever watches. The person's terminal sees
 //! the same queries and answers too; those answers must not reach the program as typing.
 
-/// Longest answer looked for; anything longer is typing.
+/// Longest answer looked for but the clipboard's; anything longer is typing.
 const ANSWER_CAP: usize = 512;
+/// How the answer begins that carries the clipboard: as long as that is, so it is not kept until its end.
+const CLIPBOARD: &[u8] = b"\x1b]52;";
 /// How device control strings begin that a terminal answers with: its version and unit, settings, capabilities.
 const DCS_ANSWERS: [&[u8]; 6] = [b">|", b"!|", b"0$r", b"1$r", b"0+r", b"1+r"];
 /// How operating system commands begin that a terminal answers with: colours, clipboard, titles.
@@ -15,6 +17,8 @@ const OSC_ANSWERS: [&[u8]; 15] =
 #[derive(Default)]
 pub(super) struct ReplyFilter {
     held: Vec<u8>,
+    /// The clipboard's contents are passing by.
+    is_swallowing: bool,
 }
 
 impl ReplyFilter {
@@ -24,6 +28,15 @@ impl ReplyFilter {
         input.extend_from_slice(bytes);
         let mut typed = Vec::with_capacity(input.len());
         let mut rest = input.as_slice();
+        if self.is_swallowing {
+            let Some(end) = clipboard_end(rest) else {
+                // An ESC at the end may be half of what ends it.
+                self.held = rest.strip_suffix(b"\x1b").map_or_else(Vec::new, |_| vec![0x1b]);
+                return typed;
+            };
+            self.is_swallowing = false;
+            rest = &rest[end..];
+        }
         while let Some(start) = rest.iter().position(|byte| *byte == 0x1b) {
             typed.extend_from_slice(&rest[..start]);
             rest = &rest[start..];
@@ -32,6 +45,11 @@ impl ReplyFilter {
                 Found::Typing(len) => {
                     typed.extend_from_slice(&rest[..len]);
                     rest = &rest[len..];
+                }
+                Found::Partial if rest.starts_with(CLIPBOARD) => {
+                    self.is_swallowing = true;
+                    self.held = rest.strip_suffix(b"\x1b").map_or_else(Vec::new, |_| vec![0x1b]);
+                    return typed;
                 }
                 Found::Partial => {
                     self.held = rest.to_vec();
@@ -45,11 +63,12 @@ impl ReplyFilter {
 
     /// Whether bytes are held back that may be the beginning of an answer.
     pub(super) fn is_holding(&self) -> bool {
-        !self.held.is_empty()
+        !self.held.is_empty() || self.is_swallowing
     }
 
     /// What was held back, for nothing followed: a person typed it.
     pub(super) fn release(&mut self) -> Vec<u8> {
+        self.is_swallowing = false;
         std::mem::take(&mut self.held)
     }
 }
@@ -58,6 +77,18 @@ enum Found {
     Answer(usize),
     Typing(usize),
     Partial,
+}
+
+/// Where the clipboard's answer ends in these bytes: behind its BEL or ST, or before what can be no part of it.
+fn clipboard_end(bytes: &[u8]) -> Option<usize> {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b';' | b'?');
+    let end = bytes.iter().position(|byte| !is_part(byte))?;
+    match &bytes[end..] {
+        [7, ..] => Some(end + 1),
+        [0x1b, b'\\', ..] => Some(end + 2),
+        [0x1b] => None,
+        _ => Some(end),
+    }
 }
 
 /// Judges what starts with ESC. Two bytes alone are a key with Alt and go at once; only what no key sends is waited for.
@@ -112,8 +143,8 @@ fn string(bytes: &[u8], answers: &[&[u8]]) -> Found {
     match (end.map(|end| &body[end..]), end) {
         (Some([7, ..]), Some(end)) if begins => Found::Answer(end + 3),
         (Some([0x1b, b'\\', ..]), Some(end)) if begins => Found::Answer(end + 4),
-        (Some([0x1b]), _) if begins && body.len() < ANSWER_CAP => Found::Partial,
-        (None, _) if body.len() < ANSWER_CAP => {
+        (Some([0x1b]), _) if begins && (body.len() < ANSWER_CAP || bytes.starts_with(CLIPBOARD)) => Found::Partial,
+        (None, _) if body.len() < ANSWER_CAP || bytes.starts_with(CLIPBOARD) => {
             let may_begin = begins || answers.iter().any(|answer| answer.starts_with(text));
             if may_begin { Found::Partial } else { Found::Typing(1) }
         }
@@ -137,6 +168,32 @@ mod tests {
         {
             assert_eq!(filter.pass(key), key);
         }
+    }
+
+    /// A clipboard of more than half a kilobyte came in pieces, and what was longer than that arrived as typing.
+    #[test]
+    fn a_clipboard_of_any_length_is_not_typed() {
+        for end in [&b"\x07"[..], b"\x1b\\"] {
+            let answer = [b"\x1b]52;c;".as_slice(), &b"Zm9v".repeat(50_000), b"==", end].concat();
+            for piece in [1, 7, 512, 4096, answer.len() - 1, answer.len()] {
+                let mut filter = ReplyFilter::default();
+                // Three bytes are what is needed to tell it from a key.
+                assert_eq!(filter.pass(&[b"a", &answer[..7]].concat()), b"a");
+                for piece in answer[7..].chunks(piece) {
+                    assert_eq!(filter.pass(piece), b"");
+                }
+                assert!(!filter.is_holding());
+                assert_eq!(filter.pass(b"typed"), b"typed");
+            }
+        }
+        // One that breaks off ends with what can be no part of it, or with the silence after it.
+        let mut filter = ReplyFilter::default();
+        assert_eq!(filter.pass(b"\x1b]52;c;Zm9v"), b"");
+        assert_eq!(filter.pass(b"Zm9v\rls\r"), b"\rls\r");
+        assert_eq!(filter.pass(b"\x1b]52;c;Zm9v"), b"");
+        assert!(filter.is_holding());
+        assert_eq!(filter.release(), b"");
+        assert_eq!(filter.pass(b"ls"), b"ls");
     }
 
     #[test]

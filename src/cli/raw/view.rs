@@ -126,13 +126,13 @@ impl View {
                 self.heal(output);
                 self.replica.resize(size);
             }
-            AttachEvent::Attached { role, size, .. } => {
+            AttachEvent::Attached { role, size, skipped, .. } => {
                 self.role = role;
                 if self.replica.size() != size {
                     self.replica.resize(size);
                 }
                 if std::mem::take(&mut self.is_lost) {
-                    self.say("reconnected", output);
+                    self.say(&reconnected(skipped), output);
                 } else if !std::mem::replace(&mut self.is_attached, true) {
                     let greeting = std::mem::take(&mut self.greeting);
                     self.say(&greeting, output);
@@ -219,6 +219,15 @@ impl View {
     }
 }
 
+/// After a cut the output of which is too much to be shown: how much is missing on this screen.
+fn reconnected(skipped: u64) -> String {
+    match skipped {
+        0 => "reconnected".into(),
+        bytes @ 1..1024 => format!("reconnected; {bytes} bytes of output were skipped"),
+        bytes => format!("reconnected; {} KiB of output were skipped", bytes / 1024),
+    }
+}
+
 fn banner(observers: &[&Viewer]) -> String {
     let names: Vec<&str> =
         observers.iter().map(|viewer| viewer.label.as_str()).filter(|label| !label.is_empty()).take(NAMES).collect();
@@ -242,6 +251,7 @@ mod tests {
             label: label.into(),
             size: Size::DEFAULT,
             owns_size: false,
+            principal: String::new(),
         };
         let (ada, bob) = (viewer("ada@laptop"), viewer("bob@desk"));
         assert_eq!(banner(&[]), "nobody observes this session any more");

@@ -106,8 +106,7 @@ impl Terminal {
         if let Some(active) = active_session(&sessions, machine.facts.id) {
             return Ok(SessionInfo::new(active, Some(machine)));
         }
-        let spec = SessionSpec { is_shared: true, ..SessionSpec::shell() };
-        let session = self.client.create_session(machine.facts.id, spec).await?;
+        let session = self.client.join_session(machine.facts.id, SessionSpec::shell()).await?;
         Ok(SessionInfo::new(&session, Some(machine)))
     }
 

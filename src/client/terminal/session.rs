@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::fleet::{Exit, Machine, MachineId, Session, SessionId, SessionStatus, Size};
+use crate::fleet::{Exit, Machine, MachineId, Session, SessionId, SessionStatus, Size, Viewer};
 use crate::runtime::now_ms;
 
 /// What is known of a session at the time it was asked for.
@@ -28,8 +28,9 @@ pub struct SessionInfo {
     pub last_heartbeat_at: Option<SystemTime>,
     /// Last output of its program.
     pub last_output_at: Option<SystemTime>,
-    /// Attached clients, drivers and observers together.
-    pub attached_clients: u32,
+    /// Attached clients with their roles and principals, drivers and observers together; the first of them where there
+    /// are very many.
+    pub attached_clients: Vec<Viewer>,
     /// Those that type.
     pub drivers: u32,
     /// Those that watch.
@@ -57,7 +58,7 @@ impl SessionInfo {
             connected_at: connected.map(|machine| time(session.created_ms.max(machine.connected_ms))),
             last_heartbeat_at: machine.map(|machine| time(machine.last_seen_ms)),
             last_output_at: summary.last_output_ms.map(time),
-            attached_clients: summary.drivers + summary.observers,
+            attached_clients: summary.clients.clone(),
             drivers: summary.drivers,
             observers: summary.observers,
             size: summary.size,

@@ -33,10 +33,17 @@ const PACE_MS_MAX: u32 = 1000;
 const DRAWN_BURST: u64 = 48 * 1024;
 /// So long after a key the answer goes out as it comes, even in a flood.
 const ANSWER_MS: u64 = 200;
+/// Longest label or principal that others are shown.
+const LABEL_CHARS: usize = 64;
 /// Log pieces for lossless clients, bytes.
 const PIECE: usize = 64 * 1024;
 /// Largest history a keyframe carries.
 const KEYFRAME_HISTORY_MAX: u32 = 4 * 1024 * 1024;
+
+/// A text of a client's as others are shown it.
+fn line(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(LABEL_CHARS).collect()
+}
 
 impl Core {
     /// Takes a client in: role, keyframe or log tail, and subscription in one turn.
@@ -51,7 +58,8 @@ impl Core {
         let log_holds = attach.from_offset.is_some_and(|from| self.log.holds(from));
         let (client, _) = self.clients.enter(id, link);
         client.role = attach.role;
-        client.label = attach.label.chars().filter(|c| !c.is_control()).take(64).collect();
+        client.label = line(&attach.label);
+        client.principal = line(&attach.principal);
         client.size = attach.size;
         client.delivery = attach.delivery;
         client.keyframe = attach.keyframe;

@@ -26,6 +26,8 @@ pub(super) const KEPT_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 const UNDIGESTED_CAP: usize = 1024 * 1024;
 /// Title changes and the like are told at most this often, milliseconds.
 const SUMMARY_MS: u64 = 1000;
+/// Clients named in a summary; of more there is the number.
+const SUMMARY_CLIENTS: usize = 64;
 
 /// One connection to the keeper's socket.
 pub(super) type LinkId = u32;
@@ -321,6 +323,7 @@ impl Core {
             size: self.size,
             drivers,
             observers,
+            clients: self.viewers().into_iter().take(SUMMARY_CLIENTS).collect(),
             last_output_ms: self.last_output_ms,
             exit: self.exit,
         }
@@ -387,8 +390,7 @@ impl Core {
 
     /// Roles, sizes or attendance changed: the size follows the smallest driver, and everybody is told.
     fn attendance_changed(&mut self, now: u64) {
-        let smallest = self.clients.smallest_driver();
-        if let Some((_, size)) = smallest
+        if let Some((_, size)) = self.clients.smallest_driver()
             && size != self.size
             && self.exit.is_none()
         {
@@ -400,7 +402,13 @@ impl Core {
             let offset = self.log.end();
             self.resized(offset, size);
         }
-        let owner = smallest.map(|(id, _)| id);
+        self.tell_all(Down::Presence(self.viewers()));
+        self.summary_changed(now);
+    }
+
+    /// Everybody attached, by number.
+    fn viewers(&self) -> Vec<Viewer> {
+        let owner = self.clients.smallest_driver().map(|(id, _)| id);
         let mut viewers = Vec::new();
         self.clients.for_each_attached(|id, client| {
             viewers.push(Viewer {
@@ -409,11 +417,11 @@ impl Core {
                 label: client.label.clone(),
                 size: client.size,
                 owns_size: owner == Some(id),
+                principal: client.principal.clone(),
             });
         });
         viewers.sort_by_key(|viewer| viewer.number);
-        self.tell_all(Down::Presence(viewers));
-        self.summary_changed(now);
+        viewers
     }
 
     fn summary_changed(&mut self, now: u64) {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
@@ -9,10 +10,15 @@ use rcgen::{
 
 use crate::config::paths;
 use crate::fleet::Fingerprint;
+use crate::runtime::now_ms;
 use crate::wire;
 
 /// Name of every CA made here; the fingerprint tells them apart.
 const CA_NAME: &str = "fleetmux relay CA";
+/// The server's certificate; written last of what belongs together.
+pub(in crate::relay) const SERVER_CERTIFICATE: &str = "server.pem";
+/// The names it is for, a line each.
+const NAMES: &str = "names";
 
 /// A state directory that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -50,31 +56,51 @@ pub(in crate::relay) struct Authority {
 }
 
 /// Makes the CA unless there is one, and a server certificate for these names; machines that trust the CA go on trusting it.
-pub(in crate::relay) fn init(dir: &Path, names: &[String], address: &str) -> Result<Fingerprint, AuthorityError> {
-    let io = |path: &Path| {
-        let path = path.to_path_buf();
-        move |err| AuthorityError::Io { path: path.clone(), err }
-    };
-    let failed = |err: rcgen::Error| AuthorityError::Certificate { names: names.join(", "), reason: err.to_string() };
-    let key_path = dir.join("ca.key");
-    let ca_key = match std::fs::read_to_string(&key_path) {
-        Ok(pem) => KeyPair::from_pem(&pem).map_err(failed)?,
-        Err(err) if err.kind() == io::ErrorKind::NotFound => KeyPair::generate().map_err(failed)?,
-        Err(err) => return Err(io(&key_path)(err)),
-    };
-    let write =
-        |name: &str, text: &str| paths::write_private(&dir.join(name), text.as_bytes()).map_err(io(&dir.join(name)));
+pub(in crate::relay) fn init(
+    dir: &Path,
+    names: &[String],
+    address: &str,
+    days: u32,
+) -> Result<Fingerprint, AuthorityError> {
     let ca_path = dir.join("ca.pem");
-    let ca_pem = match std::fs::read_to_string(&ca_path) {
-        Ok(pem) => pem,
-        Err(err) if err.kind() == io::ErrorKind::NotFound => {
-            let pem = ca_params().map_err(failed)?.self_signed(&ca_key).map_err(failed)?.pem();
-            write("ca.key", &ca_key.serialize_pem())?;
-            write("ca.pem", &pem)?;
-            pem
-        }
-        Err(err) => return Err(io(&ca_path)(err)),
-    };
+    if !ca_path.exists() {
+        let failed = |err: rcgen::Error| certificate_error(names, &err);
+        // A key without its certificate is what a crash left: it is used.
+        let key = match std::fs::read_to_string(dir.join("ca.key")) {
+            Ok(pem) => KeyPair::from_pem(&pem).map_err(failed)?,
+            Err(_) => KeyPair::generate().map_err(failed)?,
+        };
+        let pem = ca_params().map_err(failed)?.self_signed(&key).map_err(failed)?.pem();
+        write(dir, "ca.key", &key.serialize_pem())?;
+        write(dir, "ca.pem", &pem)?;
+    }
+    write(dir, "address", &format!("{address}\n"))?;
+    issue(dir, names, days)?;
+    wire::fingerprint(&read(dir, "ca.pem")?).ok_or(AuthorityError::NotInitialised(dir.into()))
+}
+
+/// Makes another server certificate under the same CA, for these names or for those that the last one was made for; gives the
+/// names. A relay that serves from this directory takes it up.
+pub(in crate::relay) fn renew(dir: &Path, names: &[String], days: u32) -> Result<Vec<String>, AuthorityError> {
+    let mut names = names.to_vec();
+    if names.is_empty() {
+        let kept = read(dir, NAMES).unwrap_or_default();
+        names.extend(kept.lines().map(String::from));
+    }
+    if names.is_empty() {
+        // Made by a version that did not write them down: the address has the first of them.
+        let address = read(dir, "address")?;
+        let host = address.trim().rsplit_once(':').map_or(address.trim(), |(host, _)| host);
+        names = [host.trim_matches(['[', ']']), "localhost", "127.0.0.1", "::1"].map(String::from).to_vec();
+    }
+    issue(dir, &names, days)?;
+    Ok(names)
+}
+
+/// The key is written first: whoever sees a new certificate finds its key.
+fn issue(dir: &Path, names: &[String], days: u32) -> Result<(), AuthorityError> {
+    let failed = |err: rcgen::Error| certificate_error(names, &err);
+    let ca_key = KeyPair::from_pem(&read(dir, "ca.key")?).map_err(failed)?;
     let issuer = Issuer::new(ca_params().map_err(failed)?, ca_key);
     let key = KeyPair::generate().map_err(failed)?;
     let mut params = CertificateParams::new(names).map_err(failed)?;
@@ -82,24 +108,36 @@ pub(in crate::relay) fn init(dir: &Path, names: &[String], address: &str) -> Res
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.use_authority_key_identifier_extension = true;
+    let life = Duration::from_secs(u64::from(days) * 24 * 3600);
+    params.not_after = rcgen::date_time_ymd(1970, 1, 1) + Duration::from_millis(now_ms()) + life;
     let certificate = params.signed_by(&key, &issuer).map_err(failed)?;
-    write("server.key", &key.serialize_pem())?;
-    write("server.pem", &certificate.pem())?;
-    write("address", &format!("{address}\n"))?;
-    wire::fingerprint(&ca_pem).ok_or(AuthorityError::NotInitialised(dir.into()))
+    write(dir, NAMES, &(names.join("\n") + "\n"))?;
+    write(dir, "server.key", &key.serialize_pem())?;
+    write(dir, SERVER_CERTIFICATE, &certificate.pem())
+}
+
+fn certificate_error(names: &[String], err: &rcgen::Error) -> AuthorityError {
+    AuthorityError::Certificate { names: names.join(", "), reason: err.to_string() }
+}
+
+fn write(dir: &Path, name: &str, text: &str) -> Result<(), AuthorityError> {
+    let path = dir.join(name);
+    paths::write_private(&path, text.as_bytes()).map_err(|err| AuthorityError::Io { path, err })
+}
+
+fn read(dir: &Path, name: &str) -> Result<String, AuthorityError> {
+    let path = dir.join(name);
+    std::fs::read_to_string(&path).map_err(|err| match err.kind() {
+        io::ErrorKind::NotFound => AuthorityError::NotInitialised(dir.into()),
+        _ => AuthorityError::Io { path, err },
+    })
 }
 
 /// Reads what [`init`] made.
 pub(in crate::relay) fn load(dir: &Path) -> Result<Authority, AuthorityError> {
-    let read = |name: &str| {
-        let path = dir.join(name);
-        std::fs::read_to_string(&path).map_err(|err| match err.kind() {
-            io::ErrorKind::NotFound => AuthorityError::NotInitialised(dir.into()),
-            _ => AuthorityError::Io { path, err },
-        })
-    };
+    let read = |name| read(dir, name);
     let ca_pem = read("ca.pem")?;
-    let chain_pem = format!("{}{ca_pem}", read("server.pem")?);
+    let chain_pem = format!("{}{ca_pem}", read(SERVER_CERTIFICATE)?);
     Ok(Authority { ca_pem, chain_pem, key_pem: read("server.key")?, address: read("address")?.trim().to_string() })
 }
 

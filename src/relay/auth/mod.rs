@@ -8,7 +8,7 @@ mod keyring;
 mod limit;
 
 pub use authority::AuthorityError;
-pub(super) use authority::{Authority, init, load};
+pub(super) use authority::{Authority, SERVER_CERTIFICATE, init, load, renew};
 pub(super) use keyring::{Joined, Key, Keyring, NewKey, Token};
 
 use std::net::IpAddr;

@@ -130,6 +130,8 @@ pub struct Model {
     pub is_leader_down: bool,
     /// What is typed goes to all marked panes.
     pub is_broadcasting: bool,
+    /// The receivers that the relay was told of.
+    pub told_receivers: Vec<SessionId>,
     /// Palette in use.
     pub theme: Theme,
     /// What it was started with.
@@ -171,6 +173,7 @@ impl Model {
             toasts: Toasts::default(),
             is_leader_down: false,
             is_broadcasting: false,
+            told_receivers: Vec::new(),
             theme,
             setup,
             mine: HashSet::new(),
@@ -209,6 +212,12 @@ impl Model {
     /// Panes that receive what is typed while a broadcast is on.
     pub fn receivers(&self) -> impl Iterator<Item = &Pane> {
         self.order.iter().filter_map(|id| self.panes.get(id)).filter(|pane| pane.is_marked && pane.is_driven())
+    }
+
+    /// Sessions of the group that a broadcast goes to, those included whose wheel is still being taken; none without one.
+    pub fn broadcast_group(&self) -> impl Iterator<Item = SessionId> {
+        let panes = self.order.iter().filter(|_| self.is_broadcasting).filter_map(|id| self.panes.get(id));
+        panes.filter(|pane| pane.is_marked && !pane.is_over()).map(|pane| pane.session)
     }
 
     /// Whether what is typed now goes to all marked panes: only with the focus in one of them, so that a pane outside

@@ -2,7 +2,7 @@
 
 use crate::fleet::Role;
 
-use super::super::effect::Effects;
+use super::super::effect::{Effect, Effects};
 use super::super::input::KeyPress;
 use super::super::model::{Focus, Model, Overlay, PaneId, Question, Severity};
 use super::{keys, overlays, panes, say};
@@ -136,6 +136,14 @@ pub(super) fn check(model: &mut Model) {
         model.is_broadcasting = false;
         model.touch_frames();
         say(model, Severity::Warning, "Broadcast is off: no pane receives any more");
+    }
+}
+
+/// Lets the relay know of a group that changed, before anything is typed into it.
+pub(super) fn tell(model: &mut Model, effects: &mut Effects) {
+    if !model.broadcast_group().eq(model.told_receivers.iter().copied()) {
+        model.told_receivers = model.broadcast_group().collect();
+        effects.insert(0, Effect::Broadcast { sessions: model.told_receivers.clone() });
     }
 }
 

@@ -49,6 +49,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Effects {
             say(model, Severity::Error, format!("{name} could not be ended: {message}"));
         }
     }
+    broadcast::tell(model, &mut effects);
     effects
 }
 

@@ -1,6 +1,6 @@
 //! Session frames; unknown kinds of a newer peer become `None` and are passed over.
 
-use super::{exit, refusal, refusal_from, role, role_from, size, size_from, summary_from, viewers_from};
+use super::{exit, refusal, refusal_from, role, role_from, size, size_from, summary_from, viewer, viewer_from};
 use crate::fleet::{ClientId, IdError};
 use crate::stream::{Attach, Delivery, Down, KeyframeKind, Up};
 use crate::wire::v1;
@@ -121,18 +121,7 @@ pub fn down(id: Option<ClientId>, down: Down) -> v1::SessionDown {
             D::Keyframe(v1::Keyframe { offset, skipped, size: Some(size(of)), kind: kind(which), data })
         }
         Down::Resized { offset, size: to } => D::Resized(v1::Resized { offset, size: Some(size(to)) }),
-        Down::Presence(viewers) => D::Presence(v1::Presence {
-            viewers: viewers
-                .into_iter()
-                .map(|viewer| v1::Viewer {
-                    number: viewer.number,
-                    role: role(viewer.role),
-                    label: viewer.label,
-                    size: Some(size(viewer.size)),
-                    owns_size: viewer.owns_size,
-                })
-                .collect(),
-        }),
+        Down::Presence(viewers) => D::Presence(v1::Presence { viewers: viewers.iter().map(viewer).collect() }),
         Down::InputAck { next, is_resend } => D::InputAck(v1::InputAck { next, resend: is_resend }),
         Down::Exited(exit) => D::Exited(exit.into()),
         Down::Refused { refusal: why, frame } => D::Refused(refusal(&why, &frame)),
@@ -167,7 +156,7 @@ pub fn down_from(down: v1::SessionDown) -> Option<Down> {
             data: keyframe.data,
         },
         D::Resized(resized) => Down::Resized { offset: resized.offset, size: size_from(resized.size) },
-        D::Presence(presence) => Down::Presence(viewers_from(presence)),
+        D::Presence(presence) => Down::Presence(presence.viewers.into_iter().map(viewer_from).collect()),
         D::InputAck(ack) => Down::InputAck { next: ack.next, is_resend: ack.resend },
         D::Exited(exited) => Down::Exited(exit(&exited)),
         D::Refused(refused) => Down::Refused { refusal: refusal_from(&refused), frame: refused.frame },

@@ -8,4 +8,5 @@ mod session;
 pub use access::{actions, actions_from, refusal, refusal_from, role, role_from, size, size_from};
 pub use frames::{down, down_from, up, up_from};
 pub use machine::{load_from, machine};
-pub use session::{destroyed_reply, exit, session_from, spec_from, summary_from, viewers_from};
+pub use session::{destroyed_reply, exit, session_from, spec_from, summary_from};
+use session::{viewer, viewer_from};

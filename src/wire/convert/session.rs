@@ -1,6 +1,6 @@
 //! Sessions: what they are, what they do, how they end.
 
-use super::{role_from, size, size_from};
+use super::{role, role_from, size, size_from};
 use crate::fleet::{Exit, IdError, MachineId, Session, SessionId, SessionSpec, Summary, Viewer};
 use crate::wire::v1;
 
@@ -61,6 +61,7 @@ impl From<&Summary> for v1::Summary {
             size: Some(size(summary.size)),
             drivers: summary.drivers,
             observers: summary.observers,
+            viewers: summary.clients.iter().map(viewer).collect(),
             last_output_ms: summary.last_output_ms.unwrap_or(0),
             exited: summary.exit.map(Into::into),
         }
@@ -76,6 +77,7 @@ pub fn summary_from(summary: v1::Summary) -> Summary {
         size: size_from(summary.size),
         drivers: summary.drivers,
         observers: summary.observers,
+        clients: summary.viewers.into_iter().map(viewer_from).collect(),
         last_output_ms: (summary.last_output_ms > 0).then_some(summary.last_output_ms),
         exit: summary.exited.as_ref().map(exit),
     }
@@ -118,16 +120,28 @@ impl From<&Session> for v1::Session {
     }
 }
 
+/// A client in a presence list or a summary.
+pub(super) fn viewer(viewer: &Viewer) -> v1::Viewer {
+    v1::Viewer {
+        number: viewer.number,
+        role: role(viewer.role),
+        label: viewer.label.clone(),
+        size: Some(size(viewer.size)),
+        owns_size: viewer.owns_size,
+        principal: viewer.principal.clone(),
+    }
+}
+
 /// From the wire.
-pub fn viewers_from(presence: v1::Presence) -> Vec<Viewer> {
-    let viewer = |viewer: v1::Viewer| Viewer {
+pub(super) fn viewer_from(viewer: v1::Viewer) -> Viewer {
+    Viewer {
         number: viewer.number,
         role: role_from(viewer.role),
         label: viewer.label,
         size: size_from(viewer.size),
         owns_size: viewer.owns_size,
-    };
-    presence.viewers.into_iter().map(viewer).collect()
+        principal: viewer.principal,
+    }
 }
 
 /// The answer to a request to end a session.

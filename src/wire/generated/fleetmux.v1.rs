@@ -270,6 +270,9 @@ pub struct Viewer {
     /// Its size is the session's.
     #[prost(bool, tag = "5")]
     pub owns_size: bool,
+    /// Who this is, as the relay authenticated it: "key:ada".
+    #[prost(string, tag = "6")]
+    pub principal: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct InputAck {
@@ -309,7 +312,7 @@ pub struct Pong {
     pub token: u64,
 }
 /// What is known of a session without watching it; sent at most once a second, when changed.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Summary {
     #[prost(uint64, tag = "1")]
     pub offset: u64,
@@ -328,6 +331,9 @@ pub struct Summary {
     pub last_output_ms: u64,
     #[prost(message, optional, tag = "8")]
     pub exited: ::core::option::Option<Exited>,
+    /// The attached clients, by number; the first of them where there are very many.
+    #[prost(message, repeated, tag = "9")]
+    pub viewers: ::prost::alloc::vec::Vec<Viewer>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Detached {
@@ -1100,6 +1106,9 @@ pub struct Request {
     pub number: u64,
     #[prost(string, tag = "2")]
     pub principal: ::prost::alloc::string::String,
+    /// With `create`: if the machine has an active session, that one is the answer and none is made.
+    #[prost(bool, tag = "11")]
+    pub join: bool,
     #[prost(oneof = "request::Request", tags = "3, 4, 10")]
     pub request: ::core::option::Option<request::Request>,
 }
@@ -1150,7 +1159,7 @@ pub struct ClientUp {
     /// Chosen by the client, unique on its stream.
     #[prost(uint32, tag = "1")]
     pub channel: u32,
-    #[prost(oneof = "client_up::Frame", tags = "2, 3, 4, 5")]
+    #[prost(oneof = "client_up::Frame", tags = "2, 3, 4, 5, 6")]
     pub frame: ::core::option::Option<client_up::Frame>,
 }
 /// Nested message and enum types in `ClientUp`.
@@ -1165,7 +1174,16 @@ pub mod client_up {
         Up(super::SessionUp),
         #[prost(message, tag = "5")]
         Ping(super::Ping),
+        #[prost(message, tag = "6")]
+        Broadcast(super::Broadcast),
     }
+}
+/// What is typed goes to all of these sessions from now on; none: the broadcast is over. For the audit log.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Broadcast {
+    /// UUIDs, 16 bytes each.
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub sessions: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
 /// Binds a channel to a session.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1280,6 +1298,9 @@ pub struct CreateSessionRequest {
     pub machine: ::prost::bytes::Bytes,
     #[prost(message, optional, tag = "2")]
     pub spec: ::core::option::Option<SessionSpec>,
+    /// If the machine has an active session (a shared one whose program runs), that one is the answer and none is made.
+    #[prost(bool, tag = "3")]
+    pub join: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DestroySessionRequest {

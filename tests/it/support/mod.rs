@@ -75,20 +75,27 @@ impl Fleet {
 
     /// Waits until the machine is online.
     pub async fn machine(&self, client: &Client, name: &str) -> Machine {
-        let mut watch = client.watch_fleet();
+        machine(client, name, true).await
+    }
+
+    /// Lines of the relay's audit log so far.
+    pub fn audit(&self) -> Vec<serde_json::Value> {
+        let text = fs::read_to_string(self.dir.path().join("audit.jsonl")).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Waits for an audit line of this kind that holds.
+    pub async fn audited(&self, event: &str, holds: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
         let wait = async {
             loop {
-                let machines = match watch.recv().await.expect("the watch goes on") {
-                    FleetEvent::Snapshot { machines, .. } => machines,
-                    FleetEvent::Machine(machine) => vec![machine],
-                    _ => continue,
-                };
-                if let Some(found) = machines.into_iter().find(|m| m.is_online && m.facts.name == name) {
+                if let Some(found) = self.audit().into_iter().find(|line| line["event"] == event && holds(line)) {
                     return found;
                 }
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("{name} never came online"))
+        let never = |_| panic!("never: audit line {event}; there are {:#?}", self.audit());
+        tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(never)
     }
 
     pub async fn session(&self, client: &Client, name: &str, spec: SessionSpec) -> Session {
@@ -118,6 +125,34 @@ impl Drop for Fleet {
             signal(pid, "KILL");
         }
     }
+}
+
+/// Waits until the client sees a machine in a state.
+pub async fn machine(client: &Client, name: &str, is_online: bool) -> Machine {
+    let mut watch = client.watch_fleet();
+    let wait = async {
+        loop {
+            let machines = match watch.recv().await.expect("the watch goes on") {
+                FleetEvent::Snapshot { machines, .. } => machines,
+                FleetEvent::Machine(machine) => vec![machine],
+                _ => continue,
+            };
+            if let Some(found) = machines.into_iter().find(|m| m.facts.name == name && m.is_online == is_online) {
+                return found;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {name} online {is_online}"))
+}
+
+/// Waits until something holds that no event tells of.
+pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
 /// Process ids whose arguments contain a text.

@@ -9,12 +9,12 @@ mod writer;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use color_eyre::eyre::{Result, bail, eyre};
+use color_eyre::eyre::{Result, eyre};
 
 use crate::cli::args::ExecArgs;
 use crate::cli::{background, lookup};
 use crate::client::{ExecExit, ExecOptions, Program};
-use crate::fleet::{Endpoint, Machine, Selector};
+use crate::fleet::{Endpoint, Selector};
 
 /// Exit code of a command whose time was up, as timeout(1) has it.
 const TIMED_OUT: u8 = 124;
@@ -32,21 +32,10 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: ExecArgs) -> Resu
         let machine = lookup::machine(&machines, name)?;
         return one::run(&client, machine, options, &args).await;
     }
-    let mut chosen = choose(&machines, &selector)?;
+    let mut chosen = lookup::chosen(&machines, &selector)?;
     chosen.sort_by(|a, b| (&a.facts.name, a.facts.id).cmp(&(&b.facts.name, b.facts.id)));
     chosen.dedup_by_key(|machine| machine.facts.id);
     many::run(&client, chosen, options, &args).await
-}
-
-fn choose(machines: &[Machine], selector: &Selector) -> Result<Vec<Machine>> {
-    if let Selector::Names(names) = selector {
-        return names.iter().map(|name| lookup::machine(machines, name).cloned()).collect();
-    }
-    let chosen: Vec<Machine> = machines.iter().filter(|machine| selector.matches(&machine.facts)).cloned().collect();
-    if chosen.is_empty() {
-        bail!("no machine fits {selector}; see `fleetmux machines` for names and labels");
-    }
-    Ok(chosen)
 }
 
 fn options(args: &ExecArgs) -> Result<ExecOptions> {

@@ -11,7 +11,7 @@ use super::writer::{To, Writer};
 use super::{INTERRUPTED, SIGINT, command_text, exit_code, input, timeout_hint};
 use crate::cli::FAILED;
 use crate::cli::args::ExecArgs;
-use crate::cli::output::print;
+use crate::cli::output::{json_text, print};
 use crate::client::{Client, EXEC_OUTPUT_CAP, Error, ExecEvent, ExecExit, ExecOptions};
 use crate::fleet::Machine;
 
@@ -44,7 +44,7 @@ pub(super) async fn run(
             Ok(_) => return Ok(ExitCode::from(INTERRUPTED)),
             Err(err) => Report::failed(name.clone(), command, err.to_string(), kept),
         };
-        print(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
+        print(&json_text(&report))?;
     }
     Ok(ExitCode::from(match followed {
         Ok(Followed::Ended(exit)) => {

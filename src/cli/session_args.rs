@@ -1,0 +1,195 @@
+//! Flags of the commands that look at machines and sessions, and work in them.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand};
+
+use crate::fleet::Selector;
+
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  fleetmux machines
+  fleetmux machines --watch
+  fleetmux machines --json | jq -r '.[] | select(.status == \"online\") | .name'
+
+Exit codes: 0 done; 255 our own failure, for example no relay")]
+pub(super) struct MachinesArgs {
+    /// JSON instead of a table; with --watch a line for each machine that changes
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Go on showing what changes, until interrupted
+    #[arg(short, long)]
+    pub(super) watch: bool,
+    /// Only these: web-1,db-1 or role=web,env!=dev,host~^db
+    #[arg(short, long)]
+    pub(super) selector: Option<Selector>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SessionCommand {
+    /// List sessions
+    List {
+        /// Of this machine only: name, host name or the beginning of its id
+        machine: Option<String>,
+        /// Of these machines only: web-1,db-1 or role=web,env!=dev,host~^db
+        #[arg(short, long, conflicts_with = "machine")]
+        selector: Option<Selector>,
+        /// JSON instead of a table
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a session and print its id
+    New(SessionNewArgs),
+    /// Show one session
+    Show {
+        /// Its id, or a part of it from either end
+        session: String,
+        /// JSON instead of lines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a session and, in a terminal, attach to it; Ctrl+D detaches
+    Attach(SessionAttachArgs),
+    /// End a session and its programs
+    Destroy {
+        /// Its id, or a part of it from either end
+        session: String,
+        /// JSON instead of a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give a session another name
+    Rename {
+        /// Its id, or a part of it from either end
+        session: String,
+        /// The name; an empty one means that of its program
+        name: String,
+        /// JSON instead of a line
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(super) struct SessionAttachArgs {
+    /// Its id, or a part of it from either end
+    pub(super) session: String,
+    /// Attach even if standard output is no terminal, or with --json
+    #[arg(long, short)]
+    pub(super) interactive: bool,
+    /// JSON instead of lines; does not attach by itself
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Watch only: nothing typed is sent
+    #[arg(long)]
+    pub(super) observe: bool,
+    /// The key that detaches: ctrl-a to ctrl-z, or none
+    #[arg(long, default_value = "ctrl-d", value_name = "KEY")]
+    pub(super) detach_key: String,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(super) struct SessionNewArgs {
+    /// Where: name, host name or the beginning of its id
+    pub(super) machine: String,
+    /// Name shown for the session
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub(super) name: String,
+    /// Working directory [default: home]
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "DIR")]
+    pub(super) cwd: String,
+    /// A variable, repeated: KEY=VALUE
+    #[arg(long = "env", value_name = "KEY=VALUE")]
+    pub(super) env: Vec<String>,
+    /// First size, COLSxROWS
+    #[arg(long, default_value = "80x24", value_name = "SIZE")]
+    pub(super) size: String,
+    /// Bytes of output kept for clients that resume [default: 4 MiB]
+    #[arg(long, value_name = "BYTES")]
+    pub(super) log_bytes: Option<u64>,
+    /// Bytes of scrollback kept [default: 4 MiB]
+    #[arg(long, value_name = "BYTES")]
+    pub(super) history_bytes: Option<u64>,
+    /// JSON instead of the id
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Program and arguments [default: the login shell]
+    #[arg(last = true)]
+    pub(super) command: Vec<String>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(super) struct ConnectArgs {
+    /// The machine: name, host name or the beginning of its id
+    #[arg(required_unless_present = "list")]
+    pub(super) machine: Option<String>,
+    /// Watch only: nothing typed is sent
+    #[arg(long)]
+    pub(super) observe: bool,
+    /// Make a new session instead of joining the active one
+    #[arg(long, conflicts_with = "session")]
+    pub(super) new: bool,
+    /// Attach to this session, by id or a part of it from either end
+    #[arg(long, value_name = "ID")]
+    pub(super) session: Option<String>,
+    /// List the machines with their sessions and leave
+    #[arg(long)]
+    pub(super) list: bool,
+    /// With --list: JSON instead of a table
+    #[arg(long, requires = "list")]
+    pub(super) json: bool,
+    /// Only machines of this workspace
+    #[arg(long, value_name = "NAME")]
+    pub(super) workspace: Option<String>,
+    /// The key that detaches: ctrl-a to ctrl-z, or none
+    #[arg(long, default_value = "ctrl-d", value_name = "KEY")]
+    pub(super) detach_key: String,
+}
+
+#[derive(Clone, ClapArgs)]
+pub(super) struct ExecArgs {
+    /// One machine by name, host name or the beginning of its id; or several: web-1,db-1 or role=web,env!=dev,host~^db or all
+    #[arg(value_name = "MACHINES")]
+    pub(super) target: String,
+    /// Command for the shell there
+    #[arg(required_unless_present = "argv", conflicts_with = "argv")]
+    pub(super) command: Option<String>,
+    /// Program and arguments, run without a shell
+    #[arg(last = true)]
+    pub(super) argv: Vec<String>,
+    /// Seconds after which the command is ended; 0 for no limit
+    #[arg(long, default_value = "30", value_name = "SECONDS", value_parser = super::cmd::exec::seconds)]
+    pub(super) timeout: std::time::Duration,
+    /// JSON instead of the output: an object, or a line for each of several machines
+    #[arg(long)]
+    pub(super) json: bool,
+    /// A variable, repeated: KEY=VALUE
+    #[arg(long = "env", value_name = "KEY=VALUE")]
+    pub(super) env: Vec<String>,
+    /// Working directory [default: home]
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "DIR")]
+    pub(super) cwd: String,
+    /// The shell [default: the login shell of the agent's user]
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "PROGRAM")]
+    pub(super) shell: String,
+    /// Do not pass standard input on
+    #[arg(short = 'n', long)]
+    pub(super) no_stdin: bool,
+    /// Machines at once
+    #[arg(long, default_value_t = 32, value_name = "N")]
+    pub(super) parallel: usize,
+    /// Show equal outputs of several machines once, under their names
+    #[arg(long)]
+    pub(super) fold: bool,
+    /// Write the output of several machines to HOST.out and HOST.err in this directory instead of the screen
+    #[arg(long, value_name = "DIR")]
+    pub(super) out_dir: Option<PathBuf>,
+}
+
+// Variables may be secrets.
+impl std::fmt::Debug for ExecArgs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExecArgs").field("target", &self.target).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,119 @@
+//! Calls of the relay: repeated when the connection is lost under them, so each is one that may be.
+
+use bytes::Bytes;
+
+use super::Client;
+use crate::client::fleet::event_from;
+use crate::client::{Error, FleetEvent};
+use crate::fleet::{MachineId, Session, SessionId, SessionSpec};
+use crate::wire::{self, Channel, refusal_of, v1};
+
+impl Client {
+    /// The fleet once.
+    pub async fn fleet(&self) -> Result<(Vec<crate::fleet::Machine>, Vec<Session>), Error> {
+        let call = |channel| async {
+            let request = v1::WatchRequest {};
+            let mut events = wire::client_service(channel).watch(request).await?.into_inner();
+            events.message().await
+        };
+        let event = self.call(call).await?;
+        match event.and_then(event_from) {
+            Some(FleetEvent::Snapshot { machines, sessions }) => Ok((machines, sessions)),
+            _ => Err(Error::Refused("the relay sent no snapshot of the fleet".into())),
+        }
+    }
+
+    /// Makes a session on a machine; repeated with the same id it makes one.
+    pub async fn create_session(&self, machine: MachineId, spec: SessionSpec) -> Result<Session, Error> {
+        self.create(machine, &spec, false).await
+    }
+
+    /// The machine's active session, the newest shared one whose program runs; if there is none, a shared one is made like
+    /// this. However many ask at one instant, they get the same one.
+    pub async fn join_session(&self, machine: MachineId, spec: SessionSpec) -> Result<Session, Error> {
+        self.create(machine, &SessionSpec { is_shared: true, ..spec }, true).await
+    }
+
+    async fn create(&self, machine: MachineId, spec: &SessionSpec, join: bool) -> Result<Session, Error> {
+        let machine = Bytes::copy_from_slice(machine.as_bytes());
+        let request = v1::CreateSessionRequest { machine, spec: Some(spec.into()), join };
+        let call = |channel| {
+            let request = request.clone();
+            async { wire::client_service(channel).create_session(request).await }
+        };
+        let session = self.call(call).await?.into_inner();
+        session.try_into().map_err(|err: crate::fleet::IdError| Error::Refused(err.to_string()))
+    }
+
+    /// Ends a session and its programs.
+    pub async fn destroy_session(&self, session: SessionId) -> Result<(), Error> {
+        let request = v1::DestroySessionRequest { session: Bytes::copy_from_slice(session.as_bytes()) };
+        let call = |channel| {
+            let request = request.clone();
+            async { wire::client_service(channel).destroy_session(request).await }
+        };
+        self.call(call).await.map(|_| ())
+    }
+
+    /// Gives a session another name; an empty one means that of its program.
+    pub async fn rename_session(&self, session: SessionId, name: &str) -> Result<Session, Error> {
+        let session = Bytes::copy_from_slice(session.as_bytes());
+        let request = v1::RenameSessionRequest { session, name: name.into() };
+        let call = |channel| {
+            let request = request.clone();
+            async { wire::client_service(channel).rename_session(request).await }
+        };
+        let session = self.call(call).await?.into_inner();
+        session.try_into().map_err(|err: crate::fleet::IdError| Error::Refused(err.to_string()))
+    }
+
+    pub(in crate::client) async fn channel(&self) -> Result<Channel, Error> {
+        self.connected(self.timeout()).await?;
+        let channel = self.shared.channel_tx.borrow().clone();
+        channel.ok_or_else(|| Error::NoRelay("the connection to the relay was just lost".into()))
+    }
+
+    pub(in crate::client) async fn in_time<T>(
+        &self,
+        call: impl Future<Output = Result<T, tonic::Status>>,
+    ) -> Result<T, Error> {
+        match tokio::time::timeout(self.timeout(), call).await {
+            Ok(outcome) => outcome.map_err(|status| refusal_of(&status).into()),
+            Err(_) => Err(self.late()),
+        }
+    }
+
+    fn late(&self) -> Error {
+        let timeout = self.timeout();
+        Error::Timeout(format!("no answer within {timeout:?}; is the machine online? see `fleetmux machines`"))
+    }
+
+    /// Calls the relay; repeated when the connection is lost under it, so a call must be one that may be.
+    async fn call<T, F>(&self, call: impl Fn(Channel) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, tonic::Status>>,
+    {
+        let mut retries = self.shared.options.max_retries;
+        loop {
+            let channel = self.channel().await?;
+            let status = match tokio::time::timeout(self.timeout(), call(channel)).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(status)) => status,
+                Err(_) => return Err(self.late()),
+            };
+            // What the relay itself answered has no cause on our side; a transport that broke has.
+            if std::error::Error::source(&status).is_none() {
+                return Err(refusal_of(&status).into());
+            }
+            if retries == 0 {
+                return Err(Error::Unavailable(format!(
+                    "the connection was lost under a request: {}",
+                    status.message()
+                )));
+            }
+            retries -= 1;
+            tracing::debug!(error = status.message(), retries, "the connection was lost under a request; repeating it");
+            tokio::time::sleep(self.shared.options.request_retry_delay).await;
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! TLS as a relay serves it: one certificate for everybody who comes, changed while connections go on.
+
+use std::io;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::client::WebPkiServerVerifier;
+use tokio_rustls::rustls::client::danger::ServerCertVerifier;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
+use tokio_rustls::rustls::sign::CertifiedKey;
+use tokio_rustls::rustls::{CertificateError, Error as TlsError, RootCertStore};
+use tokio_rustls::server::TlsStream;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::tls::ALPN;
+
+/// Handshakes under way at once; whoever comes then waits in the kernel's queue.
+const HANDSHAKES_CAP: usize = 1024;
+/// Connections that have shaken hands and wait to be served.
+const ACCEPTED_CAP: usize = 64;
+/// Pause after the system gave no connection, for want of descriptors mostly.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// A day, seconds.
+const DAY_S: u64 = 24 * 3600;
+
+/// A connection that has shaken hands.
+pub type TlsIncoming = ReceiverStream<io::Result<TlsStream<TcpStream>>>;
+
+/// A chain and its key that do not make a certificate to serve.
+#[derive(Debug, thiserror::Error)]
+#[error("the certificate cannot be served: {0}")]
+pub struct ServeError(String);
+
+/// The certificate in force.
+#[derive(Debug)]
+pub struct Served {
+    current: RwLock<Arc<CertifiedKey>>,
+}
+
+impl Served {
+    /// Serves this chain, the server's own certificate first.
+    pub fn new(chain_pem: &str, key_pem: &str) -> Result<Arc<Served>, ServeError> {
+        Ok(Arc::new(Served { current: RwLock::new(certified(chain_pem, key_pem)?) }))
+    }
+
+    /// Whoever comes from now on sees this one; who is there stays.
+    pub fn replace(&self, chain_pem: &str, key_pem: &str) -> Result<(), ServeError> {
+        let fresh = certified(chain_pem, key_pem)?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+}
+
+impl ResolvesServerCert for Served {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current.read().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+}
+
+fn certified(chain_pem: &str, key_pem: &str) -> Result<Arc<CertifiedKey>, ServeError> {
+    let failed = |err: &dyn std::fmt::Display| ServeError(err.to_string());
+    let chain = CertificateDer::pem_slice_iter(chain_pem.as_bytes()).collect::<Result<Vec<_>, _>>();
+    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(|err| failed(&err))?;
+    let certified = CertifiedKey::from_der(chain.map_err(|err| failed(&err))?, key, &ring::default_provider());
+    certified.map(Arc::new).map_err(|err| failed(&err))
+}
+
+/// Accepts connections and shakes hands, each in a task of its own that may take so long.
+pub fn accept_tls(listener: TcpListener, served: Arc<Served>, patience: Duration) -> Result<TlsIncoming, ServeError> {
+    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().map_err(|err| ServeError(err.to_string()))?;
+    let mut config = builder.with_no_client_auth().with_cert_resolver(served);
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let (accepted_tx, accepted_rx) = mpsc::channel(ACCEPTED_CAP);
+    let slots = Arc::new(Semaphore::new(HANDSHAKES_CAP));
+    tokio::spawn(async move {
+        while let Ok(slot) = slots.clone().acquire_owned().await {
+            let tcp = tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((tcp, _)) => tcp,
+                    Err(err) => {
+                        tracing::warn!(%err, "the system gives no connection");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                        continue;
+                    }
+                },
+                () = accepted_tx.closed() => return,
+            };
+            let _ = tcp.set_nodelay(true);
+            let (acceptor, accepted_tx) = (acceptor.clone(), accepted_tx.clone());
+            tokio::spawn(async move {
+                match tokio::time::timeout(patience, acceptor.accept(tcp)).await {
+                    Ok(Ok(stream)) => drop(accepted_tx.send(Ok(stream)).await),
+                    Ok(Err(err)) => tracing::debug!(%err, "a handshake failed"),
+                    Err(_) => tracing::debug!("a handshake took too long"),
+                }
+                drop(slot);
+            });
+        }
+    });
+    Ok(ReceiverStream::new(accepted_rx))
+}
+
+/// Whole days that a certificate of this CA is still valid, `most` at most; `None` if it cannot be told.
+pub fn days_left(ca_pem: &str, chain_pem: &str, now_ms: u64, most: u64) -> Option<u64> {
+    let ca = CertificateDer::from_pem_slice(ca_pem.as_bytes()).ok()?;
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain_pem.as_bytes()).collect::<Result<_, _>>().ok()?;
+    days_left_of(&ca, &chain, now_ms, most)
+}
+
+/// The same of certificates that were seen in a handshake.
+pub(super) fn days_left_of(
+    ca: &CertificateDer<'_>,
+    chain: &[CertificateDer<'_>],
+    now_ms: u64,
+    most: u64,
+) -> Option<u64> {
+    let (own, rest) = chain.split_first()?;
+    let mut roots = RootCertStore::empty();
+    roots.add(ca.clone().into_owned()).ok()?;
+    let provider = Arc::new(ring::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()?;
+    // The name is looked at last: a certificate that is only for others is in its time.
+    let name = ServerName::try_from("relay.invalid").ok()?;
+    let is_valid_in = |days: u64| {
+        let then = UnixTime::since_unix_epoch(Duration::from_secs(now_ms / 1000 + days * DAY_S));
+        match verifier.verify_server_cert(own, rest, &name, &[], then) {
+            Ok(_) | Err(TlsError::InvalidCertificate(CertificateError::NotValidForNameContext { .. })) => Some(true),
+            Err(TlsError::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })) => {
+                Some(false)
+            }
+            Err(_) => None,
+        }
+    };
+    if !is_valid_in(0)? {
+        return Some(0);
+    }
+    let (mut valid, mut expired) = (0, most + 1);
+    while valid + 1 < expired {
+        let middle = valid + (expired - valid) / 2;
+        if is_valid_in(middle)? { valid = middle } else { expired = middle }
+    }
+    Some(valid)
+}
