@@ -408,7 +408,25 @@ fn a_cell_keeps_five_diacritics_in_any_style_and_however_they_arrive() {
 }
 
 #[test]
-fn selective_erase_is_no_erase() {
-    let screen = screen(2, 4, "A\x1b[1\"qB\x1b[2\"qC\x1b[?2J\r\x1b[?J\x1b[?2K");
-    assert_eq!(rows(&screen), ["ABC", ""]);
+fn selective_erase_spares_what_is_protected_and_leaves_the_whole_alone() {
+    let drawn = "A\x1b[1\"qB漢\x1b[2\"qC";
+    assert_eq!(rows(&screen(2, 6, format!("{drawn}\x1b[?2J\x1b[?2K"))), ["AB漢C", ""]);
+    assert_eq!(rows(&screen(2, 6, format!("{drawn}\r\x1b[?J"))), [" B漢", ""]);
+    assert_eq!(rows(&screen(2, 6, format!("{drawn}\r\x1b[?K"))), [" B漢", ""]);
+    assert_eq!(rows(&screen(2, 6, format!("{drawn}\x1b[?1J"))), [" B漢", ""]);
+    assert_eq!(rows(&screen(2, 6, format!("{drawn}\r\x1b[J"))), ["", ""]);
+}
+
+#[test]
+fn a_repeat_wider_than_the_screen_fills_the_row() {
+    assert_eq!(rows(&screen(3, 5, "a\x1b[9bb")), ["aaaaa", "b", ""]);
+    assert_eq!(rows(&screen(3, 5, "a\x1b[5b")), ["aaaaa", "a", ""]);
+    assert_eq!(rows(&screen(3, 5, "漢\x1b[65535bb")), ["漢漢b", "", ""]);
+    assert_eq!(rows(&screen(3, 5, "abcde\x1b[9bf")), ["abcde", "f", ""]);
+}
+
+#[test]
+fn a_locking_shift_right_maps_the_upper_half() {
+    let screen = screen(1, 6, "á\x1b~á\x1b)0á\x1b[!pá");
+    assert_eq!(rows(&screen), ["áa▒á"]);
 }

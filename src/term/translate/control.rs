@@ -49,6 +49,9 @@ impl Term {
             ([], b'g') => self.event(Event::Bell),
             ([], b'n') => self.charsets.locked = 2,
             ([], b'o') => self.charsets.locked = 3,
+            ([], b'~') => self.charsets.right = Some(1),
+            ([], b'}') => self.charsets.right = Some(2),
+            ([], b'|') => self.charsets.right = Some(3),
             ([b'#'], b'8') => self.align(),
             ([slot @ b'('..=b'+'], _) => {
                 self.charsets.designated[usize::from(slot - b'(')] = Charset::from_final(byte);

@@ -334,6 +334,8 @@ impl Term {
             (0, 0, b'I') => self.tab_forward(n),
             (0, 0, b'J') => self.erase_display(csi.params.get(0)),
             (0, 0, b'K') => self.erase_line(csi.params.get(0)),
+            (b'?', 0, b'J') => self.erase_unprotected(csi.params.get(0), true),
+            (b'?', 0, b'K') => self.erase_unprotected(csi.params.get(0), false),
             (0, 0, b'L') => self.insert_lines(n),
             (0, 0, b'M') => self.delete_lines(n),
             (0, 0, b'P') => self.delete_cells(n),
