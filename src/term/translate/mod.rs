@@ -7,6 +7,7 @@ mod ahead;
 mod control;
 mod cursor;
 mod edit;
+mod flow;
 mod keyboard;
 mod modes;
 mod print;
