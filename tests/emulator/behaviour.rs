@@ -498,3 +498,11 @@ fn a_shorter_screen_keeps_what_is_below_the_cursor() {
     blank.resize(Size::new(4, 8));
     assert_eq!((history(&blank).len(), rows(&blank)[1].as_str()), (0, "last"));
 }
+
+#[test]
+fn reverse_wrap_takes_a_pending_wrap_first_and_holds_for_cub_until_a_soft_reset() {
+    assert_eq!(cursor(&screen(3, 5, "\x1b[?45habcde\x08")), (0, 4));
+    assert_eq!(cursor(&screen(3, 5, "\x1b[?45habcdefg\x1b[4D")), (0, 3));
+    assert_eq!(cursor(&screen(3, 5, "\x1b[?45h\x1b[2H\x1b[65534D")), (1, 1));
+    assert_eq!(cursor(&screen(3, 5, "\x1b[?45h\x1b[!p\x1b[2H\x08")), (1, 0));
+}

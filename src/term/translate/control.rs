@@ -10,7 +10,7 @@ impl Term {
         self.last_char = None;
         match byte {
             0x07 => self.event(Event::Bell),
-            0x08 => self.backspace(),
+            0x08 => self.back(1),
             b'\t' => self.tab_forward(1),
             b'\n' | 0x0b | 0x0c => {
                 self.index();
