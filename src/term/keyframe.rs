@@ -167,7 +167,7 @@ impl Term {
         write_pen(out, &Pen::default());
         write_link_and_protection(out, &saved.pen, &Pen::default());
         self.write_charsets(out, &Default::default());
-        if saved.charsets.single.is_some() {
+        if saved.charsets.single.is_some() || saved.charsets.right.is_some() {
             out.extend_from_slice(b"\x1bP+fs\x1b\\");
         }
     }
@@ -181,6 +181,12 @@ impl Term {
             2 => b"\x1bn",
             3 => b"\x1bo",
             _ => b"\x0f",
+        });
+        out.extend_from_slice(match charsets.right {
+            Some(1) => b"\x1b~",
+            Some(2) => b"\x1b}",
+            Some(_) => b"\x1b|",
+            None => b"",
         });
         match charsets.single {
             Some(2) => out.extend_from_slice(b"\x1bN"),
@@ -332,7 +338,7 @@ impl Term {
                 }
             }
             'n' => self.history.set_total(data.parse().unwrap_or(0)),
-            's' => self.charsets.single = None,
+            's' => (self.charsets.single, self.charsets.right) = (None, None),
             'W' => self.saved[usize::from(self.is_alternate)].is_wrap_pending = true,
             'w' => self.force_wrap_pending(),
             'g' => {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub(super) struct Pen {
     pub(super) style: Style,
     pub(super) link: Option<Arc<str>>,
-    /// DECSCA, kept to be told (DECRQSS); selective erase itself is ignored.
+    /// DECSCA: selective erase spares the cell.
     pub(super) is_protected: bool,
 }
 

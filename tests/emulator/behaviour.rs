@@ -306,7 +306,7 @@ fn a_wider_screen_has_room_behind_a_pending_wrap() {
     assert_eq!(rows(&screen), ["abcdf", ""]);
     screen.feed(b"\rabcdef");
     screen.resize(Size::new(2, 3));
-    assert_eq!(cursor(&screen), (0, 2));
+    assert_eq!((cursor(&screen), screen.is_wrap_pending()), ((1, 2), true));
 }
 
 #[test]
@@ -408,7 +408,101 @@ fn a_cell_keeps_five_diacritics_in_any_style_and_however_they_arrive() {
 }
 
 #[test]
-fn selective_erase_is_no_erase() {
-    let screen = screen(2, 4, "A\x1b[1\"qB\x1b[2\"qC\x1b[?2J\r\x1b[?J\x1b[?2K");
-    assert_eq!(rows(&screen), ["ABC", ""]);
+fn selective_erase_spares_what_is_protected_and_leaves_the_whole_alone() {
+    let drawn = "A\x1b[1\"qB漢\x1b[2\"qC";
+    assert_eq!(rows(&screen(2, 6, format!("{drawn}\x1b[?2J\x1b[?2K"))), ["AB漢C", ""]);
+    assert_eq!(rows(&screen(2, 6, format!("{drawn}\r\x1b[?J"))), [" B漢", ""]);
+    assert_eq!(rows(&screen(2, 6, format!("{drawn}\r\x1b[?K"))), [" B漢", ""]);
+    assert_eq!(rows(&screen(2, 6, format!("{drawn}\x1b[?1J"))), [" B漢", ""]);
+    assert_eq!(rows(&screen(2, 6, format!("{drawn}\r\x1b[J"))), ["", ""]);
+}
+
+#[test]
+fn a_repeat_wider_than_the_screen_fills_the_row() {
+    assert_eq!(rows(&screen(3, 5, "a\x1b[9bb")), ["aaaaa", "b", ""]);
+    assert_eq!(rows(&screen(3, 5, "a\x1b[5b")), ["aaaaa", "a", ""]);
+    assert_eq!(rows(&screen(3, 5, "漢\x1b[65535bb")), ["漢漢b", "", ""]);
+    assert_eq!(rows(&screen(3, 5, "abcde\x1b[9bf")), ["abcde", "f", ""]);
+}
+
+#[test]
+fn a_locking_shift_right_maps_the_upper_half() {
+    let screen = screen(1, 6, "á\x1b~á\x1b)0á\x1b[!pá");
+    assert_eq!(rows(&screen), ["áa▒á"]);
+}
+
+#[test]
+fn lines_are_laid_out_for_a_new_width() {
+    let mut screen = screen(4, 8, "$ \x1b[31mabcdefgh\x1b[m漢\r\n>");
+    assert_eq!(rows(&screen), ["$ abcdef", "gh漢", ">", ""]);
+    let red = |screen: &Screen| {
+        let mut red = 0;
+        (0..4).for_each(|row| screen.visit_row(row, |_, cell| red += u32::from(cell.style.fg == Color::Indexed(1))));
+        red
+    };
+    screen.resize(Size::new(4, 12));
+    assert_eq!((rows(&screen), red(&screen)), (["$ abcdefgh漢", ">", "", ""].map(String::from).to_vec(), 8));
+    assert_eq!((screen.cursor().row, screen.cursor().col), (1, 1));
+    screen.resize(Size::new(4, 7));
+    assert_eq!((rows(&screen), red(&screen)), (["$ abcde", "fgh漢", ">", ""].map(String::from).to_vec(), 8));
+    assert_eq!((screen.is_wrapped(0), screen.is_wrapped(1)), (true, false));
+    screen.resize(Size::new(4, 3));
+    assert_eq!(
+        (history(&screen), rows(&screen)),
+        (vec!["$ a".into()], ["bcd", "efg", "h漢", ">"].map(String::from).to_vec())
+    );
+    assert!(screen.is_history_wrapped(0) && screen.is_wrapped(0));
+    screen.feed(b"x");
+    assert_eq!(rows(&screen)[3], ">x");
+}
+
+#[test]
+fn a_cursor_behind_its_line_stays_there_in_any_width() {
+    let mut screen = screen(3, 6, "abcdef");
+    screen.resize(Size::new(3, 3));
+    assert_eq!((rows(&screen), screen.is_wrap_pending()), (["abc", "def", ""].map(String::from).to_vec(), true));
+    screen.resize(Size::new(3, 5));
+    screen.feed(b"ghijk");
+    assert_eq!(rows(&screen), ["abcde", "fghij", "k"]);
+    screen.resize(Size::new(3, 80));
+    assert_eq!(rows(&screen), ["abcdefghijk", "", ""]);
+    screen.feed(b"\x1b[70Gx\x1b7\x1b[H");
+    screen.resize(Size::new(3, 40));
+    screen.feed(b"\x1b8y");
+    assert_eq!(rows(&screen)[1], format!("{:29}xy", ""));
+}
+
+#[test]
+fn a_background_makes_no_rows_of_its_own() {
+    let mut screen = screen(3, 8, "\x1b[44mab\x1b[K\r\n\x1b[m$");
+    screen.resize(Size::new(3, 4));
+    assert_eq!(rows(&screen), ["ab", "$", ""]);
+    let mut blue = 0;
+    screen.visit_row(0, |_, cell| blue += u32::from(cell.style.bg == Color::Indexed(4)));
+    assert_eq!(blue, 4);
+}
+
+#[test]
+fn a_shorter_screen_keeps_what_is_below_the_cursor() {
+    let mut below = screen(6, 8, "top\x1b[6Hlast\x1b[4H");
+    below.resize(Size::new(4, 8));
+    assert_eq!(
+        (history(&below), rows(&below)),
+        (vec!["top".into(), String::new()], ["", "", "", "last"].map(String::from).to_vec())
+    );
+    assert_eq!(below.cursor().row, 1);
+    let mut home = screen(6, 8, "top\x1b[6Hlast\x1b[H");
+    home.resize(Size::new(4, 8));
+    assert_eq!((history(&home).len(), rows(&home)[0].as_str(), home.cursor().row), (0, "top", 0));
+    let mut blank = screen(6, 8, "top\r\nlast\r\n");
+    blank.resize(Size::new(4, 8));
+    assert_eq!((history(&blank).len(), rows(&blank)[1].as_str()), (0, "last"));
+}
+
+#[test]
+fn reverse_wrap_takes_a_pending_wrap_first_and_holds_for_cub_until_a_soft_reset() {
+    assert_eq!(cursor(&screen(3, 5, "\x1b[?45habcde\x08")), (0, 4));
+    assert_eq!(cursor(&screen(3, 5, "\x1b[?45habcdefg\x1b[4D")), (0, 3));
+    assert_eq!(cursor(&screen(3, 5, "\x1b[?45h\x1b[2H\x1b[65534D")), (1, 1));
+    assert_eq!(cursor(&screen(3, 5, "\x1b[?45h\x1b[!p\x1b[2H\x08")), (1, 0));
 }

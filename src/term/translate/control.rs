@@ -10,7 +10,7 @@ impl Term {
         self.last_char = None;
         match byte {
             0x07 => self.event(Event::Bell),
-            0x08 => self.backspace(),
+            0x08 => self.back(1),
             b'\t' => self.tab_forward(1),
             b'\n' | 0x0b | 0x0c => {
                 self.index();
@@ -49,6 +49,9 @@ impl Term {
             ([], b'g') => self.event(Event::Bell),
             ([], b'n') => self.charsets.locked = 2,
             ([], b'o') => self.charsets.locked = 3,
+            ([], b'~') => self.charsets.right = Some(1),
+            ([], b'}') => self.charsets.right = Some(2),
+            ([], b'|') => self.charsets.right = Some(3),
             ([b'#'], b'8') => self.align(),
             ([slot @ b'('..=b'+'], _) => {
                 self.charsets.designated[usize::from(slot - b'(')] = Charset::from_final(byte);

@@ -74,16 +74,26 @@ impl Term {
         self.go(row, col.saturating_sub(n).max(self.left_edge(col)));
     }
 
-    /// BS; with reverse wrap it goes on from the row above, and from the first row at the last one.
-    pub(super) fn backspace(&mut self) {
-        let (row, col) = self.pos();
-        let edge = self.left_edge(col);
-        if col == edge && self.modes.reverse_wrap && self.modes.autowrap {
-            let (first, last) = if row == self.top { (self.top, self.bottom) } else { (0, self.last_row()) };
-            self.go(if row == first { last } else { row - 1 }, self.right);
-        } else {
-            self.go(row, col.saturating_sub(1).max(edge));
+    /// BS and CUB; with reverse wrap a pending wrap is the first step, and from the edge it goes on at the right margin
+    /// of the row above, from the first row of the last one.
+    pub(super) fn back(&mut self, n: u16) {
+        if !(self.modes.reverse_wrap && self.modes.autowrap) {
+            self.left(n);
+            return;
         }
+        let (mut row, mut col) = self.pos();
+        let mut n = n - u16::from(self.is_wrap_pending());
+        loop {
+            let step = n.min(col - self.left_edge(col));
+            (col, n) = (col - step, n - step);
+            if n == 0 {
+                break;
+            }
+            let (first, last) = if row == self.top { (self.top, self.bottom) } else { (0, self.last_row()) };
+            row = if row == first { last } else { row - 1 };
+            (col, n) = (self.right, n - 1);
+        }
+        self.go(row, col);
     }
 
     /// HT and CHT; a pending wrap stays.

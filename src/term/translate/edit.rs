@@ -84,6 +84,33 @@ impl Term {
         self.damage.span(row, row);
     }
 
+    /// DECSED and DECSEL from the cursor on (0) and up to it (1): spares protected cells. The whole (2) is left alone:
+    /// alacritty knows no selective erase, and its reference recordings are our measure.
+    pub(super) fn erase_unprotected(&mut self, mode: u16, is_display: bool) {
+        self.end_wrap();
+        let ((row, col), last_row, last_col) = (self.pos(), self.last_row(), self.last_col());
+        let (first, last) = match mode {
+            0 => ((row, col), (if is_display { last_row } else { row }, last_col)),
+            1 => ((if is_display { 0 } else { row }, 0), (row, col)),
+            _ => return,
+        };
+        let mut spans = Vec::new();
+        for row in first.0..=last.0 {
+            let from = if row == first.0 { first.1 } else { 0 };
+            let to = if row == last.0 { last.1 } else { last_col };
+            spans.extend((from..=to).filter(|&col| !self.is_protected(row, col)).map(|col| (row, col, col)));
+        }
+        self.erase_spans(spans);
+        self.damage.span(first.0, last.0);
+    }
+
+    /// Whether a cell was printed under DECSCA; a second half is what its first half is.
+    fn is_protected(&self, row: u16, col: u16) -> bool {
+        let col = col.saturating_sub(u16::from(self.engine().width(row, col) == 0));
+        let extra = self.engine().mark(row, col).and_then(|index| self.marks.get(index));
+        extra.is_some_and(|extra| extra.is_protected)
+    }
+
     /// ECH.
     pub(super) fn erase_cells(&mut self, n: u16) {
         self.end_wrap();

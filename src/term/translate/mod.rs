@@ -7,6 +7,7 @@ mod ahead;
 mod control;
 mod cursor;
 mod edit;
+mod flow;
 mod keyboard;
 mod modes;
 mod print;
@@ -326,7 +327,8 @@ impl Term {
             (0, 0, b'A') => self.up(n),
             (0, 0, b'B') => self.down(n),
             (0, 0, b'C' | b'a') => self.right(n),
-            (0, 0, b'D' | b'j') => self.left(n),
+            (0, 0, b'D') => self.back(n),
+            (0, 0, b'j') => self.left(n),
             (0, 0, b'E') => (self.down(n), self.carriage_return()).1,
             (0, 0, b'F') => (self.up(n), self.carriage_return()).1,
             (0, 0, b'G' | b'`') => self.col_to(n - 1),
@@ -334,6 +336,8 @@ impl Term {
             (0, 0, b'I') => self.tab_forward(n),
             (0, 0, b'J') => self.erase_display(csi.params.get(0)),
             (0, 0, b'K') => self.erase_line(csi.params.get(0)),
+            (b'?', 0, b'J') => self.erase_unprotected(csi.params.get(0), true),
+            (b'?', 0, b'K') => self.erase_unprotected(csi.params.get(0), false),
             (0, 0, b'L') => self.insert_lines(n),
             (0, 0, b'M') => self.delete_lines(n),
             (0, 0, b'P') => self.delete_cells(n),

@@ -288,7 +288,8 @@ impl Term {
         self.damage.span(row.min(after), row.max(after));
     }
 
-    /// REP: the last character again, with what combined with it, if nothing but text came since.
+    /// REP: the last character again, with what combined with it, if nothing but text came since. A count wider than
+    /// the screen fills the row, as in libvterm; a smaller one may wrap, as in xterm and alacritty.
     pub(super) fn repeat(&mut self, n: u16) {
         let Some(c) = self.last_char else { return };
         let (row, col) = self.engine().pos();
@@ -300,12 +301,21 @@ impl Term {
         let cell = self.engine().raw(row, before).map_or("", |cell| marks::clean(cell.contents(), &mut scratch));
         let c = if c == marks::REPLACEMENT_STANDIN { '\u{FFFD}' } else { c };
         let text: Vec<char> = if cell.starts_with(c) { cell.chars().collect() } else { vec![c] };
-        let cells = u32::from(self.size.rows()) * u32::from(self.size.cols());
+        let n = if n > self.size.cols() { self.room_for(c) } else { n };
         let charsets = std::mem::take(&mut self.charsets);
-        for _ in 0..u32::from(n).min(cells) {
+        for _ in 0..n {
             text.iter().for_each(|&c| self.print(c));
         }
         self.charsets = charsets;
+    }
+
+    /// How many of a character fit from the cursor to the edge.
+    fn room_for(&self, c: char) -> u16 {
+        if self.is_wrap_pending() {
+            return 0;
+        }
+        let col = self.pos().1;
+        (self.right_edge(col) + 1 - col) / c.width().map_or(1, |width| width.clamp(1, 2) as u16)
     }
 }
 

@@ -44,6 +44,7 @@ impl Term {
         self.modes.insert = false;
         self.modes.origin = false;
         self.modes.autowrap = true;
+        self.modes.reverse_wrap = false;
         self.modes.app_cursor = false;
         self.modes.app_keypad = false;
         self.modes.cursor_visible = true;

@@ -1,6 +1,7 @@
 //! Rows on their way out of the engine: into the history, or into an engine of another size.
 
 use super::Term;
+use super::flow::{Flow, Place};
 use crate::fleet::Size;
 use crate::term::engine::{Engine, attrs_of, is_blank, width_of};
 use crate::term::history::{LineBuf, Look};
@@ -48,59 +49,82 @@ impl Term {
         }
     }
 
-    /// Changes the size: rows are cut or filled on the right, kept from the cursor's row upwards, and what does not
-    /// fit goes from the top into the history.
+    /// Changes the size. Lines of the primary screen are laid out for the new width; what does not fit goes from the
+    /// top into the history, but never the cursor's row. The alternate screen is cut or filled: its programs draw anew.
     pub(in crate::term) fn resize(&mut self, size: Size) {
         if size == self.size {
             return;
         }
-        // A pending wrap becomes a place behind the character where there is room for it.
-        let (row, col) = self.engine().pos();
-        let lift = (row + 1).saturating_sub(size.rows());
-        // Rows above the new top of the primary screen go to the history first, out of the old engine.
-        let (primary_row, _) = self.primary.pos();
-        let primary_lift = (primary_row + 1).saturating_sub(size.rows());
-        if primary_lift > 0 {
-            let was_alternate = std::mem::replace(&mut self.is_alternate, false);
-            self.top = 0;
-            self.write_scrolling(format!("\x1b[r\x1b[m\x1b[{primary_lift}S").as_bytes(), primary_lift);
-            self.is_alternate = was_alternate;
-        }
-        // The primary's rows have moved up already; the alternate's are cut while copied.
-        self.primary = resized(&self.primary, size, 0, primary_row - primary_lift.min(primary_row), true);
+        let mut place = self.resize_primary(size);
         if let Some(alternate) = &self.alternate {
-            let alternate_row = alternate.pos().0;
-            let lift = (alternate_row + 1).saturating_sub(size.rows());
-            self.alternate = Some(resized(alternate, size, lift, alternate_row - lift.min(alternate_row), false));
-        }
-        for (index, saved) in self.saved.iter_mut().enumerate() {
-            let lift = if (index == 1) == self.is_alternate { lift } else { primary_lift };
-            saved.row = saved.row.saturating_sub(lift).min(size.rows() - 1);
+            let (row, col) = alternate.pos();
+            let lift = (row + 1).saturating_sub(size.rows());
+            let saved = &mut self.saved[1];
+            // A pending wrap becomes a place behind the character where there is room for it.
             saved.col = (saved.col + u16::from(saved.is_wrap_pending)).min(size.cols() - 1);
+            saved.row = saved.row.saturating_sub(lift).min(size.rows() - 1);
             saved.is_wrap_pending = false;
+            self.alternate = Some(resized(alternate, size, lift));
+            if self.is_alternate {
+                place = (row - lift, col.min(size.cols() - 1));
+            }
         }
         self.scrolled = 0;
         self.size = size;
         self.tabs.resize(size.cols());
         (self.top, self.bottom) = (0, size.rows() - 1);
         self.reset_sides();
-        self.engine_mut().go(row - lift, col.min(size.cols() - 1));
+        self.engine_mut().go(place.0, place.1.min(size.cols() - 1));
+        if place.1 == size.cols() && self.modes.autowrap {
+            self.force_wrap_pending();
+        }
         self.set_pen();
         self.damage.all();
     }
+
+    /// Lays out the primary screen, with what was saved there; says where its cursor is then.
+    fn resize_primary(&mut self, size: Size) -> (u16, u16) {
+        let (row, col) = self.primary.pos();
+        let saved = &mut self.saved[0];
+        let saved_place = Place { row: saved.row.into(), col: saved.col + u16::from(saved.is_wrap_pending) };
+        let mut places = [Place { row: row.into(), col }, saved_place];
+        let mut flow = Flow::new(&self.primary, size.cols(), &mut places);
+        flow.top = flow.lift(places[0].row, size.rows());
+        for row in 0..flow.top {
+            flow.read(row, &self.marks, &mut self.line);
+            self.history.push(&self.line);
+        }
+        let [(row, col), (saved_row, saved_col)] = places
+            .map(|place| (place.row.saturating_sub(flow.top).min(usize::from(size.rows()) - 1) as u16, place.col));
+        (saved.row, saved.col) = (saved_row, saved_col.min(size.cols() - 1));
+        saved.is_wrap_pending = saved_col == size.cols();
+        let mut new = Engine::new(size, true);
+        paint_cells(&mut new, &flow, 0..flow.rows().min(size.rows()));
+        new.go(row, col.min(size.cols() - 1));
+        self.primary = new;
+        (row, col)
+    }
 }
 
-/// A new engine with the rows of another one from `skip` on.
-fn resized(old: &Engine, size: Size, skip: u16, row: u16, keeps_rows: bool) -> Engine {
-    let mut new = Engine::new(size, keeps_rows);
-    let rows = old.size().rows().saturating_sub(skip).min(size.rows());
+/// A new engine with the rows of another one from `skip` on, cut on the right.
+fn resized(old: &Engine, size: Size, skip: u16) -> Engine {
+    let mut new = Engine::new(size, false);
+    let rows = old.rows().saturating_sub(skip).min(size.rows());
+    paint_cells(&mut new, old, skip..skip + rows);
+    let (row, col) = old.pos();
+    new.go((row - skip.min(row)).min(size.rows() - 1), col.min(size.cols() - 1));
+    new
+}
+
+/// Draws the cells of rows as they are.
+fn paint_cells(new: &mut Engine, old: &impl Grid, rows: std::ops::Range<u16>) {
     let mut out = Vec::new();
     let mut attrs = None;
     paint_grid(
         &mut out,
         old,
-        skip..skip + rows,
-        size.cols(),
+        rows,
+        new.size().cols(),
         &mut |out, cell| {
             let wanted = cell.map(attrs_of).unwrap_or_default();
             if attrs != Some(wanted) {
@@ -114,30 +138,55 @@ fn resized(old: &Engine, size: Size, skip: u16, row: u16, keeps_rows: bool) -> E
         },
     );
     new.write(&out);
-    let col = old.pos().1.min(size.cols() - 1);
-    new.go(row.min(size.rows() - 1), col);
-    new
+}
+
+/// Rows of cells to paint from.
+pub(in crate::term) trait Grid {
+    /// A cell, if there is one so far to the right.
+    fn cell(&self, row: u16, col: u16) -> Option<&vt100::Cell>;
+    /// Whether a row continues on the next one.
+    fn is_wrapped(&self, row: u16) -> bool;
+    fn rows(&self) -> u16;
+    fn cols(&self) -> u16;
+}
+
+impl Grid for Engine {
+    fn cell(&self, row: u16, col: u16) -> Option<&vt100::Cell> {
+        self.raw(row, col)
+    }
+
+    fn is_wrapped(&self, row: u16) -> bool {
+        Engine::is_wrapped(self, row)
+    }
+
+    fn rows(&self) -> u16 {
+        self.size().rows()
+    }
+
+    fn cols(&self) -> u16 {
+        self.size().cols()
+    }
 }
 
 /// Writes the rows of a grid as sequences for a blank one: `look` switches to a cell's attributes or the default, `text` writes its
 /// characters and tells whether the cursor is behind them. Rows that continue on the next are written so that they do there.
 pub(in crate::term) fn paint_grid(
     out: &mut Vec<u8>,
-    engine: &Engine,
+    grid: &impl Grid,
     rows: std::ops::Range<u16>,
     cols: u16,
     look: &mut dyn FnMut(&mut Vec<u8>, Option<&vt100::Cell>),
     text: &mut dyn FnMut(&mut Vec<u8>, &vt100::Cell) -> bool,
 ) {
-    let cols = cols.min(engine.size().cols());
-    let is_same_width = cols == engine.size().cols();
+    let cols = cols.min(grid.cols());
+    let is_same_width = cols == grid.cols();
     let mut is_continued = false;
     for row in rows.clone() {
         let at_row = u32::from(row - rows.start) + 1;
         // Where the cursor is, if it is on this row.
         let mut here = None;
         if is_continued {
-            if engine.raw(row, 0).is_some_and(|cell| !is_blank(cell)) {
+            if grid.cell(row, 0).is_some_and(|cell| !is_blank(cell)) {
                 here = Some(0);
             } else {
                 // Something must go there for the row above to continue.
@@ -148,7 +197,7 @@ pub(in crate::term) fn paint_grid(
         }
         let mut col = 0;
         while col < cols {
-            let Some(cell) = engine.raw(row, col) else { break };
+            let Some(cell) = grid.cell(row, col) else { break };
             let width = u16::from(width_of(cell)).max(1);
             let is_cut = width == 2 && col + 1 >= cols;
             if !cell.has_contents() || is_cut {
@@ -163,9 +212,9 @@ pub(in crate::term) fn paint_grid(
             here = if text(out, cell) { Some(col + width) } else { None };
             col += width;
         }
-        let is_wrapped = is_same_width && row + 1 < rows.end && engine.is_wrapped(row);
+        let is_wrapped = is_same_width && row + 1 < rows.end && grid.is_wrapped(row);
         is_continued = is_wrapped && here == Some(cols);
-        if is_wrapped && !is_continued && engine.raw(row, cols - 1).is_some_and(|cell| cell.has_contents()) {
+        if is_wrapped && !is_continued && grid.cell(row, cols - 1).is_some_and(|cell| cell.has_contents()) {
             // A wide character did not fit behind an erased last column, and shall not again.
             look(out, None);
             let _ = write!(out, "\x1b[{at_row};{cols}H漢\x1b[{};1H\x1b[2X", at_row + 1);
