@@ -45,6 +45,7 @@ const FENCES: &[(&str, &[&str])] = &[
         &[
             "wire",
             "relay/grpc.rs",
+            "relay/cmdop",
             "relay/exec.rs",
             "relay/principal.rs",
             "relay/auth",
