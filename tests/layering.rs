@@ -59,7 +59,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ),
     ("tokio_rustls", &["wire/tls.rs"]),
     ("rcgen", &["relay/auth/authority.rs"]),
-    ("ring", &["wire/tls.rs", "relay/auth/keyring.rs"]),
+    ("ring", &["wire/tls.rs", "relay/auth/keyring.rs", "agent/permissions/password.rs"]),
     (
         "tokio",
         &[

@@ -30,5 +30,6 @@ pub use dial::{
 pub use frame::{FRAME_CAP, FrameError, encode_frame, read_frame};
 pub use hello::{HelloError, PROTOCOL_VERSION, TIME_HEADER, check_hello, hello};
 pub use prost::Message;
+pub(crate) use prost_types::Timestamp;
 pub use status::{refusal_of, status_of};
 pub use tls::fingerprint;

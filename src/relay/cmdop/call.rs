@@ -14,7 +14,7 @@ const TOKEN: &str = "x-session-token";
 const ROUTE_CAP: usize = 256;
 
 /// An authenticated call.
-pub(in crate::relay) struct Call {
+pub(super) struct Call {
     pub(super) caller: Caller,
     /// `None` when the call says nothing.
     pub(super) route: Option<String>,
@@ -34,5 +34,10 @@ impl Facade {
             (!value.is_empty()).then(|| value.chars().take(ROUTE_CAP).collect())
         };
         Ok(Call { caller, route: text(ROUTE), token: text(TOKEN) })
+    }
+
+    /// A stream opened: worth a line in the audit log, as any client's.
+    pub(super) fn opened<T>(&self, request: &Request<T>, call: &Call) {
+        self.inner.auth.opened(request, &call.caller.principal, call.caller.workspace.as_deref());
     }
 }

@@ -5,11 +5,15 @@
 //! no second notion of a session. Only what the SDKs want and the native protocol has no word for lives here: a session
 //! id for a machine whose shell nobody has started yet, and a copy of the newest output to poll.
 
+mod admit;
 mod attach;
 mod call;
+mod client;
 mod files;
 mod io;
 mod output;
+mod places;
+mod pool;
 mod service;
 mod sessions;
 
@@ -23,7 +27,12 @@ use tonic::{Request, Response, Status};
 use super::auth::Auth;
 use super::hub::EventsTx;
 use crate::wire::cmdop::terminal_streaming_service_server::TerminalStreamingServiceServer;
-pub(super) use call::Call;
+use admit::Admissions;
+use call::Call;
+use io::Wheel;
+use output::Copies;
+use places::Defaults;
+use pool::Pool;
 
 /// Largest message taken and sent: the SDKs send files of up to 32 MB (Node) and 50 MB (Python) whole.
 const MESSAGE_CAP: usize = 64 * 1024 * 1024;
@@ -43,11 +52,24 @@ struct Inner {
     events_tx: EventsTx,
     /// Numbers of connections, shared with the native services.
     conns: Arc<AtomicU64>,
+    defaults: Defaults,
+    admissions: Admissions,
+    copies: Copies,
+    wheels: Pool<Wheel>,
 }
 
 impl Facade {
     pub(super) fn new(events_tx: EventsTx, auth: Arc<Auth>, conns: Arc<AtomicU64>) -> Facade {
-        Facade { inner: Arc::new(Inner { auth, events_tx, conns }) }
+        let inner = Inner {
+            auth,
+            events_tx,
+            conns,
+            defaults: Defaults::default(),
+            admissions: Admissions::default(),
+            copies: Copies::default(),
+            wheels: Pool::new(io::WHEELS_CAP),
+        };
+        Facade { inner: Arc::new(inner) }
     }
 
     /// As tonic serves it.
@@ -97,6 +119,10 @@ impl Facade {
 async fn within<R>(limit: Duration, handled: impl Future<Output = Result<R, Status>>) -> Result<Response<R>, Status> {
     let outcome = tokio::time::timeout(limit, handled).await;
     outcome.unwrap_or_else(|_| Err(Status::deadline_exceeded("the machine did not answer in time"))).map(Response::new)
+}
+
+fn stopping() -> Status {
+    Status::unavailable("the relay is shutting down")
 }
 
 fn not_offered(what: &str) -> Status {

@@ -16,6 +16,7 @@ impl TerminalStreamingService for Facade {
         request: Request<Streaming<AgentMessage>>,
     ) -> Result<Response<Self::ConnectTerminalStream>, Status> {
         let call = self.call(&request)?;
+        self.opened(&request, &call);
         Ok(Response::new(attach::serve(self.clone(), call, request.into_inner())))
     }
 
