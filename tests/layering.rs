@@ -45,6 +45,7 @@ const FENCES: &[(&str, &[&str])] = &[
         &[
             "wire",
             "relay/grpc.rs",
+            "relay/cmdop",
             "relay/exec.rs",
             "relay/principal.rs",
             "relay/auth",
@@ -59,7 +60,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ),
     ("tokio_rustls", &["wire/tls.rs", "wire/serve_tls.rs"]),
     ("rcgen", &["relay/auth/authority.rs"]),
-    ("ring", &["wire/tls.rs", "wire/serve_tls.rs", "relay/auth/keyring.rs"]),
+    ("ring", &["wire/tls.rs", "wire/serve_tls.rs", "relay/auth/keyring.rs", "agent/permissions/password.rs"]),
     (
         "tokio",
         &[

@@ -43,6 +43,13 @@ pub(super) enum Effect {
     Audit(Audited),
 }
 
+/// What a caller may see of the fleet.
+#[derive(Clone, Debug, Default)]
+pub(super) struct View {
+    pub(super) machines: Vec<Machine>,
+    pub(super) sessions: Vec<Session>,
+}
+
 struct MachineState {
     machine: Machine,
     conn: Option<ConnId>,
@@ -135,6 +142,30 @@ impl Core {
         let sessions = sessions.map(Into::into).collect();
         let snapshot = v1::FleetSnapshot { machines, sessions };
         v1::FleetEvent { event: Some(v1::fleet_event::Event::Snapshot(snapshot)) }
+    }
+
+    /// The same as values.
+    pub(super) fn view(&self, caller: &Caller) -> View {
+        let machines = self.machines.values().filter(|state| caller.sees(&state.machine.facts.workspace));
+        let sessions = self.sessions.values().filter(|session| caller.sees(self.workspace_of(session.machine)));
+        View { machines: machines.map(|state| state.machine.clone()).collect(), sessions: sessions.cloned().collect() }
+    }
+
+    /// One session and its machine, whether that is online or not; `NotFound` is final. Unlike a native client, whoever asks
+    /// here does not wait: once a machine is back, a session that no machine showed is not there.
+    pub(super) fn find(&self, caller: &Caller, id: SessionId) -> Result<View, Refusal> {
+        let known = self.sessions.get(&id).and_then(|session| Some((session, self.machine(session.machine)?)));
+        match known.filter(|(_, machine)| caller.sees(&machine.facts.workspace)) {
+            Some((session, machine)) => Ok(View { machines: vec![machine.clone()], sessions: vec![session.clone()] }),
+            None if self.silent.contains_key(&id) || !self.has_online(caller) => {
+                Err(self.way_to(id, caller).err().unwrap_or_else(|| no_session(id)))
+            }
+            None => Err(no_session(id)),
+        }
+    }
+
+    fn has_online(&self, caller: &Caller) -> bool {
+        self.machines.values().any(|state| state.conn.is_some() && caller.sees(&state.machine.facts.workspace))
     }
 
     fn state_of(&mut self, conn: ConnId) -> Option<&mut MachineState> {

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener, UnixStream};
@@ -17,6 +18,7 @@ use super::admin::{Admin, Reach};
 use super::audit::Audit;
 use super::auth::{self, Auth, Authority, AuthorityError, Keyring};
 use super::certificate::Certificate;
+use super::cmdop::{self, Discovery, Facade};
 use super::core::Core;
 use super::grpc::Services;
 use super::hub;
@@ -53,6 +55,8 @@ pub struct Options {
     pub store: Option<PathBuf>,
     /// State directory made by [`init`]: certificates, store, audit log, and the socket of its owner. TLS needs it.
     pub dir: Option<PathBuf>,
+    /// Where the published SDKs' local mode looks for it; only for a unix socket.
+    pub discovery: Option<Discovery>,
 }
 
 /// A relay's directory is ready.
@@ -144,11 +148,18 @@ pub async fn serve(
     match &options.listen {
         Endpoint::Unix(path) => {
             let listener = bind_unix(path).await?;
-            let router = Parts::open(&options, None)?.router();
+            let parts = Parts::open(&options, None)?;
+            let router = parts.router();
+            let published = match &options.discovery {
+                Some(discovery) => Some(cmdop::publish(discovery, path).await),
+                None => None,
+            };
+            let (_published, port) = published.unzip();
             ready(&options.listen);
             // Streams of agents and clients never end by themselves: they are cut, and resume at the next relay.
             tokio::select! {
                 served = router.serve_with_incoming(UnixListenerStream::new(listener)) => served?,
+                served = parts.serve_port(port.flatten()) => served?,
                 () = end => {}
             }
             let _ = std::fs::remove_file(path);
@@ -242,6 +253,7 @@ async fn expire(auth: Arc<Auth>, events_tx: hub::EventsTx) {
 /// The services of one relay, served on every listener alike.
 struct Parts {
     services: Services,
+    facade: Facade,
     admin: Admin,
 }
 
@@ -260,8 +272,19 @@ impl Parts {
         let auth = Arc::new(Auth::new(Keyring::new(memory.keys, memory.tokens), store.clone(), audit.clone()));
         let events_tx = hub::start(Core::new(memory.machines, memory.sessions), store, audit);
         tokio::spawn(expire(auth.clone(), events_tx.clone()));
-        let services = Services::new(events_tx.clone(), auth.clone());
-        Ok(Parts { services, admin: Admin { auth, events_tx, reach } })
+        // One row of numbers for all services: a connection of the hub has one of its own.
+        let conns = Arc::new(AtomicU64::new(1));
+        let services = Services::new(events_tx.clone(), auth.clone(), conns.clone());
+        let facade = Facade::new(events_tx.clone(), auth.clone(), conns);
+        Ok(Parts { services, facade, admin: Admin { auth, events_tx, reach } })
+    }
+
+    /// Serves the published SDKs on a loopback port of local mode.
+    async fn serve_port(&self, port: Option<cmdop::Port>) -> Result<(), tonic::transport::Error> {
+        let Some(cmdop::Port { listener, token }) = port else { return std::future::pending().await };
+        let incoming = TcpNoDelay(TcpListenerStream::new(listener));
+        let facade = self.facade.local(token).server();
+        Server::builder().max_concurrent_streams(STREAMS_CAP).add_service(facade).serve_with_incoming(incoming).await
     }
 
     fn router(&self) -> Router {
@@ -283,6 +306,7 @@ impl Parts {
             .add_service(agents)
             .add_service(clients)
             .add_service(execs)
+            .add_service(self.facade.server())
             .add_service(v1::admin_service_server::AdminServiceServer::new(self.admin.clone()))
             .add_service(v1::join_service_server::JoinServiceServer::new(self.admin.clone()))
     }

@@ -32,5 +32,6 @@ pub use frame::{FRAME_CAP, FrameError, encode_frame, read_frame};
 pub use hello::{HelloError, PROTOCOL_VERSION, TIME_HEADER, check_hello, hello};
 pub use prost::Message;
 pub use serve_tls::{ServeError, Served, TlsIncoming, accept_tls, days_left};
+pub(crate) use prost_types::Timestamp;
 pub use status::{refusal_of, status_of};
 pub use tls::{certificate_days, fingerprint};

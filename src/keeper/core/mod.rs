@@ -222,6 +222,7 @@ impl Core {
             }
             Up::Resize(size) => {
                 client.size = size;
+                client.is_sizeless = false;
                 self.attendance_changed(now);
             }
             Up::Signal(number) => self.signal(link, id, number),

@@ -126,7 +126,8 @@ impl Core {
                 Err(err) => Err(Refusal::new(Code::Internal, format!("the agent's answer makes no sense: {err}"))),
             },
             Some(v1::reply::Reply::Renamed(info)) => self.renamed(machine, info),
-            Some(v1::reply::Reply::Destroyed(_)) => Ok(None),
+            // An admission is no session: the hub has taken it already.
+            Some(v1::reply::Reply::Destroyed(_) | v1::reply::Reply::Admitted(_)) => Ok(None),
             Some(v1::reply::Reply::Refused(refused)) => Err(wire::refusal_from(&refused)),
             None => Err(Refusal::new(Code::Internal, "the agent's answer is not understood; upgrade the relay")),
         };
