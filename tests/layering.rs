@@ -46,6 +46,8 @@ const FENCES: &[(&str, &[&str])] = &[
             "wire",
             "relay/grpc.rs",
             "relay/exec.rs",
+            "relay/files.rs",
+            "relay/lane.rs",
             "relay/principal.rs",
             "relay/auth",
             "relay/admin.rs",

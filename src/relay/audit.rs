@@ -37,6 +37,8 @@ pub(in crate::relay) enum Audited {
     SessionDestroy { principal: String, session: String, outcome: String },
     /// A one-shot command was handed to its machine, or why not; its program only, since arguments may hold secrets.
     Exec { principal: String, machine: String, program: String, outcome: String },
+    /// Files of a machine were read, searched or changed, or why not; `to` is the second path of a move or a copy.
+    Files { principal: String, machine: String, verb: &'static str, path: String, to: Option<String>, outcome: String },
     /// A known caller wanted what it may not.
     Denied { principal: String, what: String, reason: String },
     /// Somebody could not prove who they are.

@@ -261,6 +261,9 @@ impl Parts {
         let execs = v1::exec_service_server::ExecServiceServer::new(self.services.clone())
             .max_decoding_message_size(FRAME_CAP)
             .max_encoding_message_size(FRAME_CAP);
+        let files = v1::file_service_server::FileServiceServer::new(self.services.clone())
+            .max_decoding_message_size(FRAME_CAP)
+            .max_encoding_message_size(FRAME_CAP);
         let mut server = Server::builder();
         if let Some(authority) = authority {
             let identity = Identity::from_pem(&authority.chain_pem, &authority.key_pem);
@@ -275,6 +278,7 @@ impl Parts {
             .add_service(agents)
             .add_service(clients)
             .add_service(execs)
+            .add_service(files)
             .add_service(v1::admin_service_server::AdminServiceServer::new(self.admin.clone()))
             .add_service(v1::join_service_server::JoinServiceServer::new(self.admin.clone())))
     }
