@@ -45,6 +45,7 @@ const FENCES: &[(&str, &[&str])] = &[
         &[
             "wire",
             "relay/grpc.rs",
+            "relay/cmdop",
             "relay/exec.rs",
             "relay/files.rs",
             "relay/lane.rs",
@@ -60,7 +61,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ),
     ("tokio_rustls", &["wire/tls.rs"]),
     ("rcgen", &["relay/auth/authority.rs"]),
-    ("ring", &["wire/tls.rs", "relay/auth/keyring.rs"]),
+    ("ring", &["wire/tls.rs", "relay/auth/keyring.rs", "agent/permissions/password.rs"]),
     (
         "tokio",
         &[

@@ -39,6 +39,7 @@ fn spec() -> v1::SessionSpec {
         until_pid: 77,
         workspace: "default".into(),
         shared: true,
+        posix_shell: true,
     }
 }
 

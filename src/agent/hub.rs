@@ -357,11 +357,41 @@ impl Hub {
                 },
                 Err(err) => self.refuse(number, &Refusal::new(Code::Invalid, err.to_string()), "rename"),
             },
+            Some(v1::request::Request::Admit(admit)) => self.admit_request(number, principal, admit),
             None => {
                 let refusal = Refusal::new(Code::Invalid, "this agent does not know the request; upgrade it");
                 self.refuse(number, &refusal, "request");
             }
         }
+    }
+
+    /// Says whether the machine's rules let somebody do something. A password takes a while to check, by intent.
+    fn admit_request(&mut self, number: u64, principal: String, admit: v1::AdmitRequest) {
+        let id = SessionId::from_bytes(&admit.session);
+        let name = id.ok().and_then(|id| self.sessions.get(&id)).map(|(_, link)| link.name());
+        let subject = Subject { session: name.as_deref(), ..Subject::default() };
+        let outcome = match admit.action.parse::<Action>() {
+            Ok(action) => self.permissions.admit(&principal, action, &subject),
+            Err(err) => Err(Refusal::new(Code::PermissionDenied, err)),
+        };
+        let needs_password = match outcome {
+            Ok(needs_password) => needs_password,
+            Err(refusal) => return self.refuse(number, &refusal, "admit"),
+        };
+        if !needs_password || admit.password.is_empty() {
+            return self.tell(Up::Reply(admitted(number, needs_password)));
+        }
+        let Some(relay_tx) = self.relay_tx.clone() else { return };
+        let permissions = self.permissions.clone();
+        tokio::spawn(async move {
+            let checked = tokio::task::spawn_blocking(move || permissions.show_password(&principal, &admit.password));
+            let reply = match checked.await {
+                Ok(Ok(())) => admitted(number, false),
+                Ok(Err(refusal)) => refused(number, &refusal),
+                Err(_) => refused(number, &Refusal::new(Code::Internal, "the password could not be checked")),
+            };
+            let _ = relay_tx.send(v1::AgentUp { frame: Some(Up::Reply(reply)) }).await;
+        });
     }
 
     fn create(&mut self, number: u64, spec: SessionSpec) {
@@ -470,6 +500,14 @@ impl Hub {
             self.relay_tx = None;
         }
     }
+}
+
+fn admitted(number: u64, needs_password: bool) -> v1::Reply {
+    v1::Reply { number, reply: Some(v1::reply::Reply::Admitted(v1::Admitted { needs_password })) }
+}
+
+fn refused(number: u64, refusal: &Refusal) -> v1::Reply {
+    v1::Reply { number, reply: Some(v1::reply::Reply::Refused(wire::refusal(refusal, "admit"))) }
 }
 
 async fn start(

@@ -19,6 +19,9 @@ too. --command goes with exec and create and is matched with the whole command: 
 stop at what begins another command (; & | < > $ ` ( ) and line ends), or /a regular expression/. --session goes with
 observe, drive, create and destroy and is a glob over the session's name.
 
+`password set` makes the machine ask every API key for a password as well, which the published SDKs show when they attach
+(an hour lasts until the next time). It is kept hashed.
+
 A file that is broken when the agent starts denies everything; one that breaks later leaves the last good rules in force.
 
 Examples:
@@ -26,6 +29,7 @@ Examples:
   fleetmux permissions allow 'uid:*' '*'
   fleetmux permissions allow key:ci observe,exec --command 'make *'
   fleetmux permissions deny key:intern drive --session 'prod-*' --at 1
+  fleetmux permissions password set < password-file
   fleetmux permissions test key:ci exec --command 'make test'
 
 Exit codes: 0 done (test: allowed); 1 test: denied, list: the file is broken; 255 our own failure")]
@@ -60,8 +64,22 @@ pub(super) enum PermissionsCommand {
         #[arg(value_parser = ["allow", "deny"])]
         effect: String,
     },
+    /// Set or clear the password that this machine asks API keys for, beside them
+    Password {
+        #[command(subcommand)]
+        command: PasswordCommand,
+    },
     /// Try the rules: say what decides a request, without making it
     Test(TestArgs),
+}
+
+/// What to do with the machine's password.
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum PasswordCommand {
+    /// Read a new one from standard input: its first line
+    Set,
+    /// Ask for none any more
+    Clear,
 }
 
 /// A rule as arguments.

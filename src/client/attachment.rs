@@ -87,6 +87,8 @@ impl AttachmentState {
             window: self.options.window,
             history_bytes: self.options.history_bytes,
             pace_ms: self.options.pace_ms,
+            is_sizeless: false,
+            is_from_oldest: false,
         }
     }
 

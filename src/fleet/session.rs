@@ -32,6 +32,8 @@ pub struct SessionSpec {
     pub workspace: String,
     /// Made for whoever connects to the machine without naming a session; see [`active_session`](super::active_session).
     pub is_shared: bool,
+    /// Without a command: a shell of the POSIX family, if the login shell is none.
+    pub is_posix_shell: bool,
 }
 
 impl SessionSpec {
@@ -50,6 +52,7 @@ impl SessionSpec {
             until_pid: None,
             workspace: String::new(),
             is_shared: false,
+            is_posix_shell: false,
         }
     }
 

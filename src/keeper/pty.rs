@@ -48,6 +48,7 @@ impl Pty {
         }
         let (program, is_shell) = match spec.command.first() {
             Some(program) => (program.clone(), false),
+            None if spec.is_posix_shell => (login.posix_shell(), true),
             None => (login.shell, true),
         };
         let (master, pts) = pty_process::blocking::open().map_err(|err| failed("open a PTY", &err))?;

@@ -41,6 +41,13 @@ pub(super) enum Effect {
     Audit(Audited),
 }
 
+/// What a caller may see of the fleet.
+#[derive(Clone, Debug, Default)]
+pub(super) struct View {
+    pub(super) machines: Vec<Machine>,
+    pub(super) sessions: Vec<Session>,
+}
+
 struct MachineState {
     machine: Machine,
     conn: Option<ConnId>,
@@ -127,6 +134,22 @@ impl Core {
         let sessions = sessions.map(Into::into).collect();
         let snapshot = v1::FleetSnapshot { machines, sessions };
         v1::FleetEvent { event: Some(v1::fleet_event::Event::Snapshot(snapshot)) }
+    }
+
+    /// The same as values.
+    pub(super) fn view(&self, caller: &Caller) -> View {
+        let machines = self.machines.values().filter(|state| caller.sees(&state.machine.facts.workspace));
+        let sessions = self.sessions.values().filter(|session| caller.sees(self.workspace_of(session.machine)));
+        View { machines: machines.map(|state| state.machine.clone()).collect(), sessions: sessions.cloned().collect() }
+    }
+
+    /// One session and its machine, whether that is online or not; `NotFound` is final.
+    pub(super) fn find(&self, caller: &Caller, id: SessionId) -> Result<View, Refusal> {
+        let known = self.sessions.get(&id).and_then(|session| Some((session, self.machine(session.machine)?)));
+        match known.filter(|(_, machine)| caller.sees(&machine.facts.workspace)) {
+            Some((session, machine)) => Ok(View { machines: vec![machine.clone()], sessions: vec![session.clone()] }),
+            None => Err(self.way_to(id, caller).err().unwrap_or_else(|| no_session(id))),
+        }
     }
 
     // ── agents ──
@@ -249,7 +272,8 @@ impl Core {
                 Err(err) => Err(Refusal::new(Code::Internal, format!("the agent's answer makes no sense: {err}"))),
             },
             Some(v1::reply::Reply::Renamed(info)) => self.renamed(machine, info),
-            Some(v1::reply::Reply::Destroyed(_)) => Ok(None),
+            // An admission is no session: the hub has taken it already.
+            Some(v1::reply::Reply::Destroyed(_) | v1::reply::Reply::Admitted(_)) => Ok(None),
             Some(v1::reply::Reply::Refused(refused)) => Err(wire::refusal_from(&refused)),
             None => Err(Refusal::new(Code::Internal, "the agent's answer is not understood; upgrade the relay")),
         };

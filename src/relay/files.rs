@@ -9,7 +9,7 @@ use super::hub::EventsTx;
 use super::lane::{DownTx, Ended, Flow, Kind, Running, lanes_to};
 use crate::fleet::{Action, Caller, Code, MachineId, Refusal};
 use crate::stream::{FILE_WINDOW, chunks_in};
-use crate::wire::{self, Message, v1};
+use crate::wire::{self, v1};
 use v1::file_down::Frame as Down;
 use v1::file_start::Request;
 use v1::file_up::Frame as Up;
@@ -49,13 +49,11 @@ impl Kind for Requests {
 
     fn flow_down(down: &v1::FileDown) -> Flow {
         match &down.frame {
-            Some(Down::Data(data)) => Flow::Data(data.len()),
-            Some(Down::Entries(entries)) => Flow::Data(entries.encoded_len()),
-            Some(Down::Matches(matches)) => Flow::Data(matches.encoded_len()),
             Some(Down::Credit(credit)) => Flow::Credit(*credit),
             Some(Down::Done(_)) => Flow::Last("ok".into()),
             Some(Down::Refused(refused)) => Flow::Last(refused.message.clone()),
-            Some(Down::Opened(_)) | None => Flow::Other,
+            Some(frame) => wire::file_frame_len(frame).map_or(Flow::Other, Flow::Data),
+            None => Flow::Other,
         }
     }
 

@@ -28,8 +28,8 @@ pub(super) struct Services {
 }
 
 impl Services {
-    pub(super) fn new(events_tx: EventsTx, auth: Arc<Auth>) -> Services {
-        Services { events_tx, auth, next_conn: Arc::new(AtomicU64::new(1)) }
+    pub(super) fn new(events_tx: EventsTx, auth: Arc<Auth>, next_conn: Arc<AtomicU64>) -> Services {
+        Services { events_tx, auth, next_conn }
     }
 
     fn conn(&self) -> u64 {

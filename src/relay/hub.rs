@@ -8,7 +8,7 @@ use tonic::Status;
 
 use super::audit::{Audit, Audited};
 use super::auth::AgentIs;
-use super::core::{ConnId, Core, Effect};
+use super::core::{ConnId, Core, Effect, View};
 use super::lane::Lanes;
 use super::outgoing::{Outgoing, Pushed};
 use super::store::{Change, Store};
@@ -88,6 +88,19 @@ pub(super) enum Event {
         name: String,
         answer_tx: Answer,
     },
+    /// Whether the machine's own rules let a caller do something to a session of it.
+    Admit {
+        caller: Caller,
+        machine: MachineId,
+        admit: v1::AdmitRequest,
+        answer_tx: oneshot::Sender<Result<bool, Refusal>>,
+    },
+    /// What a caller may see: everything, or one session.
+    Look {
+        caller: Caller,
+        session: Option<SessionId>,
+        answer_tx: oneshot::Sender<Result<View, Refusal>>,
+    },
     /// The ways to a machine for commands and files.
     Lanes {
         caller: Caller,
@@ -113,6 +126,8 @@ struct Hub {
     clients: HashMap<ConnId, (Caller, Outgoing)>,
     watchers: Vec<(Caller, WatcherTx)>,
     answers: HashMap<u64, (Instant, Answer)>,
+    /// Questions to machines' rules, by the number of the request.
+    admissions: HashMap<u64, (Instant, oneshot::Sender<Result<bool, Refusal>>)>,
     next_request: u64,
     started: Instant,
 }
@@ -129,6 +144,7 @@ pub(super) fn start(core: Core, store: Store, audit: Audit) -> EventsTx {
         clients: HashMap::new(),
         watchers: Vec::new(),
         answers: HashMap::new(),
+        admissions: HashMap::new(),
         next_request: 0,
         started: Instant::now(),
     };
@@ -190,6 +206,19 @@ impl Hub {
                     outgoing.close();
                 }
                 self.core.client_gone(conn);
+            }
+            Event::Look { caller, session, answer_tx } => {
+                let view = match session {
+                    Some(session) => self.core.find(&caller, session),
+                    None => Ok(self.core.view(&caller)),
+                };
+                let _ = answer_tx.send(view);
+            }
+            Event::Admit { caller, machine, admit, answer_tx } => {
+                self.next_request += 1;
+                self.admissions.insert(self.next_request, (Instant::now(), answer_tx));
+                let admit = v1::request::Request::Admit(admit);
+                self.core.request(self.next_request, &caller, machine, admit);
             }
             Event::Lanes { caller, machine, answer_tx } => {
                 let _ = answer_tx.send(self.lanes_to(&caller, machine));
@@ -312,6 +341,11 @@ impl Hub {
                 }
             }
             Some(Frame::Heartbeat(load)) => self.core.heartbeat(conn, &load, now),
+            Some(Frame::Reply(v1::Reply { number, reply: Some(v1::reply::Reply::Admitted(admitted)) })) => {
+                if let Some((_, answer_tx)) = self.admissions.remove(&number) {
+                    let _ = answer_tx.send(Ok(admitted.needs_password));
+                }
+            }
             Some(Frame::Reply(reply)) => self.core.reply(conn, reply),
             Some(Frame::Pong(pong)) => {
                 let elapsed = (self.started.elapsed().as_micros() as u64).saturating_sub(pong.token);
@@ -347,6 +381,8 @@ impl Hub {
                 Effect::Answer(number, answer) => {
                     if let Some((_, answer_tx)) = self.answers.remove(&number) {
                         let _ = answer_tx.send(answer);
+                    } else if let (Some((_, answer_tx)), Err(refusal)) = (self.admissions.remove(&number), answer) {
+                        let _ = answer_tx.send(Err(refusal));
                     }
                 }
                 Effect::StoreMachine(id) => {
@@ -410,6 +446,7 @@ impl Hub {
             .filter(|(_, (since, answer_tx))| since.elapsed() > REQUEST_TIMEOUT || answer_tx.is_closed())
             .map(|(number, _)| *number)
             .collect();
+        self.admissions.retain(|_, (since, answer_tx)| since.elapsed() <= REQUEST_TIMEOUT && !answer_tx.is_closed());
         for number in late {
             if let Some((_, answer_tx)) = self.answers.remove(&number) {
                 let message = "the machine's agent did not answer in time; see its log (`fleetmux agent status` there)";

@@ -6,6 +6,7 @@
 mod admin;
 mod audit;
 mod auth;
+mod cmdop;
 mod core;
 mod exec;
 mod files;

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener, UnixStream};
@@ -16,6 +17,7 @@ use tonic::transport::{Identity, Server, ServerTlsConfig};
 use super::admin::{Admin, Reach};
 use super::audit::Audit;
 use super::auth::{self, Auth, Authority, AuthorityError, Keyring};
+use super::cmdop::Facade;
 use super::core::Core;
 use super::grpc::Services;
 use super::hub;
@@ -229,6 +231,7 @@ async fn expire(auth: Arc<Auth>, events_tx: hub::EventsTx) {
 /// The services of one relay, served on every listener alike.
 struct Parts {
     services: Services,
+    facade: Facade,
     admin: Admin,
 }
 
@@ -247,8 +250,11 @@ impl Parts {
         let auth = Arc::new(Auth::new(Keyring::new(memory.keys, memory.tokens), store.clone(), audit.clone()));
         let events_tx = hub::start(Core::new(memory.machines, memory.sessions), store, audit);
         tokio::spawn(expire(auth.clone(), events_tx.clone()));
-        let services = Services::new(events_tx.clone(), auth.clone());
-        Ok(Parts { services, admin: Admin { auth, events_tx, reach } })
+        // One row of numbers for all services: a connection of the hub has one of its own.
+        let conns = Arc::new(AtomicU64::new(1));
+        let services = Services::new(events_tx.clone(), auth.clone(), conns.clone());
+        let facade = Facade::new(events_tx.clone(), auth.clone(), conns);
+        Ok(Parts { services, facade, admin: Admin { auth, events_tx, reach } })
     }
 
     fn router(&self, authority: Option<&Authority>) -> Result<Router, RelayError> {
@@ -279,6 +285,7 @@ impl Parts {
             .add_service(clients)
             .add_service(execs)
             .add_service(files)
+            .add_service(self.facade.server())
             .add_service(v1::admin_service_server::AdminServiceServer::new(self.admin.clone()))
             .add_service(v1::join_service_server::JoinServiceServer::new(self.admin.clone())))
     }

@@ -20,6 +20,21 @@ pub fn login() -> Login {
     Login { home: home.into(), shell }
 }
 
+/// The shells that understand `;`, `$?` and `printf` as every script expects.
+const POSIX_SHELLS: [&str; 8] = ["bash", "zsh", "sh", "dash", "ksh", "ksh93", "mksh", "ash"];
+
+impl Login {
+    /// The login shell if it is of the POSIX family, and otherwise one that every system has.
+    pub fn posix_shell(&self) -> String {
+        let name = self.shell.rsplit('/').next().unwrap_or_default();
+        if POSIX_SHELLS.contains(&name) {
+            return self.shell.clone();
+        }
+        let bash = ["/bin/bash", "/usr/bin/bash"].into_iter().find(|path| std::path::Path::new(path).exists());
+        bash.unwrap_or("/bin/sh").into()
+    }
+}
+
 fn passwd_entry() -> Option<(String, String)> {
     let uid = rustix::process::getuid().as_raw().to_string();
     let text = std::fs::read_to_string("/etc/passwd").ok()?;
@@ -27,4 +42,19 @@ fn passwd_entry() -> Option<(String, String)> {
     let mut fields = line.split(':').skip(5);
     let (home, shell) = (fields.next()?, fields.next()?);
     (!shell.is_empty()).then(|| (home.to_string(), shell.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_that_scripts_cannot_talk_to_is_replaced() {
+        let of = |shell: &str| Login { home: "/".into(), shell: shell.into() }.posix_shell();
+        assert_eq!(of("/usr/bin/zsh"), "/usr/bin/zsh");
+        assert_eq!(of("/bin/dash"), "/bin/dash");
+        for other in ["/usr/bin/fish", "/bin/tcsh", "/usr/bin/nu", "/sbin/nologin"] {
+            assert!(["/bin/bash", "/usr/bin/bash", "/bin/sh"].contains(&of(other).as_str()), "{other}");
+        }
+    }
 }

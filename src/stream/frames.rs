@@ -50,6 +50,30 @@ pub struct Attach {
     /// Shortest time between two outputs of a busy program, milliseconds, up to 1000; `None` for the default, about 60 a
     /// second, which is also the fastest. Lossless delivery has no pace.
     pub pace_ms: Option<u32>,
+    /// A driver that has no say in the size until it sends a resize.
+    pub is_sizeless: bool,
+    /// What has left the log before `from_offset` is skipped: output starts at the oldest byte there is.
+    pub is_from_oldest: bool,
+}
+
+impl Attach {
+    /// The wish of a client that leaves everything else to the keeper.
+    pub fn new(role: Role) -> Attach {
+        Attach {
+            role,
+            delivery: Delivery::Latest,
+            from_offset: None,
+            keyframe: KeyframeKind::Replica,
+            size: Size::DEFAULT,
+            principal: String::new(),
+            label: String::new(),
+            window: None,
+            history_bytes: 0,
+            pace_ms: None,
+            is_sizeless: false,
+            is_from_oldest: false,
+        }
+    }
 }
 
 /// From a client.

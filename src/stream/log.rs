@@ -48,6 +48,11 @@ impl OutputLog {
         }
     }
 
+    /// An empty log of a session whose output before `offset` is not to be had.
+    pub fn starting_at(offset: u64, capacity: usize) -> OutputLog {
+        OutputLog { start: offset, end: offset, ..OutputLog::new(capacity) }
+    }
+
     /// Offset of the oldest byte kept.
     pub fn start(&self) -> u64 {
         self.start

@@ -9,6 +9,7 @@ mod connect;
 mod delivery;
 mod examples;
 mod exec;
+mod files;
 mod hostile;
 mod identity;
 mod limits;

@@ -7,7 +7,7 @@ use super::place::Guard;
 use super::{copy, list, read, search, tree, write};
 use crate::fleet::{Code, Refusal};
 use crate::stream::{CreditIn, CreditOut, FILE_WINDOW, chunks_in};
-use crate::wire::{self, Message, v1};
+use crate::wire::{self, v1};
 use v1::file_down::Frame as Down;
 use v1::file_start::Request;
 use v1::file_up::Frame as Up;
@@ -83,9 +83,12 @@ pub(super) async fn run(
         let _slot = slot;
         perform(job, request);
     });
-    carry(number, up_rx, input_tx, down_rx, files_tx).await;
+    carry(number, up_rx, input_tx, down_rx, &files_tx).await;
     if done.await.is_err() {
-        tracing::error!(number, "a request about files failed within; whoever asked saw its stream end");
+        tracing::error!(number, "a request about files failed within");
+        let refusal = Refusal::new(Code::Internal, "the request failed within the machine's agent; see its log");
+        let frame = Some(Down::Refused(wire::refusal(&refusal, "files")));
+        let _ = files_tx.send(v1::RoutedFileDown { number, down: Some(v1::FileDown { frame }) }).await;
     }
 }
 
@@ -115,10 +118,11 @@ async fn carry(
     mut up_rx: mpsc::Receiver<Up>,
     input_tx: mpsc::Sender<Up>,
     mut down_rx: mpsc::Receiver<Down>,
-    files_tx: mpsc::Sender<v1::RoutedFileDown>,
+    files_tx: &mpsc::Sender<v1::RoutedFileDown>,
 ) {
     let mut window = CreditOut::new(FILE_WINDOW);
-    let mut waiting: Option<Down> = None;
+    // Said at once: a request that takes long is not one that nobody answers.
+    let mut waiting = Some(Down::Credit(0));
     loop {
         tokio::select! {
             up = up_rx.recv() => match up {
@@ -129,7 +133,7 @@ async fn carry(
             },
             down = down_rx.recv(), if waiting.is_none() && window.is_open() => match down {
                 Some(down) => {
-                    if let Some(len) = len_of(&down) {
+                    if let Some(len) = wire::file_frame_len(&down) {
                         window.spend(len);
                     }
                     waiting = Some(down);
@@ -141,15 +145,5 @@ async fn carry(
                 Err(_) => return,
             },
         }
-    }
-}
-
-/// Bytes of a frame that its receiver gives credit for.
-fn len_of(down: &Down) -> Option<usize> {
-    match down {
-        Down::Data(data) => Some(data.len()),
-        Down::Entries(entries) => Some(entries.encoded_len()),
-        Down::Matches(matches) => Some(matches.encoded_len()),
-        _ => None,
     }
 }

@@ -101,7 +101,7 @@ impl Guard {
     /// An error says nothing about places that the rules close: there it is their denial.
     pub(super) fn judged<T>(&self, action: Action, path: &Path, outcome: io::Result<T>) -> Result<T, Refusal> {
         outcome.or_else(|err| {
-            self.check(action, &nearest(path))?;
+            self.check(action, &nearest(path, 0))?;
             Err(self.refusal(path, &err))
         })
     }
@@ -230,12 +230,21 @@ fn target(path: &Path) -> io::Result<Slot> {
     Ok(real)
 }
 
+/// Links to nothing that are followed, one behind the other.
+const LINKS_CAP: usize = 16;
+
 /// Where a path that leads to nothing would lead: its part that is there, and the rest as it is written.
-fn nearest(path: &Path) -> PathBuf {
+fn nearest(path: &Path, links: usize) -> PathBuf {
     for ancestor in path.ancestors() {
+        let rest = path.strip_prefix(ancestor).unwrap_or(Path::new(""));
+        let with_rest = |path: PathBuf| if rest.as_os_str().is_empty() { path } else { path.join(rest) };
         if let Ok(found) = find(ancestor, true) {
-            let rest = path.strip_prefix(ancestor).unwrap_or(Path::new(""));
-            return if rest.as_os_str().is_empty() { found.path } else { found.path.join(rest) };
+            return with_rest(found.path);
+        }
+        if let (Ok(target), Some(parent)) = (std::fs::read_link(ancestor), ancestor.parent())
+            && links < LINKS_CAP
+        {
+            return nearest(&with_rest(parent.join(target)), links + 1);
         }
     }
     path.to_path_buf()
@@ -261,7 +270,8 @@ mod tests {
         assert_eq!(slot(&root.join("link/new")).unwrap().path, root.join("a/b/new"));
         assert_eq!(target(&root.join("link/file")).unwrap().path, root.join("a/b/file"));
         assert_eq!(target(&root.join("dangling")).err().unwrap().kind(), io::ErrorKind::NotFound);
-        assert_eq!(nearest(&root.join("link/x/y")), root.join("a/b/x/y"));
+        assert_eq!(nearest(&root.join("link/x/y"), 0), root.join("a/b/x/y"));
+        assert_eq!(nearest(&root.join("dangling/x"), 0), root.join("nowhere/x"));
         assert!(slot(&root.join("a/..")).is_err() && slot(Path::new("/")).is_err());
     }
 }

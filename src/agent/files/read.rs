@@ -22,9 +22,9 @@ pub(super) fn read(job: &Job, read: &v1::FileRead) -> Result<v1::FileDone, Stop>
     let mut file = File::from(found.open(OFlags::RDONLY).map_err(fail)?);
     let entry = Names::default().found(&found);
     job.tell(Down::Opened(entry.clone()))?;
-    if read.offset > 0 {
-        // Beyond the end there is nothing, which is no error.
-        file.seek(SeekFrom::Start(read.offset.min(i64::MAX as u64))).map_err(fail)?;
+    // Beyond what a file can be there is nothing, as behind its end.
+    if read.offset > 0 && file.seek(SeekFrom::Start(read.offset)).is_err() {
+        return Ok(v1::FileDone { entry: Some(entry), ..Default::default() });
     }
     let mut left = if read.length == 0 { u64::MAX } else { read.length };
     let mut bytes = 0;

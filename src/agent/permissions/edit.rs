@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value, value};
 
-use super::{Effect, LoadError, Rule, Rules, load};
+use super::{Effect, LoadError, PasswordHash, Rule, Rules, load};
 
 /// What a new file begins with.
 const HEAD: &str = "\
@@ -72,6 +72,16 @@ impl RulesFile {
     /// Sets what happens to requests that no rule covers.
     pub fn set_default(&mut self, effect: Effect) {
         self.document["default"] = value(effect.to_string());
+    }
+
+    /// Sets the password that the machine asks API keys for, or takes it away.
+    pub fn set_password(&mut self, password: Option<&PasswordHash>) {
+        match password {
+            Some(hash) => self.document["password"] = value(hash.to_string()),
+            None => {
+                self.document.remove("password");
+            }
+        }
     }
 
     /// Puts a rule in as number `at`, or at the end; its number.

@@ -5,18 +5,21 @@
 //! in force, and so does one that vanishes. Without a file everything the relay lets through is allowed.
 
 mod edit;
+mod password;
 mod pattern;
 mod rules;
 
 pub use edit::{EditError, RulesFile};
+pub use password::PasswordHash;
 pub use rules::{Action, Effect, Rule, Rules, RulesError, Subject, Verdict, actions_from};
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::fleet::{Code, Refusal};
+use password::Proofs;
 
 /// Name of the file in the configuration directory.
 pub const FILE_NAME: &str = "permissions.toml";
@@ -87,6 +90,21 @@ enum InForce {
 struct State {
     stamp: Stamp,
     in_force: InForce,
+    proofs: Proofs,
+}
+
+impl State {
+    fn password(&self) -> Option<&PasswordHash> {
+        match &self.in_force {
+            InForce::Rules(rules) => rules.password(),
+            InForce::Broken(_) => None,
+        }
+    }
+}
+
+/// Whom the machine asks for its password: whoever holds an API key. Its own user needs none.
+fn is_asked(principal: &str) -> bool {
+    principal.starts_with("key:")
 }
 
 /// The rules of this machine, obeyed as they are on disk now.
@@ -114,13 +132,58 @@ impl Permissions {
                 InForce::Broken(err.to_string())
             }
         };
-        Permissions { path, host: host.into(), state: Mutex::new(State { stamp, in_force }) }
+        Permissions { path, host: host.into(), state: Mutex::new(State { stamp, in_force, proofs: Proofs::default() }) }
     }
 
     /// Whether a principal may do something; the refusal says which rule on which host forbids it.
     pub fn check(&self, principal: &str, action: Action, subject: &Subject) -> Result<(), Refusal> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        self.reload(&mut state);
+        let mut state = self.state();
+        self.judge(&mut state, principal, action, subject)?;
+        if state.password().is_none() || !is_asked(principal) || state.proofs.has(principal) {
+            return Ok(());
+        }
+        let host = &self.host;
+        let message = format!("{host} asks {} for its password, which an SDK's attach shows", shown(principal));
+        Err(Refusal::new(Code::PermissionDenied, message))
+    }
+
+    /// Whether a principal may do something once it has shown the password, and whether there is one to show.
+    pub fn admit(&self, principal: &str, action: Action, subject: &Subject) -> Result<bool, Refusal> {
+        let mut state = self.state();
+        if action.is_of_files() && subject.path.is_none() {
+            // The rules are asked once it is known which file.
+            self.reload(&mut state);
+        } else {
+            self.judge(&mut state, principal, action, subject)?;
+        }
+        Ok(state.password().is_some() && is_asked(principal))
+    }
+
+    /// A principal shows a password. Takes a tenth of a second, by intent: not for a thread that has other work.
+    pub fn show_password(&self, principal: &str, password: &str) -> Result<(), Refusal> {
+        let hash = {
+            let mut state = self.state();
+            self.reload(&mut state);
+            state.proofs.may_try(principal, &self.host)?;
+            state.password().cloned()
+        };
+        let Some(hash) = hash else { return Ok(()) };
+        password::compare(&hash, password, &self.host)
+            .inspect_err(|_| tracing::warn!(principal, "a wrong password was shown"))?;
+        let mut state = self.state();
+        // It may have been changed meanwhile.
+        if state.password() == Some(&hash) {
+            state.proofs.shown(principal);
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn judge(&self, state: &mut State, principal: &str, action: Action, subject: &Subject) -> Result<(), Refusal> {
+        self.reload(state);
         let host = &self.host;
         let who = shown(principal);
         let of_path = subject.path.map_or_else(String::new, |path| format!(" of {path:?}"));
@@ -147,7 +210,7 @@ impl Permissions {
 
     /// Whether a principal may do something; for the many entries of a tree, none of which is worth a line.
     pub fn allows(&self, principal: &str, action: Action, subject: &Subject) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         self.reload(&mut state);
         match &state.in_force {
             InForce::Broken(_) => false,
@@ -157,7 +220,7 @@ impl Permissions {
 
     /// Whether the rules treat one path otherwise than another.
     pub fn has_paths(&self) -> bool {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state();
         matches!(&state.in_force, InForce::Rules(rules) if rules.has_paths())
     }
 
@@ -177,6 +240,7 @@ impl Permissions {
             return;
         }
         state.stamp = now;
+        let before = state.password().cloned();
         match load(&self.path) {
             Ok(Some(rules)) => {
                 tracing::info!(rules = rules.len(), default = %rules.default_effect(), "permissions changed");
@@ -189,6 +253,9 @@ impl Permissions {
             Err(err) => {
                 tracing::error!(%err, "the changed permissions cannot be used; the last good ones stay in force")
             }
+        }
+        if state.password() != before.as_ref() {
+            state.proofs = Proofs::default();
         }
     }
 }
@@ -274,5 +341,27 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
         let says = denies(&Permissions::open(path, "web-1"), Action::Observe).unwrap();
         assert!(says.contains("chmod 600"), "{says}");
+    }
+
+    #[test]
+    fn a_password_is_asked_of_keys_until_they_show_it_and_again_when_it_changes() {
+        let (_dir, path) = set_up();
+        let hash = PasswordHash::new("open sesame").unwrap();
+        write(&path, &format!("default = 'allow'\npassword = '{hash}'\n"));
+        let permissions = Permissions::open(path.clone(), "web-1");
+        let subject = Subject::default();
+        let says = denies(&permissions, Action::Drive).unwrap();
+        assert!(says.contains("web-1 asks key:ci for its password"), "{says}");
+        permissions.check("uid:0", Action::Drive, &subject).unwrap();
+        assert_eq!(permissions.admit("key:ci", Action::Drive, &subject), Ok(true));
+        assert_eq!(permissions.show_password("key:ci", "sesame").unwrap_err().code, Code::Unauthenticated);
+        permissions.show_password("key:ci", "open sesame").unwrap();
+        assert_eq!(denies(&permissions, Action::Drive), None);
+        let other = PasswordHash::new("another one").unwrap();
+        write(&path, &format!("default = 'allow'\npassword = '{other}'\n"));
+        assert!(denies(&permissions, Action::Drive).is_some(), "what was shown is not the password any more");
+        write(&path, "default = 'allow'\n");
+        assert_eq!(permissions.admit("key:ci", Action::Drive, &subject), Ok(false));
+        assert_eq!(denies(&permissions, Action::Drive), None);
     }
 }

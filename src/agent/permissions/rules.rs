@@ -10,6 +10,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::password::PasswordHash;
 use super::pattern::{CommandPattern, PathPattern, glob};
 
 /// What a principal wants to do.
@@ -263,12 +264,13 @@ impl Verdict<'_> {
 pub struct Rules {
     default: Effect,
     rules: Vec<Rule>,
+    password: Option<PasswordHash>,
 }
 
 impl Default for Rules {
     /// Those of a machine without a file: everything its relay lets through is allowed.
     fn default() -> Rules {
-        Rules { default: Effect::Allow, rules: Vec::new() }
+        Rules { default: Effect::Allow, rules: Vec::new(), password: None }
     }
 }
 
@@ -286,6 +288,7 @@ pub struct RulesError {
 #[serde(deny_unknown_fields)]
 struct FileTable {
     default: Option<Spanned<String>>,
+    password: Option<Spanned<String>>,
     #[serde(default)]
     rule: Vec<Spanned<RuleTable>>,
 }
@@ -345,6 +348,10 @@ impl Rules {
                 return Err(RulesError { line: 1, message: message.into() });
             }
         };
+        let password = table.password.map(|spanned| {
+            let line = line_of(spanned.span().start);
+            spanned.as_ref().parse().map_err(|message| RulesError { line, message })
+        });
         let mut rules = Vec::new();
         for spanned in table.rule {
             let line = line_of(spanned.span().start);
@@ -356,12 +363,17 @@ impl Rules {
             });
             rules.push(rule.map_err(|message| RulesError { line, message })?);
         }
-        Ok(Rules { default, rules })
+        Ok(Rules { default, rules, password: password.transpose()? })
     }
 
     /// What happens to requests that no rule covers.
     pub fn default_effect(&self) -> Effect {
         self.default
+    }
+
+    /// The password that the machine asks API keys for, beside them.
+    pub fn password(&self) -> Option<&PasswordHash> {
+        self.password.as_ref()
     }
 
     /// The rules, in order.

@@ -1,5 +1,6 @@
 //! `fleetmux permissions`: this machine's own rules.
 
+use std::io::{BufRead, IsTerminal, Read};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -7,11 +8,14 @@ use color_eyre::eyre::{Result, eyre};
 use serde_json::json;
 
 use crate::agent::permissions::{
-    Action, Effect, FILE_NAME, Rule, Rules, RulesFile, Subject, Verdict, actions_from, load,
+    Action, Effect, FILE_NAME, PasswordHash, Rule, Rules, RulesFile, Subject, Verdict, actions_from, load,
 };
-use crate::cli::host_args::{PermissionsArgs, PermissionsCommand, RuleArgs, TestArgs};
+use crate::cli::host_args::{PasswordCommand, PermissionsArgs, PermissionsCommand, RuleArgs, TestArgs};
 use crate::cli::output::{json_text, print, table};
 use crate::config::paths;
+
+/// Longest line read as a password.
+const PASSWORD_CAP: u64 = 4096;
 
 pub(in crate::cli) fn run(args: &PermissionsArgs) -> Result<ExitCode> {
     let path = paths::permissions_file(args.dir.as_deref());
@@ -28,8 +32,33 @@ pub(in crate::cli) fn run(args: &PermissionsArgs) -> Result<ExitCode> {
             print(&format!("what no rule covers is {} now\n", past(effect)))?;
             Ok(ExitCode::SUCCESS)
         }
+        PermissionsCommand::Password { command } => password(&path, command),
         PermissionsCommand::Test(args) => test(&path, args),
     }
+}
+
+/// Reads the password from standard input, so that it is in no process list.
+fn password(path: &Path, command: &PasswordCommand) -> Result<ExitCode> {
+    let mut file = RulesFile::open(path)?;
+    let text = match command {
+        PasswordCommand::Set => {
+            if std::io::stdin().is_terminal() {
+                eprintln!("type the machine's new password and press Enter; it shows as you type:");
+            }
+            let mut line = String::new();
+            std::io::stdin().lock().take(PASSWORD_CAP).read_line(&mut line)?;
+            let hash = PasswordHash::new(line.trim_end_matches(['\r', '\n'])).map_err(|err| eyre!(err))?;
+            file.set_password(Some(&hash));
+            "this machine asks API keys for its password now\n"
+        }
+        PasswordCommand::Clear => {
+            file.set_password(None);
+            "this machine asks for no password\n"
+        }
+    };
+    file.save()?;
+    print(text)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn past(effect: Effect) -> &'static str {

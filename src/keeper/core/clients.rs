@@ -27,6 +27,8 @@ pub(super) struct Client {
     pub(super) role: Role,
     pub(super) label: String,
     pub(super) size: Size,
+    /// It has no say in the size of the session.
+    pub(super) is_sizeless: bool,
     pub(super) delivery: Delivery,
     pub(super) keyframe: KeyframeKind,
     pub(super) input: InputReceiver,
@@ -90,6 +92,7 @@ impl Clients {
             role: Role::Observer,
             label: String::new(),
             size: Size::DEFAULT,
+            is_sizeless: false,
             delivery: Delivery::Latest,
             keyframe: KeyframeKind::Replica,
             input: InputReceiver::default(),
@@ -154,7 +157,8 @@ impl Clients {
 
     /// The size all drivers can show, and the driver that bounds it.
     pub(super) fn smallest_driver(&self) -> Option<(ClientId, Size)> {
-        let drivers = || self.table.iter().filter(|(_, client)| client.is_attached && client.role == Role::Driver);
+        let sizes = |client: &Client| client.is_attached && client.role == Role::Driver && !client.is_sizeless;
+        let drivers = || self.table.iter().filter(|(_, client)| sizes(client));
         let size = drivers().map(|(_, client)| client.size).reduce(Size::min)?;
         let owner = drivers()
             .min_by_key(|(_, client)| (u32::from(client.size.rows()) * u32::from(client.size.cols()), client.number))?;

@@ -44,11 +44,17 @@ impl Core {
         }
         self.settle(now);
         let end = self.log.end();
-        let log_holds = attach.from_offset.is_some_and(|from| self.log.holds(from));
+        let oldest = attach.is_from_oldest.then_some(self.log.start());
+        // What has left the log is not to be had by anybody who asks for bytes only.
+        let wanted = attach.from_offset;
+        let from_offset = wanted.map(|from| oldest.map_or(from, |oldest| from.max(oldest)));
+        let left = wanted.zip(from_offset).map_or(0, |(wanted, from)| from - wanted);
+        let log_holds = from_offset.is_some_and(|from| self.log.holds(from));
         let (client, _) = self.clients.enter(id, link);
         client.role = attach.role;
         client.label = attach.label.chars().filter(|c| !c.is_control()).take(64).collect();
         client.size = attach.size;
+        client.is_sizeless = attach.is_sizeless;
         client.delivery = attach.delivery;
         client.keyframe = attach.keyframe;
         client.window = attach.window.unwrap_or(WINDOW).clamp(WINDOW_MIN, WINDOW_MAX).into();
@@ -60,11 +66,11 @@ impl Core {
         let number = client.number;
         let role = client.role;
         // A client that wants more than there is has seen another session's bytes: it starts anew.
-        let from = attach.from_offset.filter(|from| *from <= end);
+        let from = from_offset.filter(|from| *from <= end);
         let is_behind = from.is_some_and(|from| end - from > client.window);
         let from_log = log_holds && (attach.delivery == Delivery::Lossless || !is_behind);
         let start = if from_log { from.unwrap_or(end) } else { end };
-        let skipped = if from_log { 0 } else { from.map_or(0, |from| end - from) };
+        let skipped = if from_log { left } else { from.map_or(0, |from| end - from) };
         client.sent = start;
         client.consumed = start;
         client.is_following = attach.delivery == Delivery::Latest && !is_slow;

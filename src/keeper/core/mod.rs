@@ -217,6 +217,7 @@ impl Core {
             Up::Input { offset, data } => self.take_input(link, id, offset, data),
             Up::Resize(size) => {
                 client.size = size;
+                client.is_sizeless = false;
                 self.attendance_changed(now);
             }
             Up::Signal(number) => self.signal(link, id, number),

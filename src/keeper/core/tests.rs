@@ -13,18 +13,7 @@ struct Bench {
 }
 
 fn attach(role: Role) -> Attach {
-    Attach {
-        role,
-        delivery: Delivery::Latest,
-        from_offset: None,
-        keyframe: KeyframeKind::Replica,
-        size: Size::DEFAULT,
-        principal: String::new(),
-        label: "ada@laptop".into(),
-        window: None,
-        history_bytes: 0,
-        pace_ms: None,
-    }
+    Attach { label: "ada@laptop".into(), ..Attach::new(role) }
 }
 
 impl Bench {
@@ -142,6 +131,32 @@ fn a_viewer_that_falls_behind_gets_a_keyframe_and_the_count_once_it_has_read() {
     let downs = bench.up(id, Up::Consumed(16_000));
     assert!(matches!(downs[..], [Down::Keyframe { offset: 132_000, skipped: 116_000, .. }]), "{downs:?}");
     assert_eq!(bench.output(id, b"d").len(), 1, "on the stream again");
+}
+
+#[test]
+fn a_copy_starts_at_the_oldest_byte_there_is_and_says_what_it_missed() {
+    let (mut bench, id) = (Bench::new(), ClientId::random());
+    let long = Bytes::from(vec![b'x'; 64 * 1024]);
+    (0..80).for_each(|_| bench.core.output(long.clone(), 0));
+    let end = 80 * 64 * 1024;
+    let wish =
+        Attach { delivery: Delivery::Lossless, from_offset: Some(0), is_from_oldest: true, ..attach(Role::Observer) };
+    let downs = bench.up(id, Up::Attach(wish));
+    let Down::Attached { offset, skipped, .. } = downs[0] else { panic!("{downs:?}") };
+    assert!(offset > 0 && offset == skipped && offset + LOG_BYTES <= end, "{offset} {skipped}");
+    assert!(matches!(&downs[1], Down::Output { offset: at, .. } if *at == offset), "{downs:?}");
+}
+
+/// A client that merely types must not shrink the screen of whoever looks at it.
+#[test]
+fn a_driver_without_a_size_has_no_say_in_it_until_it_sends_one() {
+    let (mut bench, id) = (Bench::new(), ClientId::random());
+    let wish = Attach { is_sizeless: true, size: Size::new(5, 5), ..attach(Role::Driver) };
+    let downs = bench.up(id, Up::Attach(wish));
+    assert!(matches!(downs[0], Down::Attached { size: Size::DEFAULT, .. }), "{downs:?}");
+    let size = Size::new(44, 133);
+    let downs = bench.up(id, Up::Resize(size));
+    assert!(downs.iter().any(|down| matches!(down, Down::Resized { size: now, .. } if *now == size)), "{downs:?}");
 }
 
 #[test]

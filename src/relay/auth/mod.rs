@@ -55,6 +55,7 @@ pub(super) enum AgentIs {
 #[derive(Clone, Debug)]
 struct Peer {
     address: Option<IpAddr>,
+    is_unix: bool,
     text: String,
     /// What the connection alone proves.
     local: Result<Caller, Refusal>,
@@ -78,6 +79,20 @@ impl Auth {
             return Err(self.refused(&peer, message));
         }
         Ok(key.caller())
+    }
+
+    /// The caller of a published SDK's call: it shows its key as a bearer's, and only a unix socket proves its user. A
+    /// loopback address alone proves nothing here, for the SDKs tell a bad key from a good one by asking.
+    pub(super) fn sdk_caller<T>(&self, request: &Request<T>) -> Result<Caller, Refusal> {
+        let peer = peer(request);
+        let header = request.metadata().get("authorization");
+        let is_bearer = header.is_some_and(|value| value.as_bytes().to_ascii_lowercase().starts_with(b"bearer "));
+        if is_bearer || (header.is_none() && peer.is_unix) {
+            return self.caller(request);
+        }
+        let message = "this relay wants a key as `authorization: Bearer KEY`; make one with `fleetmux keys create \
+                       --prefix cmdop_`";
+        Err(self.refused(&peer, message))
     }
 
     /// The caller of a client's call that needs an action; a denial is audited.
@@ -259,7 +274,12 @@ fn peer<T>(request: &Request<T>) -> Peer {
             Some(uid) if uid == own || uid == 0 => Ok(Caller::local(Principal::local_uid(uid))),
             _ => no(Code::PermissionDenied, "this relay's socket belongs to another user"),
         };
-        return Peer { address: None, text: uid.map_or("unix".into(), |uid| format!("unix uid {uid}")), local };
+        return Peer {
+            address: None,
+            is_unix: true,
+            text: uid.map_or("unix".into(), |uid| format!("unix uid {uid}")),
+            local,
+        };
     }
     let tls = extensions.get::<TlsConnectInfo<TcpConnectInfo>>();
     let plain = extensions.get::<TcpConnectInfo>();
@@ -274,5 +294,5 @@ fn peer<T>(request: &Request<T>) -> Peer {
             "this relay wants a key; `fleetmux login` stores one, FLEETMUX_API_KEY or --key gives one",
         ),
     };
-    Peer { address: ip, text, local }
+    Peer { address: ip, is_unix: false, text, local }
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
+use prost::Message;
+
 use crate::fleet::{FileEntry, FileKind};
 use crate::wire::v1;
 
@@ -17,6 +19,17 @@ pub fn path(path: &Path) -> Bytes {
 /// A path from the wire; any bytes are one.
 pub fn path_from(path: &[u8]) -> PathBuf {
     OsString::from_vec(path.to_vec()).into()
+}
+
+/// Bytes of a frame that its receiver gives credit for.
+pub fn file_frame_len(frame: &v1::file_down::Frame) -> Option<usize> {
+    use v1::file_down::Frame;
+    match frame {
+        Frame::Data(data) => Some(data.len()),
+        Frame::Entries(entries) => Some(entries.encoded_len()),
+        Frame::Matches(matches) => Some(matches.encoded_len()),
+        Frame::Opened(_) | Frame::Credit(_) | Frame::Done(_) | Frame::Refused(_) => None,
+    }
 }
 
 /// To the wire.

@@ -42,6 +42,8 @@ impl From<Attach> for v1::Attach {
             window: attach.window.unwrap_or(0),
             history_bytes: attach.history_bytes,
             pace_ms: attach.pace_ms.unwrap_or(0),
+            sizeless: attach.is_sizeless,
+            from_oldest: attach.is_from_oldest,
         }
     }
 }
@@ -60,6 +62,8 @@ impl From<v1::Attach> for Attach {
             window: (attach.window > 0).then_some(attach.window),
             history_bytes: attach.history_bytes,
             pace_ms: (attach.pace_ms > 0).then_some(attach.pace_ms),
+            is_sizeless: attach.sizeless,
+            is_from_oldest: attach.from_oldest,
         }
     }
 }

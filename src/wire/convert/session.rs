@@ -19,6 +19,7 @@ impl From<&SessionSpec> for v1::SessionSpec {
             until_pid: spec.until_pid.unwrap_or(0),
             workspace: spec.workspace.clone(),
             shared: spec.is_shared,
+            posix_shell: spec.is_posix_shell,
         }
     }
 }
@@ -38,6 +39,7 @@ pub fn spec_from(spec: v1::SessionSpec) -> Result<SessionSpec, IdError> {
         until_pid: (spec.until_pid > 0).then_some(spec.until_pid),
         workspace: spec.workspace,
         is_shared: spec.shared,
+        is_posix_shell: spec.posix_shell,
     })
 }
 

@@ -87,6 +87,12 @@ pub struct Attach {
     /// Shortest time between two outputs of a busy program, milliseconds; 0: the keeper's default.
     #[prost(uint32, tag = "10")]
     pub pace_ms: u32,
+    /// A driver that has no say in the size until it sends a resize.
+    #[prost(bool, tag = "11")]
+    pub sizeless: bool,
+    /// With `from_offset`: what has left the log is skipped, and output starts at the oldest byte there is.
+    #[prost(bool, tag = "12")]
+    pub from_oldest: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Input {
@@ -370,6 +376,9 @@ pub struct SessionSpec {
     /// Made for whoever connects to the machine without naming a session.
     #[prost(bool, tag = "12")]
     pub shared: bool,
+    /// Without a command: a shell of the POSIX family, if the login shell is none.
+    #[prost(bool, tag = "13")]
+    pub posix_shell: bool,
 }
 /// The keeper's answer to a link's hello.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1751,7 +1760,7 @@ pub struct Request {
     pub number: u64,
     #[prost(string, tag = "2")]
     pub principal: ::prost::alloc::string::String,
-    #[prost(oneof = "request::Request", tags = "3, 4, 10")]
+    #[prost(oneof = "request::Request", tags = "3, 4, 10, 11")]
     pub request: ::core::option::Option<request::Request>,
 }
 /// Nested message and enum types in `Request`.
@@ -1765,13 +1774,15 @@ pub mod request {
         Destroy(::prost::bytes::Bytes),
         #[prost(message, tag = "10")]
         Rename(super::RenameRequest),
+        #[prost(message, tag = "11")]
+        Admit(super::AdmitRequest),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Reply {
     #[prost(uint64, tag = "1")]
     pub number: u64,
-    #[prost(oneof = "reply::Reply", tags = "2, 3, 4, 10")]
+    #[prost(oneof = "reply::Reply", tags = "2, 3, 4, 10, 11")]
     pub reply: ::core::option::Option<reply::Reply>,
 }
 /// Nested message and enum types in `Reply`.
@@ -1786,6 +1797,8 @@ pub mod reply {
         Refused(super::Refused),
         #[prost(message, tag = "10")]
         Renamed(super::SessionInfo),
+        #[prost(message, tag = "11")]
+        Admitted(super::Admitted),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1795,6 +1808,25 @@ pub struct RenameRequest {
     pub session: ::prost::bytes::Bytes,
     #[prost(string, tag = "2")]
     pub name: ::prost::alloc::string::String,
+}
+/// Whether the machine's own rules let the principal do something to a session; nothing is done.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AdmitRequest {
+    /// UUID, 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub session: ::prost::bytes::Bytes,
+    /// Its name in the rules: "observe", "drive".
+    #[prost(string, tag = "2")]
+    pub action: ::prost::alloc::string::String,
+    /// The machine's password, as the principal showed it; empty: it shows none.
+    #[prost(string, tag = "3")]
+    pub password: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Admitted {
+    /// The rules allow it, but the machine asks for its password first.
+    #[prost(bool, tag = "1")]
+    pub needs_password: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ClientUp {

@@ -1,0 +1,43 @@
+//! Who calls, and what the call's metadata says about where it is to go.
+
+use tonic::{Request, Status};
+
+use super::Facade;
+use crate::fleet::{Caller, Code};
+use crate::wire::status_of;
+
+/// Where calls go that name no session: a machine's id or name, or a session's id.
+const ROUTE: &str = "x-cmdop-agent-id";
+/// What a machine's password was exchanged for.
+const TOKEN: &str = "x-session-token";
+/// Longest routing word looked at.
+const ROUTE_CAP: usize = 256;
+
+/// An authenticated call.
+pub(super) struct Call {
+    pub(super) caller: Caller,
+    /// `None` when the call says nothing.
+    pub(super) route: Option<String>,
+    pub(super) token: Option<String>,
+}
+
+impl Facade {
+    /// The caller behind a request. Only this machine's own user needs no key, and only on a unix socket.
+    pub(super) fn call<T>(&self, request: &Request<T>) -> Result<Call, Status> {
+        let caller = self.inner.auth.sdk_caller(request).map_err(|refusal| match refusal.code {
+            Code::PermissionDenied => status_of(&refusal),
+            // An address that failed too often has shown no good key either.
+            _ => Status::unauthenticated(refusal.message),
+        })?;
+        let text = |name: &str| {
+            let value = request.metadata().get(name)?.to_str().ok()?.trim();
+            (!value.is_empty()).then(|| value.chars().take(ROUTE_CAP).collect())
+        };
+        Ok(Call { caller, route: text(ROUTE), token: text(TOKEN) })
+    }
+
+    /// A stream opened: worth a line in the audit log, as any client's.
+    pub(super) fn opened<T>(&self, request: &Request<T>, call: &Call) {
+        self.inner.auth.opened(request, &call.caller.principal, call.caller.workspace.as_deref());
+    }
+}
