@@ -129,6 +129,8 @@ fn attach() -> v1::Attach {
         window: 65536,
         history_bytes: 4096,
         pace_ms: 16,
+        sizeless: true,
+        from_oldest: true,
     }
 }
 
@@ -208,6 +210,13 @@ fn all() -> Vec<(String, String)> {
         ("agent_up.destroyed", A::Reply(v1::Reply { number: 5, reply: Some(v1::reply::Reply::Destroyed(id(1))) })),
         ("agent_up.refused", A::Reply(v1::Reply { number: 5, reply: Some(v1::reply::Reply::Refused(refused())) })),
         ("agent_up.renamed", A::Reply(v1::Reply { number: 5, reply: Some(v1::reply::Reply::Renamed(info())) })),
+        (
+            "agent_up.admitted",
+            A::Reply(v1::Reply {
+                number: 5,
+                reply: Some(v1::reply::Reply::Admitted(v1::Admitted { needs_password: true })),
+            }),
+        ),
         ("agent_up.pong", A::Pong(v1::Pong { token: 7 })),
         ("agent_up.session_silent", A::SessionSilent(id(1))),
         (
@@ -226,11 +235,13 @@ fn all() -> Vec<(String, String)> {
     let request = |request| v1::Request { number: 5, principal: "uid:1000".into(), request: Some(request) };
     use v1::agent_down::Frame as G;
     let renaming = v1::RenameRequest { session: id(1), name: "deploy".into() };
+    let admitting = v1::AdmitRequest { session: id(1), action: "drive".into(), password: "secret".into() };
     let agent_downs = [
         ("agent_down.hello", G::Hello(hello())),
         ("agent_down.up", G::Up(v1::RoutedUp { session: id(1), up: Some(ping()) })),
         ("agent_down.create", G::Request(request(v1::request::Request::Create(spec())))),
         ("agent_down.destroy", G::Request(request(v1::request::Request::Destroy(id(1))))),
+        ("agent_down.admit", G::Request(request(v1::request::Request::Admit(admitting)))),
         ("agent_down.rename", G::Request(request(v1::request::Request::Rename(renaming)))),
         ("agent_down.ping", G::Ping(v1::Ping { token: 7 })),
         (

@@ -64,6 +64,13 @@ pub fn write_private(path: &Path, contents: &[u8]) -> io::Result<()> {
     std::fs::rename(&fresh, path)
 }
 
+/// Where the published SDKs' local mode looks for an agent: Node's file, and the one that only Python reads.
+pub fn sdk_discovery() -> (Option<PathBuf>, Option<PathBuf>) {
+    let var = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = var("HOME").map(|home| home.join(".cmdop/agent.info"));
+    (home, var("XDG_RUNTIME_DIR").map(|dir| dir.join("cmdop/agent.info")))
+}
+
 /// Log files under a state directory.
 pub fn logs_dir(state_dir: &Path) -> PathBuf {
     state_dir.join("logs")

@@ -143,13 +143,21 @@ impl Core {
         View { machines: machines.map(|state| state.machine.clone()).collect(), sessions: sessions.cloned().collect() }
     }
 
-    /// One session and its machine, whether that is online or not; `NotFound` is final.
+    /// One session and its machine, whether that is online or not; `NotFound` is final. Unlike a native client, whoever asks
+    /// here does not wait: once a machine is back, a session that no machine showed is not there.
     pub(super) fn find(&self, caller: &Caller, id: SessionId) -> Result<View, Refusal> {
         let known = self.sessions.get(&id).and_then(|session| Some((session, self.machine(session.machine)?)));
         match known.filter(|(_, machine)| caller.sees(&machine.facts.workspace)) {
             Some((session, machine)) => Ok(View { machines: vec![machine.clone()], sessions: vec![session.clone()] }),
-            None => Err(self.way_to(id, caller).err().unwrap_or_else(|| no_session(id))),
+            None if self.silent.contains_key(&id) || !self.has_online(caller) => {
+                Err(self.way_to(id, caller).err().unwrap_or_else(|| no_session(id)))
+            }
+            None => Err(no_session(id)),
         }
+    }
+
+    fn has_online(&self, caller: &Caller) -> bool {
+        self.machines.values().any(|state| state.conn.is_some() && caller.sees(&state.machine.facts.workspace))
     }
 
     // ── agents ──

@@ -18,4 +18,5 @@ mod serve;
 mod store;
 
 pub use auth::AuthorityError;
+pub use cmdop::Discovery;
 pub use serve::{Initialised, Options, RelayError, init, serve};

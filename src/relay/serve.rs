@@ -17,7 +17,7 @@ use tonic::transport::{Identity, Server, ServerTlsConfig};
 use super::admin::{Admin, Reach};
 use super::audit::Audit;
 use super::auth::{self, Auth, Authority, AuthorityError, Keyring};
-use super::cmdop::Facade;
+use super::cmdop::{self, Discovery, Facade};
 use super::core::Core;
 use super::grpc::Services;
 use super::hub;
@@ -54,6 +54,8 @@ pub struct Options {
     pub store: Option<PathBuf>,
     /// State directory made by [`init`]: certificates, store, audit log, and the socket of its owner. TLS needs it.
     pub dir: Option<PathBuf>,
+    /// Where the published SDKs' local mode looks for it; only for a unix socket.
+    pub discovery: Option<Discovery>,
 }
 
 /// A relay's directory is ready.
@@ -136,11 +138,18 @@ pub async fn serve(
     match &options.listen {
         Endpoint::Unix(path) => {
             let listener = bind_unix(path).await?;
-            let router = Parts::open(&options, None)?.router(None)?;
+            let parts = Parts::open(&options, None)?;
+            let router = parts.router(None)?;
+            let published = match &options.discovery {
+                Some(discovery) => Some(cmdop::publish(discovery, path).await),
+                None => None,
+            };
+            let (_published, port) = published.unzip();
             ready(&options.listen);
             // Streams of agents and clients never end by themselves: they are cut, and resume at the next relay.
             tokio::select! {
                 served = router.serve_with_incoming(UnixListenerStream::new(listener)) => served?,
+                served = parts.serve_port(port.flatten()) => served?,
                 () = end => {}
             }
             let _ = std::fs::remove_file(path);
@@ -255,6 +264,14 @@ impl Parts {
         let services = Services::new(events_tx.clone(), auth.clone(), conns.clone());
         let facade = Facade::new(events_tx.clone(), auth.clone(), conns);
         Ok(Parts { services, facade, admin: Admin { auth, events_tx, reach } })
+    }
+
+    /// Serves the published SDKs on a loopback port of local mode.
+    async fn serve_port(&self, port: Option<cmdop::Port>) -> Result<(), tonic::transport::Error> {
+        let Some(cmdop::Port { listener, token }) = port else { return std::future::pending().await };
+        let incoming = TcpNoDelay(TcpListenerStream::new(listener));
+        let facade = self.facade.local(token).server();
+        Server::builder().max_concurrent_streams(STREAMS_CAP).add_service(facade).serve_with_incoming(incoming).await
     }
 
     fn router(&self, authority: Option<&Authority>) -> Result<Router, RelayError> {

@@ -40,7 +40,8 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: RelayArgs) -> Res
     };
     let is_tls = matches!(listen, Endpoint::Tls(_));
     let dir = args.dir.or_else(|| is_tls.then(paths::relay_dir));
-    relay::serve(Options { listen, store: args.store, dir }, ready, runtime::ended_by_signal()).await?;
+    relay::serve(Options { listen, store: args.store, dir, discovery: None }, ready, runtime::ended_by_signal())
+        .await?;
     Ok(ExitCode::SUCCESS)
 }
 

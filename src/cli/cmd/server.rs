@@ -17,7 +17,13 @@ pub(in crate::cli) async fn run(dir: PathBuf) -> Result<ExitCode> {
     runtime::init_log(LogTo::File(paths::log_file(&state, "server")?), "info")?;
     runtime::raise_open_files();
     let listen = Endpoint::Unix(paths::relay_socket(&dir));
-    let relay_options = relay::Options { listen: listen.clone(), store: Some(state.join("relay.redb")), dir: None };
+    let (socket_file, port_file) = paths::sdk_discovery();
+    let relay_options = relay::Options {
+        listen: listen.clone(),
+        store: Some(state.join("relay.redb")),
+        dir: None,
+        discovery: Some(relay::Discovery { socket_file, port_file }),
+    };
     let agent_options = agent::Options {
         name: String::new(),
         labels: Labels::new(),

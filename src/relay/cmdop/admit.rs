@@ -10,7 +10,7 @@ use tonic::Status;
 
 use super::places::{Place, about};
 use super::{Call, Facade, stopping};
-use crate::fleet::{Action, Caller, Code, MachineId, Refusal, SessionId};
+use crate::fleet::{Action, Caller, Code, MachineId, Refusal, Secret, SessionId};
 use crate::relay::hub::Event;
 use crate::wire::v1;
 
@@ -84,7 +84,7 @@ impl Admissions {
         {
             state.tokens.remove(&oldest);
         }
-        let secret = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(|part| part.simple().to_string()).concat();
+        let secret = Secret::random().reveal().to_string();
         state.tokens.insert(secret.clone(), Token { caller: caller.clone(), machine, until: now + TOKEN_TTL });
         secret
     }

@@ -12,6 +12,7 @@ mod client;
 mod entries;
 mod files;
 mod io;
+mod local;
 mod output;
 mod places;
 mod pool;
@@ -27,7 +28,11 @@ use tonic::{Request, Response, Status};
 
 use super::auth::Auth;
 use super::hub::EventsTx;
+use crate::fleet::Secret;
 use crate::wire::cmdop::terminal_streaming_service_server::TerminalStreamingServiceServer;
+pub use local::Discovery;
+pub(super) use local::{Port, publish};
+
 use admit::Admissions;
 use call::Call;
 use io::Wheel;
@@ -46,6 +51,8 @@ const FILE_TIMEOUT: Duration = Duration::from_secs(280);
 #[derive(Clone)]
 pub(super) struct Facade {
     inner: Arc<Inner>,
+    /// On a loopback port of local mode: what proves this user.
+    local: Option<Secret>,
 }
 
 struct Inner {
@@ -70,7 +77,12 @@ impl Facade {
             copies: Copies::default(),
             wheels: Pool::new(io::WHEELS_CAP),
         };
-        Facade { inner: Arc::new(inner) }
+        Facade { inner: Arc::new(inner), local: None }
+    }
+
+    /// The same for a loopback port of this user's own, which wants this token.
+    pub(super) fn local(&self, token: Secret) -> Facade {
+        Facade { inner: self.inner.clone(), local: Some(token) }
     }
 
     /// As tonic serves it.

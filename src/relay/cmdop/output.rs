@@ -271,7 +271,9 @@ fn widened(log: &OutputLog, from: u64) -> u64 {
     }
     let before = bytes_of(log, log.start(), from);
     let found = orphans.iter().filter_map(|id| memmem::rfind(&before, &[b"<<CMD:", *id, b":START>>"].concat()));
-    found.min().map_or(from, |at| log.start() + at as u64)
+    // With the line end in front of it, as it was printed.
+    let line = |at: usize| if at > 0 && before[at - 1] == b'\n' { at - 1 } else { at };
+    found.min().map_or(from, |at| log.start() + line(at) as u64)
 }
 
 /// The ids of commands that end in a piece of output and begin before it.
@@ -323,7 +325,7 @@ mod tests {
         output.extend(vec![b'x'; 50_000]);
         output.extend(b"\r\n<<CMD:ab12:END:0>>\r\n");
         let answer = copy(&output).read(0, 20_480);
-        assert!(answer.data.starts_with(b"<<CMD:ab12:START>>"), "{}", answer.data.len());
+        assert!(answer.data.starts_with(b"\n<<CMD:ab12:START>>"), "{}", answer.data.len());
         // The line as it was typed has no exit code, and an end without a beginning is left alone.
         let mut typed = vec![b'x'; 30_000];
         typed.extend(b"printf '<<CMD:zz:END:%d>>' <<CMD:lost:END:1>>");

@@ -86,6 +86,9 @@ impl TerminalStreamingService for Facade {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
+        if self.is_ping(&request) {
+            return Ok(Response::new(sessions::ping()));
+        }
         self.serve(request, sessions::health).await
     }
 
