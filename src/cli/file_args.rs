@@ -199,7 +199,7 @@ pub(super) struct SearchArgs {
     /// Files found at most
     #[arg(long, default_value_t = 100, value_name = "N")]
     pub(super) max_results: u32,
-    /// Directories below the first one [default: all]
+    /// Levels of directories looked into, 1 for the first one only [default: all]
     #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N")]
     pub(super) max_depth: u32,
     /// Lines shown before and after one that matches

@@ -223,8 +223,11 @@ async fn a_search_finds_names_and_lines_with_what_is_around_them() {
     let found = host.files.search(host.path("logs"), strict).await.unwrap();
     assert_eq!(found.matches[0].entry.name(), ".hidden.log");
     let first = SearchOptions { max_results: 1, ..named };
-    let found = host.files.search(host.path("logs"), first).await.unwrap();
+    let found = host.files.search(host.path("logs"), first.clone()).await.unwrap();
     assert!(found.is_truncated && found.matches.len() == 1);
+    let shallow = SearchOptions { max_depth: 1, max_results: 0, ..first };
+    let found = host.files.search(host.path("logs"), shallow).await.unwrap();
+    assert_eq!((found.matches.len(), found.directories), (1, 1));
 }
 
 /// What a process holds in memory at most, bytes.

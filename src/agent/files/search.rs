@@ -161,7 +161,7 @@ impl Walk<'_> {
             }
         }
         if kind == FileType::Directory
-            && depth < self.depth
+            && depth + 1 < self.depth
             && !self.is_more
             && let Ok(inner) = open_beneath(dir.as_fd(), name)
         {

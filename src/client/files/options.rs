@@ -96,7 +96,7 @@ pub struct SearchOptions {
     pub include_hidden: bool,
     /// Files found at most; 0 for 100, never more than 10,000.
     pub max_results: u32,
-    /// Directories below the first one; 0 for as many as there are.
+    /// Levels of directories looked into, 1 for the first one only; 0 for all there are.
     pub max_depth: u32,
     /// Lines shown before and after one that matches, 10 at most.
     pub context_lines: u32,

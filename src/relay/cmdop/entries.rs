@@ -64,7 +64,11 @@ pub(super) fn entry_of(entry: &FileEntry) -> StreamFileEntry {
         is_hidden: entry.name().as_bytes().starts_with(b"."),
         is_readable: entry.is_readable,
         is_writable: entry.is_writable,
-        mime_type: if is_file { mime_type.into() } else { String::new() },
+        mime_type: match entry.kind {
+            FileKind::File => mime_type.into(),
+            FileKind::Directory => "inode/directory".into(),
+            FileKind::Link | FileKind::Other => String::new(),
+        },
         symlink_target: entry.target.as_deref().map(text_of).unwrap_or_default(),
         viewer_type: if is_file { viewer.into() } else { ViewerType::ViewerUnknown.into() },
         load_method: if is_file { LoadMethod::LoadRpc.into() } else { LoadMethod::LoadSkip.into() },

@@ -1139,7 +1139,7 @@ pub struct FileSearch {
     /// At most so many matches; 0: 100.
     #[prost(uint32, tag = "6")]
     pub limit: u32,
-    /// Directories below the first one; 0: as many as there are.
+    /// Levels of directories looked into, 1 for the first one only; 0: all there are.
     #[prost(uint32, tag = "7")]
     pub depth: u32,
     /// Lines shown before and after one that matches.
