@@ -3,8 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test with a line number")]
 
-#[path = "cmdop/files.rs"]
-mod files;
 #[path = "cmdop/hostile.rs"]
 mod hostile;
 #[path = "cmdop/world.rs"]
@@ -22,6 +20,9 @@ macro_rules! cases {
         })+
     };
 }
+
+#[path = "cmdop/files.rs"]
+mod files;
 
 mod node {
     use super::*;

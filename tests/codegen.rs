@@ -10,7 +10,8 @@ use std::path::Path;
 fn generated_code_is_fresh() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let out = tempfile::tempdir().unwrap();
-    let mut files = ["session", "fleet", "exec", "admin"].map(|name| format!("fleetmux/v1/{name}.proto")).to_vec();
+    let mut files =
+        ["session", "fleet", "exec", "files", "admin"].map(|name| format!("fleetmux/v1/{name}.proto")).to_vec();
     files.push("cmdop/terminal.proto".into());
     let descriptors = protox::compile(files, [root.join("proto")]).unwrap();
     tonic_prost_build::configure()

@@ -47,6 +47,8 @@ const FENCES: &[(&str, &[&str])] = &[
             "relay/grpc.rs",
             "relay/cmdop",
             "relay/exec.rs",
+            "relay/files.rs",
+            "relay/lane.rs",
             "relay/principal.rs",
             "relay/auth",
             "relay/admin.rs",

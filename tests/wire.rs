@@ -234,6 +234,10 @@ fn all() -> Vec<(String, String)> {
             "agent_up.exec",
             A::Exec(v1::RoutedExecDown { number: 5, down: Some(exec_down(v1::exec_down::Frame::StdinCredit(9))) }),
         ),
+        (
+            "agent_up.files",
+            A::Files(v1::RoutedFileDown { number: 5, down: Some(file_down(v1::file_down::Frame::Credit(9))) }),
+        ),
     ];
     for (name, frame) in agent_ups {
         row(name, hex(&v1::AgentUp { frame: Some(frame) }));
@@ -257,6 +261,14 @@ fn all() -> Vec<(String, String)> {
                 number: 5,
                 principal: "uid:1000".into(),
                 up: Some(exec_up(v1::exec_up::Frame::Credit(9))),
+            }),
+        ),
+        (
+            "agent_down.files",
+            G::Files(v1::RoutedFileUp {
+                number: 5,
+                principal: "uid:1000".into(),
+                up: Some(file_up(v1::file_up::Frame::Credit(9))),
             }),
         ),
     ];
@@ -329,6 +341,8 @@ fn all() -> Vec<(String, String)> {
     for (name, frame) in exec_downs {
         row(name, hex(&exec_down(frame)));
     }
+    rows.extend(files());
+    let mut row = |name: &str, bytes: String| rows.push((name.to_string(), bytes));
     let key = v1::KeyInfo {
         id: id(5),
         name: "ci".into(),
@@ -380,6 +394,99 @@ fn all() -> Vec<(String, String)> {
     row("revoke_key_reply", hex(&v1::RevokeKeyReply { revoked: Some(key.clone()) }));
     row("revoke_machine", hex(&v1::RevokeMachineRequest { machine: "web-1".into() }));
     row("revoke_machine_reply", hex(&v1::RevokeMachineReply { revoked: Some(key) }));
+    rows
+}
+
+fn file_up(frame: v1::file_up::Frame) -> v1::FileUp {
+    v1::FileUp { frame: Some(frame) }
+}
+
+fn file_down(frame: v1::file_down::Frame) -> v1::FileDown {
+    v1::FileDown { frame: Some(frame) }
+}
+
+/// Every frame about files, with every field set.
+fn files() -> Vec<(String, String)> {
+    use v1::file_start::Request as R;
+    let path = |text: &'static str| Bytes::from_static(text.as_bytes());
+    let requests = [
+        ("list", R::List(v1::FileList { path: path("/srv"), hidden: true, after: path("a"), limit: 7 })),
+        ("stat", R::Stat(v1::FileStat { path: path("/srv"), follow: true })),
+        ("read", R::Read(v1::FileRead { path: path("/srv/f"), offset: 3, length: 4 })),
+        ("write", R::Write(v1::FileWrite { path: path("/srv/f"), overwrite: true, parents: true, mode: 0o640 })),
+        ("make_directory", R::MakeDirectory(v1::FileMakeDirectory { path: path("/srv/d"), parents: true })),
+        ("remove", R::Remove(v1::FileRemove { path: path("/srv/d"), recursive: true })),
+        ("rename", R::Rename(v1::FileRename { from: path("/a"), to: path("/b"), overwrite: true })),
+        ("copy", R::Copy(v1::FileCopy { from: path("/a"), to: path("/b"), overwrite: true, recursive: true })),
+        (
+            "search",
+            R::Search(v1::FileSearch {
+                path: path("/srv"),
+                name: "*.log".into(),
+                content: "error".into(),
+                case_sensitive: true,
+                hidden: true,
+                limit: 5,
+                depth: 6,
+                context: 2,
+            }),
+        ),
+    ];
+    let mut rows = Vec::new();
+    for (name, request) in requests {
+        let start = v1::FileStart { machine: id(2), request: Some(request) };
+        rows.push((format!("file_up.{name}"), hex(&file_up(v1::file_up::Frame::Start(start)))));
+    }
+    use v1::file_up::Frame as U;
+    for (name, frame) in
+        [("data", U::Data(path("data"))), ("commit", U::Commit(v1::FileCommit {})), ("credit", U::Credit(9))]
+    {
+        rows.push((format!("file_up.{name}"), hex(&file_up(frame))));
+    }
+    let entry = v1::FileEntry {
+        path: path("/srv/f"),
+        kind: v1::FileKind::Link as i32,
+        size: 11,
+        mode: 0o640,
+        owner: "root".into(),
+        group: "adm".into(),
+        modified_ms: 12,
+        target: path("../t"),
+        leads_to_directory: true,
+        readable: true,
+        writable: true,
+    };
+    let line = v1::FileLine {
+        number: 3,
+        text: path("an error"),
+        start: 3,
+        end: 8,
+        before: vec![path("b")],
+        after: vec![path("a")],
+    };
+    let found = v1::FileMatch { entry: Some(entry.clone()), lines: vec![line] };
+    let done = v1::FileDone {
+        entry: Some(entry.clone()),
+        bytes: 1,
+        files: 2,
+        directories: 3,
+        more: true,
+        total: 4,
+        duration_ms: 5,
+    };
+    use v1::file_down::Frame as D;
+    let downs = [
+        ("opened", D::Opened(entry.clone())),
+        ("data", D::Data(path("data"))),
+        ("entries", D::Entries(v1::FileEntries { entries: vec![entry] })),
+        ("matches", D::Matches(v1::FileMatches { matches: vec![found] })),
+        ("credit", D::Credit(9)),
+        ("done", D::Done(done)),
+        ("refused", D::Refused(refused())),
+    ];
+    for (name, frame) in downs {
+        rows.push((format!("file_down.{name}"), hex(&file_down(frame))));
+    }
     rows
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::exec::Execs;
 use super::facts;
+use super::files::Files;
 use super::keepers::{self, KeeperLink};
 use super::link::{self, DataTx};
 use super::permissions::{Action, Permissions, Subject};
@@ -30,7 +31,11 @@ const NAME_CAP: usize = 100;
 /// What happens around the agent.
 pub(super) enum Event {
     /// The link to the relay is up.
-    RelayUp { control_tx: mpsc::Sender<v1::AgentUp>, exec_tx: mpsc::Sender<v1::RoutedExecDown> },
+    RelayUp {
+        control_tx: mpsc::Sender<v1::AgentUp>,
+        exec_tx: mpsc::Sender<v1::RoutedExecDown>,
+        files_tx: mpsc::Sender<v1::RoutedFileDown>,
+    },
     /// And gone.
     RelayGone,
     /// A frame from the relay.
@@ -45,6 +50,8 @@ pub(super) enum Event {
     KeeperGone { id: SessionId, epoch: u64 },
     /// A command is over.
     ExecOver { number: u64, serial: u64, group: u32 },
+    /// A request about files is over.
+    FilesOver { number: u64, serial: u64 },
     /// What a session does.
     Summary { id: SessionId, summary: v1::Summary },
     /// A session has another name.
@@ -80,6 +87,7 @@ struct Hub {
     principals: HashMap<SessionId, HashMap<Bytes, String>>,
     epoch: u64,
     execs: Execs,
+    files: Files,
 }
 
 /// Runs until dropped.
@@ -94,12 +102,14 @@ pub(super) async fn run(
     let (events_tx, mut events_rx) = mpsc::channel(EVENTS_CAP);
     let seed = facts.id.as_bytes().iter().fold(0, |seed: u64, byte| seed.rotate_left(8) ^ u64::from(*byte));
     let data = link::start(relay, credentials, seed, events_tx.clone());
+    let files = Files::new(events_tx.clone(), permissions.clone());
     let mut hub = Hub {
         facts,
         dir,
         logs,
         data,
         execs: Execs::new(events_tx.clone(), permissions.clone()),
+        files,
         events_tx,
         sessions: HashMap::new(),
         destroying: HashMap::new(),
@@ -152,15 +162,17 @@ impl Hub {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::RelayUp { control_tx, exec_tx } => {
+            Event::RelayUp { control_tx, exec_tx, files_tx } => {
                 self.relay_tx = Some(control_tx);
                 self.execs.linked(exec_tx);
+                self.files.linked(files_tx);
                 self.announce();
             }
             Event::RelayGone => {
                 self.relay_tx = None;
                 self.is_announced = false;
                 self.execs.unlinked();
+                self.files.unlinked();
                 // Clients behind the old relay are no longer attached: a keeper learns that from a new link.
                 let ids: Vec<SessionId> = self.sessions.drain().map(|(id, _)| id).collect();
                 for id in ids {
@@ -197,6 +209,7 @@ impl Hub {
                 }
             }
             Event::ExecOver { number, serial, group } => self.execs.over(number, serial, group),
+            Event::FilesOver { number, serial } => self.files.over(number, serial),
             Event::Summary { id, summary } => {
                 if let Some((_, link)) = self.sessions.get_mut(&id) {
                     link.info.summary = Some(summary);
@@ -240,6 +253,7 @@ impl Hub {
             Some(Frame::Ping(ping)) => self.tell(Up::Pong(v1::Pong { token: ping.token })),
             Some(Frame::Request(request)) => self.request(request),
             Some(Frame::Exec(routed)) => self.execs.frame(routed),
+            Some(Frame::Files(routed)) => self.files.frame(routed),
             Some(Frame::Hello(_)) | None => {}
         }
     }
@@ -311,7 +325,7 @@ impl Hub {
 
     fn may_create(&self, principal: &str, spec: &SessionSpec) -> Result<(), Refusal> {
         let command = (!spec.command.is_empty()).then(|| spec.command.join(" "));
-        let subject = Subject { command: command.as_deref(), session: Some(spec.display_name()) };
+        let subject = Subject { command: command.as_deref(), session: Some(spec.display_name()), path: None };
         self.permissions.check(principal, Action::Create, &subject)
     }
 

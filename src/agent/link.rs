@@ -17,8 +17,8 @@ use crate::wire::{self, refusal_of, v1};
 
 /// Session frames waiting for the relay.
 const DATA_CAP: usize = 256;
-/// Frames of commands waiting for the relay, all commands together.
-const EXEC_CAP: usize = 64;
+/// Frames of commands, and frames of requests about files, waiting for the relay; all of a kind together.
+const LANE_CAP: usize = 64;
 /// The hub's own frames waiting for the relay.
 const CONTROL_CAP: usize = 4096;
 /// First and longest delay between attempts.
@@ -101,10 +101,11 @@ async fn attempt(
     let channel = wire::dial(relay, credentials).await.map_err(|err| unavailable(err.to_string()))?;
     let (control_tx, control_rx) = mpsc::channel(CONTROL_CAP);
     let (data_tx, data_rx) = mpsc::channel(DATA_CAP);
-    let (exec_tx, exec_rx) = mpsc::channel(EXEC_CAP);
+    let (exec_tx, exec_rx) = mpsc::channel(LANE_CAP);
+    let (files_tx, files_rx) = mpsc::channel(LANE_CAP);
     let hello = v1::AgentUp { frame: Some(v1::agent_up::Frame::Hello(wire::hello())) };
     let _ = control_tx.try_send(hello);
-    let up = Upstream { control_rx, data_rx, exec_rx, is_exec_next: false };
+    let up = Upstream { control_rx, data_rx, exec_rx, files_rx, turn: 0 };
     let answer = wire::agent_service(channel).link(up).await.map_err(|status| refusal_of(&status))?;
     let mut frames = answer.into_inner();
     let first = frames.message().await.map_err(|status| refusal_of(&status))?;
@@ -115,7 +116,7 @@ async fn attempt(
         _ => return Err(unavailable("the relay did not open with a hello".into())),
     }
     current_tx.send_replace(Some(data_tx));
-    let _ = events_tx.send(Event::RelayUp { control_tx, exec_tx }).await;
+    let _ = events_tx.send(Event::RelayUp { control_tx, exec_tx, files_tx }).await;
     loop {
         match frames.message().await {
             Ok(Some(frame)) => {
@@ -129,21 +130,26 @@ async fn attempt(
     }
 }
 
-/// Control first; then sessions and commands by turns, so that neither starves the other.
+/// Control first; then sessions, commands and files by turns, so that none starves another.
 struct Upstream {
     control_rx: mpsc::Receiver<v1::AgentUp>,
     data_rx: mpsc::Receiver<v1::RoutedDown>,
     exec_rx: mpsc::Receiver<v1::RoutedExecDown>,
-    is_exec_next: bool,
+    files_rx: mpsc::Receiver<v1::RoutedFileDown>,
+    turn: usize,
 }
 
-impl Upstream {
-    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<v1::agent_up::Frame>> {
-        self.data_rx.poll_recv(cx).map(|down| down.map(v1::agent_up::Frame::Down))
-    }
+/// What takes turns.
+const LANES: usize = 3;
 
-    fn poll_exec(&mut self, cx: &mut Context<'_>) -> Poll<Option<v1::agent_up::Frame>> {
-        self.exec_rx.poll_recv(cx).map(|down| down.map(v1::agent_up::Frame::Exec))
+impl Upstream {
+    fn poll_lane(&mut self, lane: usize, cx: &mut Context<'_>) -> Poll<Option<v1::agent_up::Frame>> {
+        use v1::agent_up::Frame;
+        match lane {
+            0 => self.data_rx.poll_recv(cx).map(|down| down.map(Frame::Down)),
+            1 => self.exec_rx.poll_recv(cx).map(|down| down.map(Frame::Exec)),
+            _ => self.files_rx.poll_recv(cx).map(|down| down.map(Frame::Files)),
+        }
     }
 }
 
@@ -157,11 +163,10 @@ impl Stream for Upstream {
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => {}
         }
-        self.is_exec_next = !self.is_exec_next;
-        let is_exec_first = self.is_exec_next;
-        for is_exec in [is_exec_first, !is_exec_first] {
-            let polled = if is_exec { self.poll_exec(cx) } else { self.poll_data(cx) };
-            if let Poll::Ready(Some(frame)) = polled {
+        self.turn = (self.turn + 1) % LANES;
+        let first = self.turn;
+        for lane in (first..first + LANES).map(|lane| lane % LANES) {
+            if let Poll::Ready(Some(frame)) = self.poll_lane(lane, cx) {
                 return Poll::Ready(Some(v1::AgentUp { frame: Some(frame) }));
             }
         }

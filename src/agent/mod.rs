@@ -5,6 +5,7 @@
 
 mod exec;
 mod facts;
+mod files;
 mod hub;
 mod join;
 mod keepers;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use super::file_args::FilesCommand;
 use super::host_args::{AgentStatusArgs, CompletionsArgs, DoctorArgs, InstallArgs, LogsArgs, ManArgs, PermissionsArgs};
 pub(super) use super::relay_args::{
     KeysCommand, LoginArgs, RelayArgs, RelayCommand, RelayInitArgs, RelayMachinesCommand, TokenArgs,
@@ -127,9 +128,12 @@ pub(super) enum Command {
     Connect(ConnectArgs),
     /// Run a command on one machine or on several, and leave with its exit code
     Exec(ExecArgs),
+    /// List, read, write, move and search files of a machine
+    #[command(subcommand)]
+    Files(FilesCommand),
     /// Show, change and try this machine's own rules
     ///
-    /// They say who may observe, drive, create, destroy, exec and use files here, and have the last word whatever the relay
+    /// They say who may observe, drive, create, destroy, exec, and read and write files here, and have the last word whatever the relay
     /// lets through.
     Permissions(PermissionsArgs),
     /// Check this installation, and say what to do about what is wrong

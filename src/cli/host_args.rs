@@ -87,7 +87,7 @@ pub(super) enum PasswordCommand {
 pub(super) struct RuleArgs {
     /// Whom it is about: uid:1000, loopback, key:NAME; * and ? are wildcards
     pub(super) who: String,
-    /// observe, drive, create, destroy, exec, files, separated by commas; or *
+    /// observe, drive, create, destroy, exec, read, write, files (both), separated by commas; or *
     pub(super) actions: String,
     /// What the command must look like (exec, create)
     #[arg(long, value_name = "PATTERN")]
@@ -95,6 +95,9 @@ pub(super) struct RuleArgs {
     /// What the session's name must look like
     #[arg(long, value_name = "PATTERN")]
     pub(super) session: Option<String>,
+    /// Where the file must be: this directory or file and all beneath it (read, write, files)
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) path: Option<String>,
     /// Put it in as this number instead of at the end
     #[arg(long, value_name = "NUMBER")]
     pub(super) at: Option<usize>,
@@ -105,7 +108,7 @@ pub(super) struct RuleArgs {
 pub(super) struct TestArgs {
     /// Who asks: uid:1000, loopback, key:NAME
     pub(super) who: String,
-    /// observe, drive, create, destroy, exec or files
+    /// observe, drive, create, destroy, exec, read or write
     pub(super) action: String,
     /// The command (exec, create)
     #[arg(long)]
@@ -113,6 +116,9 @@ pub(super) struct TestArgs {
     /// The session's name
     #[arg(long)]
     pub(super) session: Option<String>,
+    /// The file or directory, absolute and without links (read, write)
+    #[arg(long)]
+    pub(super) path: Option<String>,
     /// JSON instead of a sentence
     #[arg(long)]
     pub(super) json: bool,

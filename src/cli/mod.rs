@@ -3,6 +3,7 @@
 mod args;
 mod background;
 mod cmd;
+mod file_args;
 mod host_args;
 mod identity;
 mod lookup;
@@ -71,6 +72,7 @@ async fn run(args: Args) -> Result<ExitCode> {
         Some(Command::Session(command)) => cmd::session::run(relay, command).await,
         Some(Command::Connect(options)) => cmd::connect::run(relay, options).await,
         Some(Command::Exec(options)) => cmd::exec::run(relay, options).await,
+        Some(Command::Files(command)) => cmd::files::run(relay, command).await,
         Some(Command::Permissions(options)) => cmd::permissions::run(&options),
         Some(Command::Logs(options)) => cmd::logs::run(&options).await,
         Some(Command::Doctor(options)) => cmd::doctor::run(relay, &options).await,

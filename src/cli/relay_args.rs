@@ -126,7 +126,7 @@ pub(super) struct KeysCreateArgs {
     /// The workspace it sees [default: default]
     #[arg(long)]
     pub(super) workspace: Option<String>,
-    /// What it may do: observe, drive, exec, files, admin
+    /// What it may do: observe, drive, exec, read, files (read and write), admin
     #[arg(long, value_delimiter = ',', default_value = "observe,drive,exec,files", value_name = "ACTIONS")]
     pub(super) actions: Vec<Action>,
     /// How long it is good: 90s, 15m, 1h, 30d [default: forever]

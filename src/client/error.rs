@@ -11,6 +11,12 @@ pub enum Error {
     /// There is no such machine.
     #[error("{0}")]
     MachineNotFound(String),
+    /// There is no such file or directory.
+    #[error("{0}")]
+    FileNotFound(String),
+    /// The file or directory is there already.
+    #[error("{0}")]
+    FileExists(String),
     /// Role or rules forbid it.
     #[error("{0}")]
     PermissionDenied(String),
@@ -57,6 +63,7 @@ impl From<Refusal> for Error {
             Code::Unauthenticated => Error::Unauthenticated(message),
             Code::Invalid => Error::Invalid(message),
             Code::Exhausted => Error::Exhausted(message),
+            Code::Exists => Error::FileExists(message),
             Code::Internal => Error::Refused(message),
         }
     }

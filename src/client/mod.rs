@@ -30,6 +30,7 @@ mod core;
 mod error;
 mod event;
 mod exec;
+mod files;
 mod fleet;
 mod hooks;
 mod inbox;
@@ -44,6 +45,10 @@ pub use connection::{AttachHandle, Attachment, Client};
 pub use error::Error;
 pub use event::{AttachEvent, ConnectionInfo, ConnectionState, FleetEvent};
 pub use exec::{EXEC_OUTPUT_CAP, ExecEvent, ExecExit, ExecHandle, ExecOptions, ExecOutput, ExecStdin, Program};
+pub use files::{
+    Deleted, FILE_READ_CAP, FileMatch, FilePage, FileReader, FileWriter, Files, LineMatch, ListOptions, ReadOptions,
+    SearchOptions, SearchResult, WriteOptions,
+};
 pub use fleet::FleetWatch;
 pub use inbox::Inbox;
 pub use options::{AttachOptions, Options};

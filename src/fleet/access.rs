@@ -66,7 +66,9 @@ pub enum Action {
     Drive,
     /// Run one-shot commands.
     Exec,
-    /// Move files.
+    /// Read files; may not change them.
+    Read,
+    /// Read and change files.
     Files,
     /// Manage keys, tokens and machines.
     Admin,
@@ -74,7 +76,8 @@ pub enum Action {
 
 impl Action {
     /// All of them.
-    pub const ALL: [Action; 5] = [Action::Observe, Action::Drive, Action::Exec, Action::Files, Action::Admin];
+    pub const ALL: [Action; 6] =
+        [Action::Observe, Action::Drive, Action::Exec, Action::Read, Action::Files, Action::Admin];
 
     /// As people write it.
     pub fn name(self) -> &'static str {
@@ -82,6 +85,7 @@ impl Action {
             Action::Observe => "observe",
             Action::Drive => "drive",
             Action::Exec => "exec",
+            Action::Read => "read",
             Action::Files => "files",
             Action::Admin => "admin",
         }
@@ -96,7 +100,7 @@ impl fmt::Display for Action {
 
 /// A word that names no action.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no action; there are: observe, drive, exec, files, admin")]
+#[error("{0:?} is no action; there are: observe, drive, exec, read, files, admin")]
 pub struct ActionError(String);
 
 impl std::str::FromStr for Action {
@@ -118,9 +122,14 @@ impl Actions {
         Action::ALL.into_iter().collect()
     }
 
-    /// Whether the set allows an action; who may drive may watch.
+    /// Whether the set allows an action; who may drive may watch, and who may change files may read them.
     pub fn may(&self, action: Action) -> bool {
-        self.0.contains(&action) || action == Action::Observe && self.0.contains(&Action::Drive)
+        let wider = match action {
+            Action::Observe => Some(Action::Drive),
+            Action::Read => Some(Action::Files),
+            _ => None,
+        };
+        self.0.contains(&action) || wider.is_some_and(|wider| self.0.contains(&wider))
     }
 
     /// In their order.
@@ -196,6 +205,8 @@ pub enum Code {
     Ambiguous,
     /// No key, or one that the relay does not accept.
     Unauthenticated,
+    /// What was to be made is there already.
+    Exists,
 }
 
 impl fmt::Display for Code {
@@ -209,6 +220,7 @@ impl fmt::Display for Code {
             Code::Internal => "internal error",
             Code::Ambiguous => "ambiguous",
             Code::Unauthenticated => "unauthenticated",
+            Code::Exists => "exists already",
         })
     }
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod endpoint;
+mod file;
 mod find;
 mod id;
 mod machine;
@@ -13,6 +14,7 @@ mod status;
 
 pub use access::{Action, ActionError, Actions, Caller, Code, Principal, Refusal, Role};
 pub use endpoint::{Endpoint, EndpointError};
+pub use file::{FileEntry, FileKind};
 pub use find::{active_session, find_machine, find_session};
 pub use id::{ClientId, ExecId, IdError, MachineId, SessionId};
 pub use machine::{Labels, Load, Machine, MachineFacts};

@@ -59,6 +59,8 @@ pub(in crate::relay) enum Audited {
     BroadcastChange { principal: String, count: usize, targets: Vec<Target> },
     /// A broadcast is over.
     BroadcastStop { principal: String, count: usize, duration_ms: u64 },
+    /// Files of a machine were read, searched or changed, or why not; `to` is the second path of a move or a copy.
+    Files { principal: String, machine: String, verb: &'static str, path: String, to: Option<String>, outcome: String },
     /// A known caller wanted what it may not.
     Denied { principal: String, what: String, reason: String },
     /// Somebody could not prove who they are.

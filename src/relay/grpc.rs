@@ -11,8 +11,10 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::audit::Audited;
 use super::auth::{AgentIs, Auth};
-use super::exec::{AgentFrames, EXEC_DOWN_CAP, ExecLink, carry};
+use super::exec::{self, EXEC_DOWN_CAP};
+use super::files;
 use super::hub::{AGENT_CAP, Answer, Event, EventsTx, WATCHER_CAP};
+use super::lane::{AgentFrames, Lane, Lanes};
 use super::outgoing::{Outgoing, OutgoingStream};
 use crate::fleet::{Action, Code, MachineId, Principal, Refusal, SessionId};
 use crate::wire::{self, status_of, v1};
@@ -72,7 +74,9 @@ impl v1::agent_service_server::AgentService for Services {
         let mut frames = request.into_inner();
         let conn = self.conn();
         let (frames_tx, frames_rx) = mpsc::channel(AGENT_CAP);
-        let (execs, execs_rx) = ExecLink::new();
+        let (exec, exec_rx) = Lane::new();
+        let (files, files_rx) = Lane::new();
+        let lanes = Lanes { exec, files };
         // A fresh channel has room for the hello.
         let _ = frames_tx.try_send(Ok(v1::AgentDown { frame: Some(v1::agent_down::Frame::Hello(wire::hello())) }));
         let services = self.clone();
@@ -86,21 +90,28 @@ impl v1::agent_service_server::AgentService for Services {
                 let _ = frames_tx.send(Err(status)).await;
                 return;
             }
-            let _ = services.tell(Event::AgentCame { conn, agent, frames_tx, execs: execs.clone() }).await;
+            let _ = services.tell(Event::AgentCame { conn, agent, frames_tx, lanes: lanes.clone() }).await;
             while let Ok(Some(frame)) = frames.message().await {
-                // A command's output waits for nobody but its own client.
-                if let Some(v1::agent_up::Frame::Exec(routed)) = frame.frame {
-                    execs.down(routed);
-                    continue;
-                }
+                // What a command writes and a file holds waits for nobody but its own client.
+                let frame = match frame.frame {
+                    Some(v1::agent_up::Frame::Exec(v1::RoutedExecDown { number, down: Some(down) })) => {
+                        lanes.exec.down(number, down);
+                        continue;
+                    }
+                    Some(v1::agent_up::Frame::Files(v1::RoutedFileDown { number, down: Some(down) })) => {
+                        lanes.files.down(number, down);
+                        continue;
+                    }
+                    _ => frame,
+                };
                 if services.tell(Event::AgentFrame { conn, frame }).await.is_err() {
-                    return execs.close();
+                    return lanes.close();
                 }
             }
-            execs.close();
+            lanes.close();
             let _ = services.tell(Event::AgentGone { conn }).await;
         });
-        Ok(Response::new(AgentFrames::new(frames_rx, execs_rx)))
+        Ok(Response::new(AgentFrames::new(frames_rx, exec_rx, files_rx)))
     }
 }
 
@@ -210,7 +221,19 @@ impl v1::exec_service_server::ExecService for Services {
         let caller = self.auth.caller_with(&request, Action::Exec).map_err(|refusal| status_of(&refusal))?;
         let (down_tx, down_rx) = mpsc::channel(EXEC_DOWN_CAP);
         let audit = self.auth.audit.clone();
-        tokio::spawn(carry(self.events_tx.clone(), caller, audit, request.into_inner(), down_tx));
+        tokio::spawn(exec::carry(self.events_tx.clone(), caller, audit, request.into_inner(), down_tx));
+        Ok(Response::new(ReceiverStream::new(down_rx)))
+    }
+}
+
+#[tonic::async_trait]
+impl v1::file_service_server::FileService for Services {
+    type FilesStream = ReceiverStream<Result<v1::FileDown, Status>>;
+
+    async fn files(&self, request: Request<Streaming<v1::FileUp>>) -> Result<Response<Self::FilesStream>, Status> {
+        let caller = self.auth.caller(&request).map_err(|refusal| status_of(&refusal))?;
+        let opened = files::open(self.events_tx.clone(), caller, &self.auth, request.into_inner()).await;
+        let down_rx = opened.unwrap_or_else(|refusal| files::refused(&refusal));
         Ok(Response::new(ReceiverStream::new(down_rx)))
     }
 }

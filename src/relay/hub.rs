@@ -9,7 +9,7 @@ use tonic::Status;
 use super::audit::{Audit, Audited};
 use super::auth::AgentIs;
 use super::core::{ConnId, Core, Effect, View};
-use super::exec::ExecLink;
+use super::lane::Lanes;
 use super::outgoing::{Outgoing, Pushed};
 use super::store::{Change, Store};
 use crate::fleet::{Caller, Code, MachineId, Refusal, Session, SessionId};
@@ -46,7 +46,7 @@ pub(super) enum Event {
         conn: ConnId,
         agent: AgentIs,
         frames_tx: AgentTx,
-        execs: ExecLink,
+        lanes: Lanes,
     },
     AgentFrame {
         conn: ConnId,
@@ -103,11 +103,11 @@ pub(super) enum Event {
         session: Option<SessionId>,
         answer_tx: oneshot::Sender<Result<View, Refusal>>,
     },
-    /// The way to a machine for commands.
-    Exec {
+    /// The ways to a machine for commands and files.
+    Lanes {
         caller: Caller,
         machine: MachineId,
-        answer_tx: oneshot::Sender<Result<ExecLink, Refusal>>,
+        answer_tx: oneshot::Sender<Result<Lanes, Refusal>>,
     },
     /// A key is revoked: whoever is connected with it is cut off.
     Revoked {
@@ -124,7 +124,7 @@ struct Hub {
     store: Store,
     audit: Audit,
     agents: HashMap<ConnId, (AgentIs, AgentTx)>,
-    execs: HashMap<ConnId, ExecLink>,
+    lanes: HashMap<ConnId, Lanes>,
     clients: HashMap<ConnId, (Caller, Outgoing)>,
     watchers: Vec<(Caller, WatcherTx)>,
     answers: HashMap<u64, (Instant, Answer)>,
@@ -142,7 +142,7 @@ pub(super) fn start(core: Core, store: Store, audit: Audit) -> EventsTx {
         store,
         audit,
         agents: HashMap::new(),
-        execs: HashMap::new(),
+        lanes: HashMap::new(),
         clients: HashMap::new(),
         watchers: Vec::new(),
         answers: HashMap::new(),
@@ -188,14 +188,14 @@ impl Hub {
     fn handle(&mut self, event: Event) {
         let now = now_ms();
         match event {
-            Event::AgentCame { conn, agent, frames_tx, execs } => {
+            Event::AgentCame { conn, agent, frames_tx, lanes } => {
                 self.agents.insert(conn, (agent, frames_tx));
-                self.execs.insert(conn, execs);
+                self.lanes.insert(conn, lanes);
             }
             Event::AgentFrame { conn, frame } => self.agent_frame(conn, frame, now),
             Event::AgentGone { conn } => {
                 self.agents.remove(&conn);
-                self.execs.remove(&conn);
+                self.lanes.remove(&conn);
                 self.core.agent_gone(conn, now);
             }
             Event::ClientCame { conn, caller, outgoing } => {
@@ -219,11 +219,12 @@ impl Hub {
             Event::Admit { caller, machine, admit, answer_tx } => {
                 self.next_request += 1;
                 self.admissions.insert(self.next_request, (Instant::now(), answer_tx));
-                let admit = v1::request::Request::Admit(admit);
+                let admit = Some(v1::request::Request::Admit(admit));
+                let admit = v1::Request { request: admit, ..Default::default() };
                 self.core.request(self.next_request, &caller, machine, admit);
             }
-            Event::Exec { caller, machine, answer_tx } => {
-                let _ = answer_tx.send(self.exec_link(&caller, machine));
+            Event::Lanes { caller, machine, answer_tx } => {
+                let _ = answer_tx.send(self.lanes_to(&caller, machine));
             }
             Event::Watch { caller, events_tx } => {
                 if events_tx.try_send(Ok(self.core.snapshot(&caller))).is_ok() {
@@ -357,8 +358,8 @@ impl Hub {
                 let elapsed = (self.started.elapsed().as_micros() as u64).saturating_sub(pong.token);
                 self.core.measured(conn, elapsed.min(u32::MAX.into()) as u32);
             }
-            // Commands find their client without the hub; see `exec`.
-            Some(Frame::Exec(_) | Frame::Hello(_)) | None => {}
+            // Commands and files find their client without the hub; see `lane`.
+            Some(Frame::Exec(_) | Frame::Files(_) | Frame::Hello(_)) | None => {}
         }
     }
 
@@ -465,11 +466,11 @@ impl Hub {
         }
     }
 
-    /// The way to a machine for commands of this principal; the machine's own rules are asked by its agent.
-    fn exec_link(&self, caller: &Caller, machine: MachineId) -> Result<ExecLink, Refusal> {
+    /// The ways to a machine for requests of this caller; the machine's own rules are asked by its agent.
+    fn lanes_to(&self, caller: &Caller, machine: MachineId) -> Result<Lanes, Refusal> {
         let conn = self.core.way_to_machine(caller, machine)?;
-        let link = self.execs.get(&conn).cloned();
-        link.ok_or_else(|| {
+        let lanes = self.lanes.get(&conn).cloned();
+        lanes.ok_or_else(|| {
             Refusal::new(Code::Unavailable, "the machine's agent has just left; see `fleetmux machines`")
         })
     }

@@ -10,13 +10,15 @@ mod certificate;
 mod cmdop;
 mod core;
 mod exec;
+mod files;
 mod grpc;
 mod hub;
+mod lane;
 mod outgoing;
 mod serve;
 mod store;
 
 pub use auth::AuthorityError;
 pub use certificate::{DAYS as CERTIFICATE_DAYS, WARN_DAYS as CERTIFICATE_WARN_DAYS};
-pub use serve::{Initialised, Options, RelayError, init, renew, serve};
 pub use cmdop::Discovery;
+pub use serve::{Initialised, Options, RelayError, init, renew, serve};

@@ -297,6 +297,9 @@ impl Parts {
         let execs = v1::exec_service_server::ExecServiceServer::new(self.services.clone())
             .max_decoding_message_size(FRAME_CAP)
             .max_encoding_message_size(FRAME_CAP);
+        let files = v1::file_service_server::FileServiceServer::new(self.services.clone())
+            .max_decoding_message_size(FRAME_CAP)
+            .max_encoding_message_size(FRAME_CAP);
         Server::builder()
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -306,6 +309,7 @@ impl Parts {
             .add_service(agents)
             .add_service(clients)
             .add_service(execs)
+            .add_service(files)
             .add_service(self.facade.server())
             .add_service(v1::admin_service_server::AdminServiceServer::new(self.admin.clone()))
             .add_service(v1::join_service_server::JoinServiceServer::new(self.admin.clone()))

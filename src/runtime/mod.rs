@@ -5,6 +5,7 @@ mod limits;
 mod logfile;
 mod passwd;
 mod ready;
+mod replace;
 mod shutdown;
 mod telemetry;
 
@@ -12,6 +13,7 @@ pub use hooks::may_panic;
 pub use limits::{open_files_before, raise_open_files, set_open_files, with_open_files_before};
 pub use passwd::{Login, login};
 pub use ready::watch_fd;
+pub use replace::{Access, Replacement};
 pub use shutdown::ended_by_signal;
 pub use telemetry::{LogTo, init_log};
 

@@ -12,6 +12,9 @@ pub const EXEC_OUTPUT_WINDOW: u64 = 1024 * 1024;
 /// Standard input of one command under way between client and agent, unconsumed.
 pub const EXEC_INPUT_WINDOW: u64 = 256 * 1024;
 
+/// Contents of files of one request under way, unconsumed, in either direction.
+pub const FILE_WINDOW: u64 = 512 * 1024;
+
 /// What a chunk of so many bytes costs.
 pub fn chunk_cost(len: usize) -> u64 {
     len as u64 + CHUNK_COST

@@ -10,7 +10,9 @@ mod log;
 mod outbox;
 
 pub use backoff::Backoff;
-pub use credit::{CreditIn, CreditOut, EXEC_CHUNK_CAP, EXEC_INPUT_WINDOW, EXEC_OUTPUT_WINDOW, chunk_cost, chunks_in};
+pub use credit::{
+    CreditIn, CreditOut, EXEC_CHUNK_CAP, EXEC_INPUT_WINDOW, EXEC_OUTPUT_WINDOW, FILE_WINDOW, chunk_cost, chunks_in,
+};
 pub use frames::{Attach, Delivery, Down, KeyframeKind, Up};
 pub(crate) use input::INPUT_CAP;
 pub use input::{Accepted, InputReceiver, InputSender, InputSenderFull};

@@ -19,6 +19,7 @@ use super::v1::admin_service_client::AdminServiceClient;
 use super::v1::agent_service_client::AgentServiceClient;
 use super::v1::client_service_client::ClientServiceClient;
 use super::v1::exec_service_client::ExecServiceClient;
+use super::v1::file_service_client::FileServiceClient;
 use super::v1::join_service_client::JoinServiceClient;
 use crate::fleet::{Credentials, Endpoint};
 
@@ -231,6 +232,11 @@ pub fn client_service(channel: Channel) -> ClientServiceClient<Channel> {
 /// The service for commands on a connection.
 pub fn exec_service(channel: Channel) -> ExecServiceClient<Channel> {
     ExecServiceClient::new(channel).max_decoding_message_size(FRAME_CAP).max_encoding_message_size(FRAME_CAP)
+}
+
+/// The service for files on a connection.
+pub fn file_service(channel: Channel) -> FileServiceClient<Channel> {
+    FileServiceClient::new(channel).max_decoding_message_size(FRAME_CAP).max_encoding_message_size(FRAME_CAP)
 }
 
 /// The service of keys and tokens on a connection.

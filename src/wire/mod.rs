@@ -22,16 +22,18 @@ pub mod v1;
 pub(crate) mod cmdop;
 
 pub use convert::{
-    actions, actions_from, destroyed_reply, down, down_from, exit, load_from, machine, refusal, refusal_from, role,
-    role_from, session_from, size, size_from, spec_from, summary_from, up, up_from,
+    OF_MACHINE, actions, actions_from, destroyed_reply, down, down_from, exit, file_entry, file_entry_from,
+    file_frame_len, load_from, machine, path, path_from, refusal, refusal_from, role, role_from, session_from, size,
+    size_from, spec_from, summary_from, up, up_from,
 };
 pub use dial::{
-    Bearer, Channel, DialError, admin_service, agent_service, client_service, dial, exec_service, join_service,
+    Bearer, Channel, DialError, admin_service, agent_service, client_service, dial, exec_service, file_service,
+    join_service,
 };
 pub use frame::{FRAME_CAP, FrameError, encode_frame, read_frame};
 pub use hello::{HelloError, PROTOCOL_VERSION, TIME_HEADER, check_hello, hello};
 pub use prost::Message;
-pub use serve_tls::{ServeError, Served, TlsIncoming, accept_tls, days_left};
 pub(crate) use prost_types::Timestamp;
+pub use serve_tls::{ServeError, Served, TlsIncoming, accept_tls, days_left};
 pub use status::{refusal_of, status_of};
 pub use tls::{certificate_days, fingerprint};

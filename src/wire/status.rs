@@ -15,6 +15,7 @@ pub fn status_of(refusal: &Refusal) -> Status {
         Code::Internal => Grpc::Internal,
         Code::Ambiguous => Grpc::FailedPrecondition,
         Code::Unauthenticated => Grpc::Unauthenticated,
+        Code::Exists => Grpc::AlreadyExists,
     };
     Status::new(code, refusal.message.clone())
 }
@@ -26,6 +27,7 @@ pub fn refusal_of(status: &Status) -> Refusal {
         Grpc::PermissionDenied => Code::PermissionDenied,
         Grpc::Unauthenticated => Code::Unauthenticated,
         Grpc::NotFound => Code::NotFound,
+        Grpc::AlreadyExists => Code::Exists,
         Grpc::ResourceExhausted => Code::Exhausted,
         Grpc::FailedPrecondition => Code::Ambiguous,
         Grpc::Unavailable | Grpc::DeadlineExceeded | Grpc::Cancelled => Code::Unavailable,

@@ -63,9 +63,9 @@ fn permissions_are_shown_changed_and_tried() {
     assert_eq!(
         said,
         format!(
-            "RULE  EFFECT  WHO     ACTIONS  COMMAND  SESSION\n\
-             1     deny    key:*   *        -        -\n\
-             2     allow   key:ci  exec     make *   -\n\
+            "RULE  EFFECT  WHO     ACTIONS  COMMAND  SESSION  PATH\n\
+             1     deny    key:*   *        -        -        -\n\
+             2     allow   key:ci  exec     make *   -        -\n\
              what no rule covers is denied; the rules are in {file}\n"
         )
     );

@@ -121,6 +121,20 @@ async fn sessions() {
 }
 
 #[tokio::test]
+async fn files() {
+    let text = run("files", &["web-1"]).await;
+    let expected = [
+        "notes.txt 12 -rw-r--r--",
+        "remember me",
+        "found: notes.txt:1 remember",
+        "streamed: 3000000 bytes, whole: true",
+        "Not found: true",
+        "removed: 2 files, 1 directory",
+    ];
+    assert_eq!(text.lines().collect::<Vec<_>>(), expected, "{text}");
+}
+
+#[tokio::test]
 async fn wait_for() {
     let text = run("wait_for", &["web-1"]).await;
     let expected = "steps seen: true\nversion: 1.5.0\ndebugged\nTimeout: \"never printed\" did not come within 100ms\n";

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::support::{Fleet, PATIENCE, Pane, driver, kill, machine, observer, processes_naming, sh, signal, until};
 
 /// A relay with TLS in a directory of its own, and what was said and shown while it lived.
-struct Realm {
+pub struct Realm {
     dir: TempDir,
     relay: Option<Child>,
     agents: Vec<Child>,
@@ -26,7 +26,7 @@ struct Realm {
 }
 
 impl Realm {
-    fn start() -> Realm {
+    pub fn start() -> Realm {
         let dir = tempfile::Builder::new().prefix("fmi").tempdir().unwrap();
         let said = Mutex::default();
         let secrets = Mutex::default();
@@ -99,21 +99,21 @@ impl Realm {
         secret
     }
 
-    fn token(&self, more: &[&str]) -> String {
+    pub fn token(&self, more: &[&str]) -> String {
         let dir = self.path("relay");
         self.secret(&[&["relay", "token", "--dir", dir.to_str().unwrap()], more].concat())
     }
 
-    fn key(&self, name: &str, more: &[&str]) -> String {
+    pub fn key(&self, name: &str, more: &[&str]) -> String {
         self.secret(&[&["keys", "create", "--relay", &self.own(), "--name", name], more].concat())
     }
 
-    fn join(&self, name: &str, token: &str) -> String {
+    pub fn join(&self, name: &str, token: &str) -> String {
         self.says(&["agent", "join", token, "--name", name, "--dir", self.path(name).to_str().unwrap()])
     }
 
     /// Starts the agent of a machine that has joined.
-    fn agent(&mut self, name: &str) {
+    pub fn agent(&mut self, name: &str) {
         let log = fs::File::options().create(true).append(true).open(self.path(&format!("{name}.log"))).unwrap();
         let dir = self.path(name);
         let mut command = self.command(&["agent", "start", "--foreground", "--die-with-parent", "--dir"]);
@@ -126,19 +126,19 @@ impl Realm {
         fs::read_to_string(self.path("relay/ca.pem")).unwrap()
     }
 
-    fn client(&self, key: &str) -> Client {
+    pub fn client(&self, key: &str) -> Client {
         let key = Some(Secret::new(key));
         let credentials = Credentials { key, ca_pem: Some(self.ca_pem()), ca_fingerprint: None };
         Client::connect(self.endpoint.clone(), Options { credentials, ..Options::default() })
     }
 
-    fn audit(&self) -> Vec<serde_json::Value> {
+    pub fn audit(&self) -> Vec<serde_json::Value> {
         let text = fs::read_to_string(self.path("relay/audit.jsonl")).unwrap_or_default();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// Waits until the audit log has a line of this kind that contains a text.
-    async fn audited(&self, event: &str, text: &str) {
+    pub async fn audited(&self, event: &str, text: &str) {
         let has = || self.audit().iter().any(|line| line["event"] == event && line.to_string().contains(text));
         until(&format!("audit line {event} with {text}"), has).await;
     }

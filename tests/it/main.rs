@@ -10,6 +10,7 @@ mod connect;
 mod delivery;
 mod examples;
 mod exec;
+mod files;
 mod hostile;
 mod identity;
 mod limits;

@@ -33,7 +33,7 @@ const UP_CAP: usize = chunks_in(EXEC_INPUT_WINDOW) + 256;
 /// Whether the machine's rules let this principal run this command: the one place where they are asked.
 fn admit(permissions: &Permissions, principal: &str, start: &v1::ExecStart) -> Result<(), Refusal> {
     let command = if start.argv.is_empty() { start.command.clone() } else { start.argv.join(" ") };
-    let subject = Subject { command: Some(&command), session: None };
+    let subject = Subject { command: Some(&command), ..Subject::default() };
     permissions.check(principal, Action::Exec, &subject)
 }
 

@@ -157,6 +157,9 @@ fn table_of(rule: &Rule) -> Table {
     if let Some(session) = rule.session() {
         table["session"] = value(session);
     }
+    if let Some(path) = rule.path() {
+        table["path"] = value(path);
+    }
     table
 }
 
@@ -185,7 +188,7 @@ mod tests {
     use crate::agent::permissions::Action;
 
     fn rule(effect: Effect, who: &str, actions: &[Action]) -> Rule {
-        Rule::new(effect, vec![who.into()], actions.to_vec(), None, None).unwrap()
+        Rule::new(effect, vec![who.into()], actions.to_vec(), None, None, None).unwrap()
     }
 
     #[test]

@@ -150,7 +150,12 @@ impl Permissions {
     /// Whether a principal may do something once it has shown the password, and whether there is one to show.
     pub fn admit(&self, principal: &str, action: Action, subject: &Subject) -> Result<bool, Refusal> {
         let mut state = self.state();
-        self.judge(&mut state, principal, action, subject)?;
+        if action.is_of_files() && subject.path.is_none() {
+            // The rules are asked once it is known which file.
+            self.reload(&mut state);
+        } else {
+            self.judge(&mut state, principal, action, subject)?;
+        }
         Ok(state.password().is_some() && is_asked(principal))
     }
 
@@ -181,25 +186,52 @@ impl Permissions {
         self.reload(state);
         let host = &self.host;
         let who = shown(principal);
+        let of_path = subject.path.map_or_else(String::new, |path| format!(" of {path:?}"));
         let message = match &state.in_force {
             InForce::Broken(why) => format!(
-                "{host} denies {action} to {who}, and everything else, until its permissions are mended: {why}; see \
+                "{host} denies {action}{of_path} to {who}, and everything else, until its permissions are mended: {why}; see \
                  `fleetmux permissions list` there"
             ),
             InForce::Rules(rules) => match rules.verdict(principal, action, subject) {
                 verdict if verdict.effect() == Effect::Allow => return Ok(()),
                 Verdict::Rule(number, rule) => format!(
-                    "rule {number} (`{rule}`) in {FILE_NAME} on {host} denies {action} to {who}; see `fleetmux \
+                    "rule {number} (`{rule}`) in {FILE_NAME} on {host} denies {action}{of_path} to {who}; see `fleetmux \
                      permissions list` there"
                 ),
                 Verdict::Default(_) => format!(
-                    "no rule in {FILE_NAME} on {host} allows {action} to {who}, and its default is deny; see `fleetmux \
+                    "no rule in {FILE_NAME} on {host} allows {action}{of_path} to {who}, and its default is deny; see `fleetmux \
                      permissions list` there"
                 ),
             },
         };
         tracing::warn!(principal, %action, "denied by this machine's permissions");
         Err(Refusal::new(Code::PermissionDenied, message))
+    }
+
+    /// Whether a principal may do something; for the many entries of a tree, none of which is worth a line.
+    pub fn allows(&self, principal: &str, action: Action, subject: &Subject) -> bool {
+        let mut state = self.state();
+        self.reload(&mut state);
+        match &state.in_force {
+            InForce::Broken(_) => false,
+            InForce::Rules(rules) => rules.verdict(principal, action, subject).effect() == Effect::Allow,
+        }
+    }
+
+    /// Whether the rules treat one path otherwise than another.
+    pub fn has_paths(&self) -> bool {
+        let state = self.state();
+        matches!(&state.in_force, InForce::Rules(rules) if rules.has_paths())
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The machine they are for.
+    pub fn host(&self) -> &str {
+        &self.host
     }
 
     fn reload(&self, state: &mut State) {

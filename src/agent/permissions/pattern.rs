@@ -85,6 +85,33 @@ impl CommandPattern {
     }
 }
 
+/// Where a file must be: at a path, or anywhere beneath it.
+#[derive(Clone, Debug)]
+pub(super) struct PathPattern {
+    source: String,
+}
+
+impl PathPattern {
+    /// A glob whose wildcards stay within one name.
+    pub(super) fn new(source: &str) -> Result<PathPattern, String> {
+        if !source.starts_with('/') || source.split('/').any(|name| name == "." || name == "..") {
+            return Err(format!("{source:?} is no absolute path without `.` and `..`; write \"/srv/data\""));
+        }
+        Ok(PathPattern { source: source.into() })
+    }
+
+    pub(super) fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Whether it means this path, or a directory that leads to it.
+    pub(super) fn covers(&self, path: &str) -> bool {
+        let pattern = self.source.trim_end_matches('/');
+        let fits = |part: &str| glob_where(pattern, part, |c| c != '/');
+        pattern.is_empty() || fits(path) || path.match_indices('/').any(|(at, _)| at > 0 && fits(&path[..at]))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

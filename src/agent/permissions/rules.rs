@@ -1,7 +1,8 @@
 //! The rules of a machine as plain values: who may do what. Nothing here reads files.
 //!
 //! The first rule that covers a request decides; without one the default does. A driver sees what it drives: an allowing
-//! rule for `drive` covers `observe` too, and a denying rule for `observe` covers `drive` too.
+//! rule for `drive` covers `observe` too, and a denying rule for `observe` covers `drive` too. A rule for `files` covers
+//! `read` and `write`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +11,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::password::PasswordHash;
-use super::pattern::{CommandPattern, glob};
+use super::pattern::{CommandPattern, PathPattern, glob};
 
 /// What a principal wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,14 +26,31 @@ pub enum Action {
     Destroy,
     /// Run a one-shot command.
     Exec,
-    /// Read or write files.
+    /// Both that follow.
     Files,
+    /// List, look at, read, search files, and copy from them.
+    Read,
+    /// Write, make, remove, move files, and copy to them.
+    Write,
 }
 
 impl Action {
     /// All of them, in the order they are shown.
-    pub const ALL: &'static [Action] =
-        &[Action::Observe, Action::Drive, Action::Create, Action::Destroy, Action::Exec, Action::Files];
+    pub const ALL: &'static [Action] = &[
+        Action::Observe,
+        Action::Drive,
+        Action::Create,
+        Action::Destroy,
+        Action::Exec,
+        Action::Files,
+        Action::Read,
+        Action::Write,
+    ];
+
+    /// Whether it is about files.
+    pub fn is_of_files(self) -> bool {
+        matches!(self, Action::Files | Action::Read | Action::Write)
+    }
 
     /// Its name in rules.
     pub fn name(self) -> &'static str {
@@ -43,6 +61,8 @@ impl Action {
             Action::Destroy => "destroy",
             Action::Exec => "exec",
             Action::Files => "files",
+            Action::Read => "read",
+            Action::Write => "write",
         }
     }
 }
@@ -97,6 +117,8 @@ pub struct Subject<'a> {
     pub command: Option<&'a str>,
     /// Display name of the session.
     pub session: Option<&'a str>,
+    /// The file or directory, absolute and without links.
+    pub path: Option<&'a str>,
 }
 
 /// One rule.
@@ -107,6 +129,7 @@ pub struct Rule {
     actions: Vec<Action>,
     command: Option<CommandPattern>,
     session: Option<String>,
+    path: Option<PathPattern>,
 }
 
 impl Rule {
@@ -117,6 +140,7 @@ impl Rule {
         actions: Vec<Action>,
         command: Option<&str>,
         session: Option<&str>,
+        path: Option<&str>,
     ) -> Result<Rule, String> {
         if who.is_empty() || who.iter().any(String::is_empty) {
             return Err("a rule names nobody; write who = \"*\" for everybody".into());
@@ -128,12 +152,16 @@ impl Rule {
         if let Some(stray) = actions.iter().find(|action| command.is_some() && !has_command(action)) {
             return Err(format!("{stray} has no command; `command` goes with exec and create only"));
         }
-        let has_no_session = |action: &&Action| matches!(action, Action::Exec | Action::Files);
+        let has_no_session = |action: &&Action| **action == Action::Exec || action.is_of_files();
         if let Some(stray) = actions.iter().find(has_no_session).filter(|_| session.is_some()) {
             return Err(format!("{stray} has no session; `session` goes with observe, drive, create and destroy only"));
         }
+        if let Some(stray) = actions.iter().find(|action| path.is_some() && !action.is_of_files()) {
+            return Err(format!("{stray} has no path; `path` goes with read, write and files only"));
+        }
         let command = command.map(CommandPattern::new).transpose()?;
-        Ok(Rule { effect, who, actions, command, session: session.map(str::to_string) })
+        let path = path.map(PathPattern::new).transpose()?;
+        Ok(Rule { effect, who, actions, command, session: session.map(str::to_string), path })
     }
 
     /// What it does.
@@ -169,10 +197,16 @@ impl Rule {
         self.session.as_deref()
     }
 
+    /// What the path must look like, or one that it is beneath.
+    pub fn path(&self) -> Option<&str> {
+        self.path.as_ref().map(PathPattern::source)
+    }
+
     fn covers(&self, principal: &str, action: Action, subject: &Subject) -> bool {
         let wider = match (self.effect, action) {
             (Effect::Allow, Action::Observe) => Some(Action::Drive),
             (Effect::Deny, Action::Drive) => Some(Action::Observe),
+            (_, Action::Read | Action::Write) => Some(Action::Files),
             _ => None,
         };
         let is_action = self.actions.contains(&action) || wider.is_some_and(|wider| self.actions.contains(&wider));
@@ -186,6 +220,7 @@ impl Rule {
             && self.who.iter().any(|who| glob(who, principal))
             && self.command.as_ref().is_none_or(is_command)
             && self.session.as_ref().is_none_or(|session| subject.session.is_some_and(|name| glob(session, name)))
+            && self.path.as_ref().is_none_or(|pattern| subject.path.is_some_and(|path| pattern.covers(path)))
     }
 }
 
@@ -197,6 +232,9 @@ impl fmt::Display for Rule {
         }
         if let Some(session) = self.session() {
             write!(f, " session={session:?}")?;
+        }
+        if let Some(path) = self.path() {
+            write!(f, " path={path:?}")?;
         }
         Ok(())
     }
@@ -263,6 +301,7 @@ struct RuleTable {
     actions: OneOrMore,
     command: Option<String>,
     session: Option<String>,
+    path: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -319,7 +358,8 @@ impl Rules {
             let table = spanned.into_inner();
             let rule = table.effect.parse().and_then(|effect| {
                 let actions = actions_from(&table.actions.into_vec())?;
-                Rule::new(effect, table.who.into_vec(), actions, table.command.as_deref(), table.session.as_deref())
+                let (command, session) = (table.command.as_deref(), table.session.as_deref());
+                Rule::new(effect, table.who.into_vec(), actions, command, session, table.path.as_deref())
             });
             rules.push(rule.map_err(|message| RulesError { line, message })?);
         }
@@ -339,6 +379,11 @@ impl Rules {
     /// The rules, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Rule> {
         self.rules.iter()
+    }
+
+    /// Whether they treat one path otherwise than another.
+    pub fn has_paths(&self) -> bool {
+        self.rules.iter().any(|rule| rule.path.is_some())
     }
 
     /// How many there are.
@@ -389,7 +434,7 @@ actions = "*"
     }
 
     fn allows(rules: &Rules, who: &str, action: Action, command: Option<&str>, session: Option<&str>) -> bool {
-        rules.verdict(who, action, &Subject { command, session }).effect() == Effect::Allow
+        rules.verdict(who, action, &Subject { command, session, path: None }).effect() == Effect::Allow
     }
 
     #[test]
@@ -429,6 +474,26 @@ actions = "*"
     }
 
     #[test]
+    fn rules_look_at_paths_and_what_is_beneath_them() {
+        let rules = Rules::parse(
+            "default='deny'\n[[rule]]\neffect='deny'\nwho='*'\nactions='files'\npath='/srv/*/secret'\n\
+             [[rule]]\neffect='allow'\nwho='*'\nactions='read'\npath='/srv/'\n\
+             [[rule]]\neffect='allow'\nwho='*'\nactions='write'\npath='/srv/up'\n",
+        )
+        .unwrap();
+        let allows = |action, path| {
+            rules.verdict("x", action, &Subject { path: Some(path), ..Subject::default() }).effect() == Effect::Allow
+        };
+        assert!(allows(Action::Read, "/srv") && allows(Action::Read, "/srv/a/b/c"));
+        assert!(!allows(Action::Read, "/srvx") && !allows(Action::Read, "/") && !allows(Action::Read, "/etc"));
+        assert!(!allows(Action::Read, "/srv/a/secret") && !allows(Action::Read, "/srv/a/secret/b"));
+        assert!(allows(Action::Read, "/srv/a/b/secret"), "a wildcard stays within one name");
+        assert!(allows(Action::Write, "/srv/up/x") && !allows(Action::Write, "/srv/x"));
+        assert!(rules.has_paths() && !file().has_paths());
+        assert_eq!(rules.iter().next().unwrap().to_string(), "deny * files path=\"/srv/*/secret\"");
+    }
+
+    #[test]
     fn a_rule_prints_as_one_line() {
         let texts: Vec<String> = file().iter().map(Rule::to_string).collect();
         assert_eq!(
@@ -450,10 +515,12 @@ actions = "*"
             (
                 format!("{rule}actions='fly'"),
                 2,
-                "\"fly\" is no action; there are observe, drive, create, destroy, exec, files",
+                "\"fly\" is no action; there are observe, drive, create, destroy, exec, files, read, write",
             ),
             (format!("{rule}actions='drive'\ncommand='x'"), 2, "`command` goes with exec and create only"),
             (format!("{rule}actions='exec'\nsession='x'"), 2, "`session` goes with"),
+            (format!("{rule}actions='files'\npath='srv'"), 2, "\"srv\" is no absolute path"),
+            (format!("{rule}actions='exec'\npath='/srv'"), 2, "`path` goes with read, write and files only"),
             (format!("{rule}actions='exec'\ncomand='x'"), 6, "unknown field `comand`"),
             (format!("{rule}actions='exec'\ncommand='/(/'"), 2, "no regular expression"),
             (format!("{rule}actions=[]"), 2, "no action"),

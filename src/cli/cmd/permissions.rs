@@ -73,6 +73,7 @@ fn rule_json(number: usize, rule: &Rule) -> serde_json::Value {
         "actions": rule.actions().iter().map(|action| action.name()).collect::<Vec<_>>(),
         "command": rule.command(),
         "session": rule.session(),
+        "path": rule.path(),
     })
 }
 
@@ -120,13 +121,14 @@ fn shown(path: &Path, rules: &Rules) -> String {
             rule.actions_text(),
             or_dash(rule.command()),
             or_dash(rule.session()),
+            or_dash(rule.path()),
         ]
     };
     let rows: Vec<Vec<String>> = rules.iter().enumerate().map(row).collect();
     let list = if rows.is_empty() {
         "no rules\n".into()
     } else {
-        table(&["RULE", "EFFECT", "WHO", "ACTIONS", "COMMAND", "SESSION"], &rows)
+        table(&["RULE", "EFFECT", "WHO", "ACTIONS", "COMMAND", "SESSION", "PATH"], &rows)
     };
     let default = past(rules.default_effect());
     format!("{list}what no rule covers is {default}; the rules are in {}\n", path.display())
@@ -136,7 +138,14 @@ fn add(path: &Path, effect: Effect, args: &RuleArgs) -> Result<ExitCode> {
     let names: Vec<&str> = args.actions.split(',').collect();
     let rule = actions_from(&names)
         .and_then(|actions| {
-            Rule::new(effect, vec![args.who.clone()], actions, args.command.as_deref(), args.session.as_deref())
+            Rule::new(
+                effect,
+                vec![args.who.clone()],
+                actions,
+                args.command.as_deref(),
+                args.session.as_deref(),
+                args.path.as_deref(),
+            )
         })
         .map_err(|err| eyre!(err))?;
     let mut file = RulesFile::open(path)?;
@@ -166,7 +175,8 @@ fn remove(path: &Path, number: usize) -> Result<ExitCode> {
 fn test(path: &Path, args: &TestArgs) -> Result<ExitCode> {
     let action: Action = args.action.parse().map_err(|err: String| eyre!(err))?;
     let rules = load(path)?.unwrap_or_default();
-    let subject = Subject { command: args.command.as_deref(), session: args.session.as_deref() };
+    let subject =
+        Subject { command: args.command.as_deref(), session: args.session.as_deref(), path: args.path.as_deref() };
     let verdict = rules.verdict(&args.who, action, &subject);
     let effect = verdict.effect();
     if args.json {

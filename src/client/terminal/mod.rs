@@ -14,7 +14,7 @@ pub use stream::{Start, StreamInput, StreamOptions, TerminalStream};
 use super::{Client, Error, ExecOptions};
 use crate::fleet::{Machine, MachineId, Role, SessionSpec, active_session, find_machine, find_session};
 
-const NO_MACHINE: &str = "no machine is selected; call `set_machine` first, or name one";
+pub(super) const NO_MACHINE: &str = "no machine is selected; call `set_machine` first, or name one";
 
 /// Terminals of a client's machines; see [`Client::terminal`].
 ///

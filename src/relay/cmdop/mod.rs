@@ -9,6 +9,7 @@ mod admit;
 mod attach;
 mod call;
 mod client;
+mod entries;
 mod files;
 mod io;
 mod local;

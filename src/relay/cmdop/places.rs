@@ -203,8 +203,13 @@ impl Facade {
             return Err(status_of(&refusal));
         }
         let (answer_tx, answer_rx) = oneshot::channel();
-        let create =
-            Event::Create { caller: call.caller.clone(), machine: machine.facts.id, spec: (&spec).into(), answer_tx };
+        let create = Event::Create {
+            caller: call.caller.clone(),
+            machine: machine.facts.id,
+            spec: (&spec).into(),
+            is_join: false,
+            answer_tx,
+        };
         self.inner.events_tx.send(create).await.map_err(|_| stopping())?;
         let answer = answer_rx.await.map_err(|_| stopping())?;
         self.inner.auth.audit.record(Audited::SessionCreate {

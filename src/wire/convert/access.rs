@@ -26,6 +26,9 @@ pub fn size_from(size: Option<v1::Size>) -> Size {
     size.map_or(Size::DEFAULT, |size| Size::new(size.rows, size.cols))
 }
 
+/// What a request about files was refused for: its machine, not a file there.
+pub const OF_MACHINE: &str = "machine";
+
 /// To the wire; `frame` names what was refused.
 pub fn refusal(refusal: &Refusal, frame: &str) -> v1::Refused {
     let code = match refusal.code {
@@ -37,6 +40,7 @@ pub fn refusal(refusal: &Refusal, frame: &str) -> v1::Refused {
         Code::Internal => v1::Code::Internal,
         Code::Ambiguous => v1::Code::Ambiguous,
         Code::Unauthenticated => v1::Code::Unauthenticated,
+        Code::Exists => v1::Code::Exists,
     };
     v1::Refused { code: code as i32, message: refusal.message.clone(), frame: frame.into() }
 }
@@ -51,6 +55,7 @@ pub fn refusal_from(refused: &v1::Refused) -> Refusal {
         v1::Code::Exhausted => Code::Exhausted,
         v1::Code::Ambiguous => Code::Ambiguous,
         v1::Code::Unauthenticated => Code::Unauthenticated,
+        v1::Code::Exists => Code::Exists,
         v1::Code::Internal | v1::Code::Unspecified => Code::Internal,
     };
     Refusal::new(code, refused.message.clone())
@@ -62,6 +67,7 @@ pub fn actions(actions: &Actions) -> Vec<i32> {
         Action::Observe => v1::Action::Observe as i32,
         Action::Drive => v1::Action::Drive as i32,
         Action::Exec => v1::Action::Exec as i32,
+        Action::Read => v1::Action::Read as i32,
         Action::Files => v1::Action::Files as i32,
         Action::Admin => v1::Action::Admin as i32,
     };
@@ -74,6 +80,7 @@ pub fn actions_from(actions: &[i32]) -> Actions {
         Ok(v1::Action::Observe) => Some(Action::Observe),
         Ok(v1::Action::Drive) => Some(Action::Drive),
         Ok(v1::Action::Exec) => Some(Action::Exec),
+        Ok(v1::Action::Read) => Some(Action::Read),
         Ok(v1::Action::Files) => Some(Action::Files),
         Ok(v1::Action::Admin) => Some(Action::Admin),
         Ok(v1::Action::Unspecified) | Err(_) => None,

@@ -519,6 +519,7 @@ pub enum Code {
     Internal = 6,
     Ambiguous = 7,
     Unauthenticated = 8,
+    Exists = 9,
 }
 impl Code {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -536,6 +537,7 @@ impl Code {
             Self::Internal => "CODE_INTERNAL",
             Self::Ambiguous => "CODE_AMBIGUOUS",
             Self::Unauthenticated => "CODE_UNAUTHENTICATED",
+            Self::Exists => "CODE_EXISTS",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -550,6 +552,7 @@ impl Code {
             "CODE_INTERNAL" => Some(Self::Internal),
             "CODE_AMBIGUOUS" => Some(Self::Ambiguous),
             "CODE_UNAUTHENTICATED" => Some(Self::Unauthenticated),
+            "CODE_EXISTS" => Some(Self::Exists),
             _ => None,
         }
     }
@@ -986,6 +989,650 @@ pub mod exec_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FileUp {
+    #[prost(oneof = "file_up::Frame", tags = "1, 2, 3, 4")]
+    pub frame: ::core::option::Option<file_up::Frame>,
+}
+/// Nested message and enum types in `FileUp`.
+pub mod file_up {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Frame {
+        /// First, once.
+        #[prost(message, tag = "1")]
+        Start(super::FileStart),
+        /// Contents of the file to be written; no more under way than the credit allows.
+        #[prost(bytes, tag = "2")]
+        Data(::prost::bytes::Bytes),
+        /// These were all contents: the file is to be put in its place.
+        #[prost(message, tag = "3")]
+        Commit(super::FileCommit),
+        /// What came was consumed: so much more may be sent. A chunk costs its bytes plus 64.
+        #[prost(uint64, tag = "4")]
+        Credit(u64),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FileStart {
+    /// UUID, 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub machine: ::prost::bytes::Bytes,
+    #[prost(oneof = "file_start::Request", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    pub request: ::core::option::Option<file_start::Request>,
+}
+/// Nested message and enum types in `FileStart`.
+pub mod file_start {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Request {
+        #[prost(message, tag = "2")]
+        List(super::FileList),
+        #[prost(message, tag = "3")]
+        Stat(super::FileStat),
+        #[prost(message, tag = "4")]
+        Read(super::FileRead),
+        #[prost(message, tag = "5")]
+        Write(super::FileWrite),
+        #[prost(message, tag = "6")]
+        MakeDirectory(super::FileMakeDirectory),
+        #[prost(message, tag = "7")]
+        Remove(super::FileRemove),
+        #[prost(message, tag = "8")]
+        Rename(super::FileRename),
+        #[prost(message, tag = "9")]
+        Copy(super::FileCopy),
+        #[prost(message, tag = "10")]
+        Search(super::FileSearch),
+    }
+}
+/// Entries of a directory, sorted by name.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FileList {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub path: ::prost::bytes::Bytes,
+    /// Those whose name begins with a dot too.
+    #[prost(bool, tag = "2")]
+    pub hidden: bool,
+    /// Only what comes after this name.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub after: ::prost::bytes::Bytes,
+    /// At most so many; 0: all.
+    #[prost(uint32, tag = "4")]
+    pub limit: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FileStat {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub path: ::prost::bytes::Bytes,
+    /// Of what a link leads to, not of the link.
+    #[prost(bool, tag = "2")]
+    pub follow: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FileRead {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub path: ::prost::bytes::Bytes,
+    #[prost(uint64, tag = "2")]
+    pub offset: u64,
+    /// 0: to the end.
+    #[prost(uint64, tag = "3")]
+    pub length: u64,
+}
+/// Contents follow as `data`; the file is replaced as a whole at `commit`, or not at all.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FileWrite {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub path: ::prost::bytes::Bytes,
+    #[prost(bool, tag = "2")]
+    pub overwrite: bool,
+    /// Make the directories that lead to it.
+    #[prost(bool, tag = "3")]
+    pub parents: bool,
+    /// Mode of a new file, less the agent's umask; 0: 0644. A file that is there keeps its own.
+    #[prost(uint32, tag = "4")]
+    pub mode: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FileMakeDirectory {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub path: ::prost::bytes::Bytes,
+    /// Make those that lead to it, and do not mind one that is there.
+    #[prost(bool, tag = "2")]
+    pub parents: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FileRemove {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub path: ::prost::bytes::Bytes,
+    /// A directory with all that is in it.
+    #[prost(bool, tag = "2")]
+    pub recursive: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FileRename {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub from: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub to: ::prost::bytes::Bytes,
+    #[prost(bool, tag = "3")]
+    pub overwrite: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FileCopy {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub from: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub to: ::prost::bytes::Bytes,
+    #[prost(bool, tag = "3")]
+    pub overwrite: bool,
+    /// A directory with all that is in it.
+    #[prost(bool, tag = "4")]
+    pub recursive: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FileSearch {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub path: ::prost::bytes::Bytes,
+    /// Glob over the name, or a part of it when it has no wildcard; empty: any.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// Regular expression over the lines of text files; empty: not looked into.
+    #[prost(string, tag = "3")]
+    pub content: ::prost::alloc::string::String,
+    #[prost(bool, tag = "4")]
+    pub case_sensitive: bool,
+    #[prost(bool, tag = "5")]
+    pub hidden: bool,
+    /// At most so many matches; 0: 100.
+    #[prost(uint32, tag = "6")]
+    pub limit: u32,
+    /// Levels of directories looked into, 1 for the first one only; 0: all there are.
+    #[prost(uint32, tag = "7")]
+    pub depth: u32,
+    /// Lines shown before and after one that matches.
+    #[prost(uint32, tag = "8")]
+    pub context: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FileCommit {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FileDown {
+    #[prost(oneof = "file_down::Frame", tags = "1, 2, 3, 4, 5, 6, 7")]
+    pub frame: ::core::option::Option<file_down::Frame>,
+}
+/// Nested message and enum types in `FileDown`.
+pub mod file_down {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Frame {
+        /// First, when a file is read or written: what was opened, or what will be replaced.
+        #[prost(message, tag = "1")]
+        Opened(super::FileEntry),
+        #[prost(bytes, tag = "2")]
+        Data(::prost::bytes::Bytes),
+        #[prost(message, tag = "3")]
+        Entries(super::FileEntries),
+        #[prost(message, tag = "4")]
+        Matches(super::FileMatches),
+        /// Contents were consumed: so much more may be sent. A chunk costs its bytes plus 64.
+        #[prost(uint64, tag = "5")]
+        Credit(u64),
+        /// Last.
+        #[prost(message, tag = "6")]
+        Done(super::FileDone),
+        /// Last: it was not done; what was done of it before stays.
+        #[prost(message, tag = "7")]
+        Refused(super::Refused),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FileEntry {
+    /// Absolute; links on the way to it are resolved.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub path: ::prost::bytes::Bytes,
+    #[prost(enumeration = "FileKind", tag = "2")]
+    pub kind: i32,
+    #[prost(uint64, tag = "3")]
+    pub size: u64,
+    /// Permission bits.
+    #[prost(uint32, tag = "4")]
+    pub mode: u32,
+    /// Names, or numbers without one.
+    #[prost(string, tag = "5")]
+    pub owner: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub group: ::prost::alloc::string::String,
+    /// Since the epoch.
+    #[prost(int64, tag = "7")]
+    pub modified_ms: i64,
+    /// Where a link leads, as it is written there.
+    #[prost(bytes = "bytes", tag = "8")]
+    pub target: ::prost::bytes::Bytes,
+    /// A link that leads to a directory.
+    #[prost(bool, tag = "9")]
+    pub leads_to_directory: bool,
+    /// Whether the agent's user may.
+    #[prost(bool, tag = "10")]
+    pub readable: bool,
+    #[prost(bool, tag = "11")]
+    pub writable: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FileEntries {
+    #[prost(message, repeated, tag = "1")]
+    pub entries: ::prost::alloc::vec::Vec<FileEntry>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FileMatch {
+    #[prost(message, optional, tag = "1")]
+    pub entry: ::core::option::Option<FileEntry>,
+    /// Lines that match; none when the name does and contents were not asked for.
+    #[prost(message, repeated, tag = "2")]
+    pub lines: ::prost::alloc::vec::Vec<FileLine>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FileLine {
+    /// From 1.
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// Without its end; a long one is cut.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub text: ::prost::bytes::Bytes,
+    /// Where the match begins and ends in `text`, bytes.
+    #[prost(uint32, tag = "3")]
+    pub start: u32,
+    #[prost(uint32, tag = "4")]
+    pub end: u32,
+    #[prost(bytes = "bytes", repeated, tag = "5")]
+    pub before: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    #[prost(bytes = "bytes", repeated, tag = "6")]
+    pub after: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FileMatches {
+    #[prost(message, repeated, tag = "1")]
+    pub matches: ::prost::alloc::vec::Vec<FileMatch>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FileDone {
+    /// What the request was about: the directory that was listed, the file that was written or made, the target of a copy.
+    #[prost(message, optional, tag = "1")]
+    pub entry: ::core::option::Option<FileEntry>,
+    /// Bytes read, written or copied.
+    #[prost(uint64, tag = "2")]
+    pub bytes: u64,
+    /// Files and directories that were removed, copied or searched.
+    #[prost(uint64, tag = "3")]
+    pub files: u64,
+    #[prost(uint64, tag = "4")]
+    pub directories: u64,
+    /// There is more than was asked for: entries after the last one, bytes after the last one, matches.
+    #[prost(bool, tag = "5")]
+    pub more: bool,
+    /// Entries in the directory, whatever was asked for.
+    #[prost(uint64, tag = "6")]
+    pub total: u64,
+    #[prost(uint64, tag = "7")]
+    pub duration_ms: u64,
+}
+/// On the agent's link, by the relay's number of the request.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RoutedFileUp {
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// With `start`: who asks, as the relay authenticated it.
+    #[prost(string, tag = "2")]
+    pub principal: ::prost::alloc::string::String,
+    /// Absent: nobody waits for the request any more, and it is called off.
+    #[prost(message, optional, tag = "3")]
+    pub up: ::core::option::Option<FileUp>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RoutedFileDown {
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    #[prost(message, optional, tag = "2")]
+    pub down: ::core::option::Option<FileDown>,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum FileKind {
+    Unspecified = 0,
+    File = 1,
+    Directory = 2,
+    Link = 3,
+    /// A device, a pipe or a socket.
+    Other = 4,
+}
+impl FileKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "FILE_KIND_UNSPECIFIED",
+            Self::File => "FILE_KIND_FILE",
+            Self::Directory => "FILE_KIND_DIRECTORY",
+            Self::Link => "FILE_KIND_LINK",
+            Self::Other => "FILE_KIND_OTHER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "FILE_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "FILE_KIND_FILE" => Some(Self::File),
+            "FILE_KIND_DIRECTORY" => Some(Self::Directory),
+            "FILE_KIND_LINK" => Some(Self::Link),
+            "FILE_KIND_OTHER" => Some(Self::Other),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod file_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    #[derive(Debug, Clone)]
+    pub struct FileServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl FileServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> FileServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> FileServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            FileServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// One request about the files of one machine. The client's end of the stream closing, in whatever way, calls the
+        /// request off; a file that was being written stays as it was.
+        pub async fn files(
+            &mut self,
+            request: impl tonic::IntoStreamingRequest<Message = super::FileUp>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::FileDown>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fleetmux.v1.FileService/Files",
+            );
+            let mut req = request.into_streaming_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fleetmux.v1.FileService", "Files"));
+            self.inner.streaming(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod file_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with FileServiceServer.
+    #[async_trait]
+    pub trait FileService: std::marker::Send + std::marker::Sync + 'static {
+        /// Server streaming response type for the Files method.
+        type FilesStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::FileDown, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// One request about the files of one machine. The client's end of the stream closing, in whatever way, calls the
+        /// request off; a file that was being written stays as it was.
+        async fn files(
+            &self,
+            request: tonic::Request<tonic::Streaming<super::FileUp>>,
+        ) -> std::result::Result<tonic::Response<Self::FilesStream>, tonic::Status>;
+    }
+    #[derive(Debug)]
+    pub struct FileServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> FileServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for FileServiceServer<T>
+    where
+        T: FileService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/fleetmux.v1.FileService/Files" => {
+                    #[allow(non_camel_case_types)]
+                    struct FilesSvc<T: FileService>(pub Arc<T>);
+                    impl<T: FileService> tonic::server::StreamingService<super::FileUp>
+                    for FilesSvc<T> {
+                        type Response = super::FileDown;
+                        type ResponseStream = T::FilesStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<tonic::Streaming<super::FileUp>>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as FileService>::files(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = FilesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for FileServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "fleetmux.v1.FileService";
+    impl<T> tonic::server::NamedService for FileServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MachineFacts {
     /// UUID, 16 bytes, kept in the agent's state directory.
@@ -1034,7 +1681,7 @@ pub struct Load {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AgentUp {
-    #[prost(oneof = "agent_up::Frame", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20")]
+    #[prost(oneof = "agent_up::Frame", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 21")]
     pub frame: ::core::option::Option<agent_up::Frame>,
 }
 /// Nested message and enum types in `AgentUp`.
@@ -1067,6 +1714,8 @@ pub mod agent_up {
         SessionSilent(::prost::bytes::Bytes),
         #[prost(message, tag = "20")]
         Exec(super::RoutedExecDown),
+        #[prost(message, tag = "21")]
+        Files(super::RoutedFileDown),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1083,7 +1732,7 @@ pub struct RoutedDown {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AgentDown {
-    #[prost(oneof = "agent_down::Frame", tags = "1, 2, 3, 4, 20")]
+    #[prost(oneof = "agent_down::Frame", tags = "1, 2, 3, 4, 20, 21")]
     pub frame: ::core::option::Option<agent_down::Frame>,
 }
 /// Nested message and enum types in `AgentDown`.
@@ -1100,6 +1749,8 @@ pub mod agent_down {
         Ping(super::Ping),
         #[prost(message, tag = "20")]
         Exec(super::RoutedExecUp),
+        #[prost(message, tag = "21")]
+        Files(super::RoutedFileUp),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2413,6 +3064,7 @@ pub enum Action {
     Exec = 3,
     Files = 4,
     Admin = 5,
+    Read = 6,
 }
 impl Action {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -2427,6 +3079,7 @@ impl Action {
             Self::Exec => "ACTION_EXEC",
             Self::Files => "ACTION_FILES",
             Self::Admin => "ACTION_ADMIN",
+            Self::Read => "ACTION_READ",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -2438,6 +3091,7 @@ impl Action {
             "ACTION_EXEC" => Some(Self::Exec),
             "ACTION_FILES" => Some(Self::Files),
             "ACTION_ADMIN" => Some(Self::Admin),
+            "ACTION_READ" => Some(Self::Read),
             _ => None,
         }
     }

@@ -663,6 +663,8 @@ const cases = {
   },
 };
 
+Object.assign(cases, require('./files.js')({ at, remote, fails }));
+
 const id = process.argv[2];
 if (id === '--list') {
   process.stdout.write(Object.keys(cases).join('\n') + '\n');

@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 
+import files
 import grpc
 import terminal_pb2 as pb
 import terminal_pb2_grpc as rpc
@@ -781,6 +782,9 @@ def _():
     fails(Code.UNAUTHENTICATED, lambda: Client(key=None).create())
     fails(Code.UNAUTHENTICATED, lambda: Client(BAD).create())
     assert client.run(client.create(), "echo local") == (b"local", 0)
+
+
+files.add(case, Client, fails)
 
 
 if __name__ == "__main__":

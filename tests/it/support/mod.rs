@@ -57,12 +57,20 @@ impl Fleet {
     }
 
     pub fn start_agent(&mut self, name: &str) {
+        self.start_agent_within(name, "");
+    }
+
+    /// As `start_agent`, after these commands of a shell of its own.
+    pub fn start_agent_within(&mut self, name: &str, before: &str) {
         let dir = self.dir.path().join(name);
         let relay = self.endpoint().to_string();
         let args =
             ["agent", "start", "--foreground", "--name", name, "--relay", &relay, "--dir", dir.to_str().unwrap()];
-        let child = self.spawn(&args, name);
-        self.agents.iter_mut().find(|agent| agent.0 == name).unwrap().1 = Some(child);
+        let child = self.spawn_within(before, &args, name);
+        match self.agents.iter_mut().find(|agent| agent.0 == name) {
+            Some(agent) => agent.1 = Some(child),
+            None => self.agents.push((name.to_string(), Some(child))),
+        }
     }
 
     pub fn kill_agent(&mut self, name: &str) {
@@ -104,11 +112,24 @@ impl Fleet {
         client.create_session(machine.facts.id, spec).await.unwrap()
     }
 
+    /// Process id of an agent.
+    pub fn agent_pid(&self, name: &str) -> u32 {
+        self.agents.iter().find(|agent| agent.0 == name).unwrap().1.as_ref().unwrap().id()
+    }
+
     fn spawn(&self, args: &[&str], log: &str) -> Child {
+        self.spawn_within("", args, log)
+    }
+
+    fn spawn_within(&self, before: &str, args: &[&str], log: &str) -> Child {
         let log =
             fs::File::options().create(true).append(true).open(self.dir.path().join(format!("{log}.log"))).unwrap();
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", &format!("ulimit -S -n {SOFT_FILES}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_fleetmux")]);
+        command.args([
+            "-c",
+            &format!("umask 022\n{before}\nulimit -S -n {SOFT_FILES}; exec \"$0\" \"$@\""),
+            env!("CARGO_BIN_EXE_fleetmux"),
+        ]);
         command.args(args).arg("--die-with-parent").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         command.env("FLEETMUX_RUNTIME_DIR", self.dir.path()).env("FLEETMUX_STATE_DIR", self.dir.path().join("state"));
         command.spawn().unwrap()
