@@ -152,6 +152,21 @@ fn flood() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// Lines as a program wrote them, wherever they are wrapped, down to the cursor's.
+fn paragraphs(screen: &Screen) -> Vec<String> {
+    let above = (0..screen.history_len()).map(|line| (screen.history_text(line), screen.is_history_wrapped(line)));
+    let rows = (0..=screen.cursor().row).map(|row| (screen.row_text(row), screen.is_wrapped(row)));
+    let (mut lines, mut is_continued) = (Vec::<String>::new(), false);
+    for (text, is_wrapped) in above.chain(rows) {
+        match lines.last_mut().filter(|_| is_continued) {
+            Some(line) => line.push_str(&text),
+            None => lines.push(text),
+        }
+        is_continued = is_wrapped;
+    }
+    lines
+}
+
 fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
@@ -228,6 +243,20 @@ proptest! {
         original.feed(&after);
         copy.feed(&after);
         prop_assert_eq!(look(&original), look(&copy));
+    }
+
+    #[test]
+    fn a_resize_loses_no_text_and_more_goes_where_it_ended(
+        // The engine does not tell a row that wraps out of a screen of one row.
+        first in size().prop_filter("one row", |size| size.rows() > 1),
+        sizes in vec(size().prop_filter("one row", |size| size.rows() > 1), 1..4),
+        lines in vec("[a-z]{0,30}", 1..20),
+    ) {
+        let mut screen = fed(first, lines.join("\r\n").as_bytes());
+        sizes.into_iter().for_each(|size| screen.resize(size));
+        prop_assert_eq!(&paragraphs(&screen), &lines);
+        screen.feed(b"x");
+        prop_assert_eq!(paragraphs(&screen).pop(), lines.last().map(|line| format!("{line}x")));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::rows::Grid;
 use crate::term::engine::{Engine, is_blank, style_of, width_of};
 use crate::term::history::{LineBuf, Look};
 use crate::term::marks::{self, Marks};
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 /// A place to keep track of: a row and a column, which equals the width behind a full row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,13 +45,10 @@ impl<'a> Flow<'a> {
         let (first, last) = (usize::from(*rows.start()), *rows.end());
         let offset_of = |place: &Place| (place.row - first) * usize::from(width) + usize::from(place.col);
         let offsets: Vec<_> = places.iter().map(|place| offset_of(place)).collect();
-        let text =
-            |col: &u16| engine.raw(last, *col).is_some_and(|cell| !is_blank(cell) || cell.is_wide_continuation());
-        let end = (0..width).rev().find(text).map_or(0, |col| col + 1);
-        let cell = |row: u16, col: u16| engine.raw(row, col);
-        let whole = (*rows.start()..last).flat_map(|row| (0..width).filter_map(move |col| cell(row, col)));
+        let end = text_end(engine, last);
+        let row = |row: u16, cols: Range<u16>| cols.filter_map(move |col| engine.raw(row, col));
         let (mut col, mut count) = (0, 0);
-        for cell in whole.chain((0..end).filter_map(|col| cell(last, col))) {
+        for cell in (*rows.start()..last).flat_map(|above| row(above, 0..width)).chain(row(last, 0..end)) {
             if col + u16::from(width_of(cell)).max(1) > self.cols {
                 self.end_row(col == self.cols);
                 col = 0;
@@ -69,9 +66,8 @@ impl<'a> Flow<'a> {
             **place = Place { row: self.rows.len(), col: behind as u16 };
         }
         // What has only a background is not worth a row.
-        let behind = (end..width).take(usize::from(self.cols - col)).filter_map(|col| cell(last, col));
         let filled = self.cells.len();
-        self.cells.extend(behind);
+        self.cells.extend(row(last, end..width).take(usize::from(self.cols - col)));
         let kept = self.cells[filled..].iter().rposition(|cell| cell.has_contents()).map_or(0, |at| at + 1);
         self.cells.truncate(filled + kept);
         self.end_row(false);
@@ -114,6 +110,12 @@ impl<'a> Flow<'a> {
         }
         line.fill_blanks();
     }
+}
+
+/// The column behind the text of a row.
+fn text_end(engine: &Engine, row: u16) -> u16 {
+    let is_text = |cell: &vt100::Cell| !is_blank(cell) || cell.is_wide_continuation();
+    (0..engine.size().cols()).rev().find(|&col| engine.raw(row, col).is_some_and(is_text)).map_or(0, |col| col + 1)
 }
 
 impl Grid for Flow<'_> {
