@@ -106,8 +106,22 @@ fn message(fields: &[Field], session: &str) -> Vec<u8> {
 fn field() -> impl Strategy<Value = Field> {
     let tag = || prop_oneof![1u32..6, 10u32..13, 20u32..32, Just(120), 1u32..200];
     let reason = prop::sample::select(vec![
-        "resize:1x1", "resize:0x0", "resize:99999999999999999999x1", "signal:9", "signal:-1", "signal:SIGKILL",
-        "detach", "history:-1:-1", "local", "..", "/etc/passwd", "%n%s", "\u{0}", "resize:", ":", "web-one",
+        "resize:1x1",
+        "resize:0x0",
+        "resize:99999999999999999999x1",
+        "signal:9",
+        "signal:-1",
+        "signal:SIGKILL",
+        "detach",
+        "history:-1:-1",
+        "local",
+        "..",
+        "/etc/passwd",
+        "%n%s",
+        "\u{0}",
+        "resize:",
+        ":",
+        "web-one",
     ]);
     let leaf = prop_oneof![
         (tag(), any::<u64>()).prop_map(|(tag, number)| Field::Number(tag, number)),
@@ -133,9 +147,26 @@ enum Act {
 
 /// All of the service's calls but the stream; what would end the session that is fuzzed is asked of another id.
 const CALLS: &[&str] = &[
-    "GetChallenge", "CreateSession", "GetSessionStatus", "ListSessions", "GetSessionByHostname", "SendInput",
-    "SendResize", "GetHistory", "GetOutput", "HealthCheck", "RegisterDeviceToken", "QueueCommand", "HlsGetPlaylist",
-    "RelayChunk", "Extract", "RunAgent", "RunAgentStream", "SkillRun", "SendSignal", "CloseSession",
+    "GetChallenge",
+    "CreateSession",
+    "GetSessionStatus",
+    "ListSessions",
+    "GetSessionByHostname",
+    "SendInput",
+    "SendResize",
+    "GetHistory",
+    "GetOutput",
+    "HealthCheck",
+    "RegisterDeviceToken",
+    "QueueCommand",
+    "HlsGetPlaylist",
+    "RelayChunk",
+    "Extract",
+    "RunAgent",
+    "RunAgentStream",
+    "SkillRun",
+    "SendSignal",
+    "CloseSession",
 ];
 
 fn act() -> impl Strategy<Value = Act> {
@@ -145,11 +176,8 @@ fn act() -> impl Strategy<Value = Act> {
         (prop::collection::vec(fields(), 0..6), any::<bool>()).prop_map(|(messages, is_cut)| {
             let opening = vec![Field::Session, Field::Attach];
             // Half of the streams get past the door.
-            let messages = if messages.len() % 2 == 0 {
-                std::iter::once(opening).chain(messages).collect()
-            } else {
-                messages
-            };
+            let messages =
+                if messages.len() % 2 == 0 { std::iter::once(opening).chain(messages).collect() } else { messages };
             Act::Stream(messages, is_cut)
         }),
     ]
@@ -220,7 +248,8 @@ fn random_messages_in_any_order_leave_a_relay_that_answers() {
         fuzzer.session = String::from_utf8(found[at + 2..at + 38].to_vec()).unwrap();
         fuzzer
     });
-    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, max_shrink_iters: 50, ..Config::default() });
+    let mut runner =
+        TestRunner::new(Config { cases, failure_persistence: None, max_shrink_iters: 50, ..Config::default() });
     let outcome = runner.run(&act(), |act| {
         runtime.block_on(fuzzer.run(act));
         Ok(())
