@@ -238,7 +238,7 @@ impl World {
         }
         let mut child = command.process_group(0).spawn().unwrap();
         let watched = child.id();
-        let (over_tx, over_rx) = std::sync::mpsc::channel::<()>();
+        let (over_tx, over_rx) = std::sync::mpsc::sync_channel::<()>(1);
         // Whatever hangs, the case fails and says so.
         let watchdog = std::thread::spawn(move || {
             if over_rx.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
