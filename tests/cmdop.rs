@@ -67,6 +67,7 @@ mod python {
         att_12: "ATT-12", att_19: "ATT-19", att_22: "ATT-22", att_26: "ATT-26", raw_01: "RAW-01", raw_02: "RAW-02",
         raw_03: "RAW-03", raw_04: "RAW-04", raw_05: "RAW-05", raw_06: "RAW-06", raw_07: "RAW-07", raw_08: "RAW-08",
         raw_09: "RAW-09", raw_10: "RAW-10", raw_11: "RAW-11", pwd_01: "PWD-01", pwd_03: "PWD-03", obs_02: "OBS-02",
+        prm_01: "PRM-01", wsp_01: "WSP-01", aud_01: "AUD-01",
     }
 
     cases! { python in || World::start(Listen::Plain, &["web-one", "web-two"]) =>

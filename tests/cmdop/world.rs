@@ -19,7 +19,7 @@ const PASSWORD: &str = "correct horse battery";
 
 /// How the relay is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Listen {
+pub(crate) enum Listen {
     Plain,
     Tls,
     /// With TLS, and the cases do not know its CA.
@@ -28,22 +28,24 @@ pub enum Listen {
     Local,
 }
 
-pub struct World {
+pub(crate) struct World {
     dir: TempDir,
     listen: Listen,
     relay: Option<Child>,
     /// Another relay without TLS, for whoever speaks TLS to it.
     plain: Option<Child>,
     /// `host:port`.
-    pub server: String,
+    pub(crate) server: String,
     plain_server: String,
     agents: Vec<(String, Option<Child>)>,
-    pub key: String,
+    pub(crate) key: String,
     observer: String,
+    /// A key of another workspace.
+    other: String,
 }
 
 impl World {
-    pub fn start(listen: Listen, machines: &[&str]) -> World {
+    pub(crate) fn start(listen: Listen, machines: &[&str]) -> World {
         let mut world = World::empty(listen);
         if listen != Listen::Plain {
             let dir = world.path("relay");
@@ -60,12 +62,14 @@ impl World {
         world.key = world.said(&all);
         world.observer =
             world.said(&["keys", "create", "--prefix", "cmdop_", "--name", "looks", "--actions", "observe"]);
+        world.other =
+            world.said(&["keys", "create", "--prefix", "cmdop_", "--name", "other", "--workspace", "elsewhere"]);
         assert!(world.key.starts_with("cmdop_"), "{}", world.key);
         world
     }
 
     /// This user's own background server, with its discovery files.
-    pub fn local() -> World {
+    pub(crate) fn local() -> World {
         let mut world = World::empty(Listen::Local);
         let (dir, home) = (world.path("run"), world.path("home"));
         fs::create_dir_all(home.join(".cmdop")).unwrap();
@@ -98,6 +102,7 @@ impl World {
             agents: Vec::new(),
             key: String::new(),
             observer: String::new(),
+            other: String::new(),
         }
     }
 
@@ -106,7 +111,7 @@ impl World {
     }
 
     /// How its owner reaches the relay.
-    pub fn endpoint(&self) -> Endpoint {
+    pub(crate) fn endpoint(&self) -> Endpoint {
         match self.listen {
             Listen::Plain | Listen::Local => Endpoint::Tcp(self.server.clone()),
             Listen::Tls | Listen::TlsUntrusted => Endpoint::Unix(self.path("relay/relay.sock")),
@@ -135,7 +140,7 @@ impl World {
         }
     }
 
-    pub fn restart_relay(&mut self) {
+    pub(crate) fn restart_relay(&mut self) {
         kill(self.relay.take());
         let address = self.server.clone();
         self.start_relay(&address);
@@ -198,13 +203,13 @@ impl World {
         text.lines().rev().take(40).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")
     }
 
-    pub fn node(mut self, id: &str) {
+    pub(crate) fn node(mut self, id: &str) {
         let mut command = Command::new("node");
         command.arg(cases("node/cases.js")).arg(id).env("NODE_PATH", installed().join("node/node_modules"));
         self.case(id, command);
     }
 
-    pub fn python(mut self, id: &str) {
+    pub(crate) fn python(mut self, id: &str) {
         let mut command = Command::new(installed().join("py/bin/python"));
         command.arg("-B").arg(cases("python/cases.py")).arg(id).env("PYTHONPATH", installed().join("stubs"));
         self.case(id, command);
@@ -218,7 +223,11 @@ impl World {
             .env("XDG_RUNTIME_DIR", self.path("xdg"))
             .env("CASE_DIR", self.dir.path());
         command.env("CASE_SERVER", &self.server).env("CASE_PLAIN", &self.plain_server);
-        command.env("CASE_KEY", &self.key).env("CASE_OBSERVER", &self.observer).env("CASE_PASSWORD", PASSWORD);
+        command
+            .env("CASE_KEY", &self.key)
+            .env("CASE_OBSERVER", &self.observer)
+            .env("CASE_PASSWORD", PASSWORD)
+            .env("CASE_OTHER", &self.other);
         command.env("CASE_ONE", "web-one").env("CASE_TWO", "web-two");
         command.env_remove("CMDOP_AGENT_INFO").env_remove("CMDOP_API_KEY").env_remove("CMDOP_AGENT_PASSWORD");
         if self.listen == Listen::Tls || self.listen == Listen::TlsUntrusted {
@@ -229,7 +238,7 @@ impl World {
         }
         let mut child = command.process_group(0).spawn().unwrap();
         let watched = child.id();
-        let (over_tx, over_rx) = std::sync::mpsc::channel::<()>();
+        let (over_tx, over_rx) = std::sync::mpsc::sync_channel::<()>(1);
         // Whatever hangs, the case fails and says so.
         let watchdog = std::thread::spawn(move || {
             if over_rx.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
@@ -258,6 +267,11 @@ impl World {
             "start-agent" => self.start_agent(name),
             "restart-relay" => self.restart_relay(),
             "password" => self.password(name, "set"),
+            "deny" => {
+                let words: Vec<&str> = name.split(' ').collect();
+                let dir = self.path(words[0]);
+                self.run(&["permissions", "--dir", dir.to_str().unwrap(), "deny", words[1], words[2], "--at", "1"]);
+            }
             "no-password" => self.password(name, "clear"),
             other => panic!("the case asks for {other}"),
         }
@@ -308,7 +322,7 @@ fn installed() -> &'static Path {
 }
 
 /// The ids of all cases in a language.
-pub fn written(language: &str) -> Vec<String> {
+pub(crate) fn written(language: &str) -> Vec<String> {
     let (program, script) = match language {
         "node" => (PathBuf::from("node"), "node/cases.js"),
         _ => (installed().join("py/bin/python"), "python/cases.py"),

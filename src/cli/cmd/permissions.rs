@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use color_eyre::eyre::{Result, eyre};
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use serde_json::json;
 
 use crate::agent::permissions::{
@@ -42,11 +43,7 @@ fn password(path: &Path, command: &PasswordCommand) -> Result<ExitCode> {
     let mut file = RulesFile::open(path)?;
     let text = match command {
         PasswordCommand::Set => {
-            if std::io::stdin().is_terminal() {
-                eprintln!("type the machine's new password and press Enter; it shows as you type:");
-            }
-            let mut line = String::new();
-            std::io::stdin().lock().take(PASSWORD_CAP).read_line(&mut line)?;
+            let line = read_password()?;
             let hash = PasswordHash::new(line.trim_end_matches(['\r', '\n'])).map_err(|err| eyre!(err))?;
             file.set_password(Some(&hash));
             "this machine asks API keys for its password now\n"
@@ -59,6 +56,25 @@ fn password(path: &Path, command: &PasswordCommand) -> Result<ExitCode> {
     file.save()?;
     print(text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The first line of standard input, which a terminal does not show.
+fn read_password() -> Result<String> {
+    let stdin = std::io::stdin();
+    let before = stdin.is_terminal().then(|| tcgetattr(&stdin)).transpose()?;
+    if let Some(before) = &before {
+        eprintln!("type the machine's new password and press Enter:");
+        let mut quiet = before.clone();
+        quiet.local_modes -= LocalModes::ECHO;
+        tcsetattr(&stdin, OptionalActions::Flush, &quiet)?;
+    }
+    let mut line = String::new();
+    let read = stdin.lock().take(PASSWORD_CAP).read_line(&mut line);
+    if let Some(before) = &before {
+        tcsetattr(&stdin, OptionalActions::Now, before)?;
+    }
+    read?;
+    Ok(line)
 }
 
 fn past(effect: Effect) -> &'static str {

@@ -1,52 +1,45 @@
 //! The attach stream: a person at a session through an SDK.
 //!
 //! What the SDK types comes as `output` and what the session prints goes as `input`: the schema is the vendor's agents'.
-//! A reader that falls behind what the keeper keeps is dropped with RESOURCE_EXHAUSTED; it holds up nobody. The session
-//! outlives every stream.
+//! Output waits here for its reader as far as the bound, and then in the keeper's log; a reader that falls behind both is
+//! dropped with RESOURCE_EXHAUSTED. It holds up nobody. The session outlives every stream.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
-use super::admit::TOKEN_TTL;
 use super::client::{Attachment, News};
-use super::io::{PIECE, UNDER_WAY, size_of};
-use super::places::{Place, about, no_session};
+use super::door::{self, Entered};
+use super::io::{PIECE, UNDER_WAY};
+use super::places::about;
+use super::wish::Wish;
 use super::{Call, Facade};
-use crate::fleet::{Action, Code, Refusal, Role, Session, SessionId, SessionSpec};
+use crate::fleet::{Code, Refusal, Role, SessionId};
 use crate::runtime::now_ms;
-use crate::stream::{Attach, Delivery, Down, InputSender, Up};
+use crate::stream::{Down, InputSender, Up};
 use crate::wire::Timestamp;
 use crate::wire::cmdop::agent_message::Payload as FromClient;
 use crate::wire::cmdop::control_message::Payload as ToClient;
 use crate::wire::cmdop::*;
 
-/// How long a stream may take to say what it wants.
-const FIRST_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a person may take to type a password.
-const PASSWORD_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long the machine may take to let the client in.
-const ATTACH_TIMEOUT: Duration = Duration::from_secs(20);
 /// Messages waiting for the transport: 64 KiB each at most.
 const MESSAGES_CAP: usize = 8;
-/// Bytes under way from the keeper.
-const WINDOW: u32 = 1024 * 1024;
 /// Bytes delivered before the keeper hears of it.
 const CONSUMED_STEP: u64 = 64 * 1024;
-/// What the version of a client says that attaches, and of one that brings the id of a session to be made.
-const ATTACHES: &str = "attach";
-const CREATES: &str = "sdk-";
-/// The one way to prove more than a key.
-const PASSWORD: &str = "password";
+/// Bytes that wait for one client before its keeper has to keep them.
+const BUFFER: usize = 8 * 1024 * 1024;
+/// Bytes that wait for all clients together; beyond it nothing more is taken ahead.
+const ALL_BUFFERS: usize = 256 * 1024 * 1024;
 
-type Message = Result<ControlMessage, Status>;
+/// What the stream carries towards the client.
+pub(super) type Message = Result<ControlMessage, Status>;
 /// What comes after everything that waits.
 type Finals = Arc<Mutex<VecDeque<Message>>>;
 
@@ -68,13 +61,16 @@ impl Stream for Replies {
 }
 
 /// Serves one stream in a task of its own.
-pub(super) fn serve(facade: Facade, call: Call, frames: Streaming<AgentMessage>) -> Replies {
+pub(super) fn serve(facade: Facade, call: Call, mut frames: Streaming<AgentMessage>) -> Replies {
     let (messages_tx, messages_rx) = mpsc::channel(MESSAGES_CAP);
     let finals = Finals::default();
     let replies = Replies { messages_rx, finals: finals.clone() };
     tokio::spawn(async move {
-        let ended = match Stage::open(facade, call, frames, messages_tx.clone()).await {
-            Ok(Some(mut stage)) => stage.run().await,
+        let ended = match door::enter(&facade, &call, &mut frames, &messages_tx).await {
+            Ok(Some(entered)) => {
+                let all = facade.inner.buffered.clone();
+                Stage::new(entered, frames, messages_tx.clone(), all).run().await
+            }
             Ok(None) => Ended::Detached,
             Err(status) => Ended::Failed(status),
         };
@@ -89,7 +85,8 @@ pub(super) fn serve(facade: Facade, call: Call, frames: Streaming<AgentMessage>)
     replies
 }
 
-fn message(payload: ToClient) -> Message {
+/// A message of the relay, with the envelope that nobody reads.
+pub(super) fn message(payload: ToClient) -> Message {
     let now = now_ms();
     let timestamp = Timestamp { seconds: (now / 1000) as i64, nanos: (now % 1000 * 1_000_000) as i32 };
     let command_id = uuid::Uuid::new_v4().to_string();
@@ -117,7 +114,9 @@ struct Stage {
     is_started: bool,
     /// Output for the client, with the offset after each piece.
     pending: VecDeque<(u64, Bytes)>,
+    buffered: Buffered,
     sequence: i64,
+    received: u64,
     delivered: u64,
     told: u64,
     sender: InputSender,
@@ -127,57 +126,29 @@ struct Stage {
 }
 
 impl Stage {
-    /// Does all that comes before the client is attached; `None` if it left meanwhile.
-    async fn open(
-        facade: Facade,
-        call: Call,
-        mut frames: Streaming<AgentMessage>,
+    fn new(
+        entered: Entered,
+        frames: Streaming<AgentMessage>,
         messages_tx: mpsc::Sender<Message>,
-    ) -> Result<Option<Stage>, Status> {
-        let first = tokio::time::timeout(FIRST_TIMEOUT, frames.message()).await;
-        let first = first.map_err(|_| Status::invalid_argument("the stream must open with a register message"))??;
-        let Some(AgentMessage { session_id, payload: Some(FromClient::Register(register)), .. }) = first else {
-            return Err(Status::invalid_argument("the stream must open with a register message"));
-        };
-        let place = facade.place_of_stream(&call, &session_id, &register.version).await?;
-        let wanted = if call.caller.actions.may(Action::Drive) { Action::Drive } else { Action::Observe };
-        let (action, needs_password) = match facade.may_without_password(&call, &place, wanted).await {
-            Err(status) if status.code() == tonic::Code::PermissionDenied && wanted == Action::Drive => {
-                (Action::Observe, facade.may_without_password(&call, &place, Action::Observe).await?)
-            }
-            other => (wanted, other?),
-        };
-        if needs_password && !facade.has_token(&call, &place) {
-            let shown = password(&mut frames, &messages_tx).await?;
-            let Some((challenge_id, password)) = shown else { return Ok(None) };
-            let session_token = facade.show_password(&call, &place, action, password).await?;
-            let ttl_seconds = TOKEN_TTL.as_secs() as i32;
-            let success = AuthSuccess { challenge_id, session_token, ttl_seconds };
-            let _ = messages_tx.send(message(ToClient::AuthSuccess(success))).await;
-        }
-        if place.known.is_none() && action == Action::Observe {
-            let message = "nobody has started this session yet; a key that may drive starts it by its first use";
-            return Err(Status::failed_precondition(message));
-        }
-        let session = facade.ensure(&call, place).await?;
-        let role = if action == Action::Drive { Role::Driver } else { Role::Observer };
-        let attachment = attached(&facade, &call, &session, role).await?;
-        let _ = messages_tx.send(message(ToClient::StartSession(StartSessionCommand::default()))).await;
-        Ok(Some(Stage {
-            session: session.id(),
+        all: Arc<AtomicUsize>,
+    ) -> Stage {
+        Stage {
+            session: entered.session,
             frames,
             messages_tx,
-            attachment,
-            role,
+            attachment: entered.attachment,
+            role: entered.role,
             is_started: false,
             pending: VecDeque::new(),
+            buffered: Buffered { own: 0, all },
             sequence: 0,
+            received: 0,
             delivered: 0,
             told: 0,
             sender: InputSender::default(),
             typed: Bytes::new(),
             ending: None,
-        }))
+        }
     }
 
     async fn run(&mut self) -> Ended {
@@ -215,16 +186,18 @@ impl Stage {
         let Some((end, data)) = self.pending.pop_front() else { return };
         self.sequence += 1;
         self.delivered = end;
+        self.buffered.less(data.len());
         permit.send(message(ToClient::Input(TerminalInput { data, sequence: self.sequence })));
     }
 
-    /// The keeper hears what the client has, by steps.
+    /// The keeper hears, by steps, what it need not keep for this client any more.
     async fn consumed(&mut self) -> Result<(), Status> {
-        if self.delivered < self.told + CONSUMED_STEP {
+        let taken = if self.buffered.has_room() { self.received } else { self.delivered };
+        if taken < self.told + CONSUMED_STEP {
             return Ok(());
         }
-        self.told = self.delivered;
-        self.attachment.send(Up::Consumed(self.delivered)).await
+        self.told = taken;
+        self.attachment.send(Up::Consumed(taken)).await
     }
 
     async fn client(&mut self, payload: Option<FromClient>) -> Result<(), Status> {
@@ -266,7 +239,10 @@ impl Stage {
     async fn news(&mut self, news: News) -> Result<(), Status> {
         match news {
             News::Down(Down::Output { offset, data }) if self.is_started => {
-                self.pending.push_back((offset + data.len() as u64, data));
+                self.received = offset + data.len() as u64;
+                self.buffered.more(data.len());
+                self.pending.push_back((self.received, data));
+                self.consumed().await?;
             }
             News::Down(Down::Keyframe { offset, .. }) => {
                 if self.is_started {
@@ -274,7 +250,7 @@ impl Stage {
                     return Err(Status::resource_exhausted(message));
                 }
                 self.is_started = true;
-                (self.delivered, self.told) = (offset, offset);
+                (self.received, self.delivered, self.told) = (offset, offset, offset);
             }
             News::Down(Down::InputAck { next, is_resend }) => {
                 self.sender.acknowledge(next);
@@ -309,136 +285,30 @@ impl Stage {
     }
 }
 
-/// A change a client asks for in the words of a status.
-#[derive(Debug, PartialEq, Eq)]
-enum Wish {
-    Resize(crate::fleet::Size),
-    Signal(u32),
-    Detach,
+/// Counts what waits for one client among what waits for all.
+struct Buffered {
+    own: usize,
+    all: Arc<AtomicUsize>,
 }
 
-impl Wish {
-    /// `None` for what is unknown or absurd: the stream goes on without it.
-    fn of(reason: &str) -> Option<Wish> {
-        let (kind, rest) = reason.split_once(':').unwrap_or((reason, ""));
-        match kind {
-            "detach" => Some(Wish::Detach),
-            "resize" => {
-                let (cols, rows) = rest.split_once('x')?;
-                Some(Wish::Resize(size_of(cols.parse().ok()?, rows.parse().ok()?)?))
-            }
-            "signal" => rest.parse().ok().or_else(|| signal_named(rest)).map(Wish::Signal),
-            _ => None,
-        }
+impl Buffered {
+    fn more(&mut self, bytes: usize) {
+        self.own += bytes;
+        self.all.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn less(&mut self, bytes: usize) {
+        self.own -= bytes;
+        self.all.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    fn has_room(&self) -> bool {
+        self.own < BUFFER && self.all.load(Ordering::Relaxed) < ALL_BUFFERS
     }
 }
 
-fn signal_named(name: &str) -> Option<u32> {
-    let name = name.to_ascii_uppercase();
-    let names = [
-        ("HUP", 1),
-        ("INT", 2),
-        ("QUIT", 3),
-        ("KILL", 9),
-        ("USR1", 10),
-        ("USR2", 12),
-        ("TERM", 15),
-        ("CONT", 18),
-        ("STOP", 19),
-        ("TSTP", 20),
-    ];
-    let bare = name.strip_prefix("SIG").unwrap_or(&name);
-    names.into_iter().find(|(known, _)| *known == bare).map(|(_, number)| number)
-}
-
-/// Attaches; the machine may know a rule against it that it did not say before.
-async fn attached(facade: &Facade, call: &Call, session: &Session, role: Role) -> Result<Attachment, Status> {
-    let attach = Attach {
-        delivery: Delivery::Lossless,
-        // No client resizes by coming.
-        is_sizeless: true,
-        size: session.summary.size,
-        window: Some(WINDOW),
-        label: "sdk".into(),
-        ..Attach::new(role)
-    };
-    let mut attachment = Attachment::open(facade, call.caller.clone(), session.id(), attach).await?;
-    let first = tokio::time::timeout(ATTACH_TIMEOUT, async {
-        loop {
-            match attachment.next().await {
-                News::Down(Down::Attached { .. }) => return Ok(()),
-                News::Cut(refusal) | News::Down(Down::Refused { refusal, .. }) => return Err(refusal),
-                News::Down(_) => {}
-            }
-        }
-    });
-    let first = first.await.map_err(|_| Status::unavailable("the session's keeper does not answer; try again"))?;
-    first.map_err(about(session.id()))?;
-    Ok(attachment)
-}
-
-/// Asks for the machine's password; the challenge and what was answered, or `None` if the client left.
-async fn password(
-    frames: &mut Streaming<AgentMessage>,
-    messages_tx: &mpsc::Sender<Message>,
-) -> Result<Option<(String, String)>, Status> {
-    let challenge_id = uuid::Uuid::new_v4().to_string();
-    let challenge = AuthChallenge { challenge_id: challenge_id.clone(), methods: vec![PASSWORD.into()] };
-    if messages_tx.send(message(ToClient::AuthChallenge(challenge))).await.is_err() {
-        return Ok(None);
-    }
-    let answered = tokio::time::timeout(PASSWORD_TIMEOUT, async {
-        loop {
-            match frames.message().await {
-                Ok(Some(AgentMessage { payload: Some(FromClient::AuthResponse(answer)), .. })) => return Some(answer),
-                // What is typed before the password is meant for nobody.
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => return None,
-            }
-        }
-    });
-    let late = |_| Status::unauthenticated("this machine asks for its password, and none was given in time");
-    let Some(answer) = answered.await.map_err(late)? else { return Ok(None) };
-    if answer.challenge_id != challenge_id || answer.password.is_empty() {
-        return Err(Status::unauthenticated("this machine asks for its password; answer the challenge with it"));
-    }
-    Ok(Some((challenge_id, answer.password)))
-}
-
-impl Facade {
-    /// The session a stream is about: one that exists, or one that the client made an id for.
-    async fn place_of_stream(&self, call: &Call, session: &str, version: &str) -> Result<Place, Status> {
-        if version.contains(ATTACHES) {
-            return self.place(call, session).await;
-        }
-        if !version.starts_with(CREATES) {
-            let message = "machines join a fleetmux relay with `fleetmux agent join`; this service is for SDK clients";
-            return Err(Status::invalid_argument(message));
-        }
-        let id: SessionId = session.parse().map_err(|_| no_session(session))?;
-        let machine = self.machine(call, &self.view(&call.caller).await?)?;
-        let place = Place { machine, session: id, known: None };
-        self.may(call, &place, Action::Drive).await?;
-        let spec = SessionSpec { id, is_posix_shell: true, ..SessionSpec::shell() };
-        let known = self.create(call, &place.machine, spec).await?;
-        Ok(Place { known: Some(known), ..place })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fleet::Size;
-
-    #[test]
-    fn what_a_status_asks_for_is_understood_and_nonsense_is_nothing() {
-        assert_eq!(Wish::of("resize:133x44"), Some(Wish::Resize(Size::new(44, 133))));
-        assert_eq!(Wish::of("signal:2"), Some(Wish::Signal(2)));
-        assert_eq!(Wish::of("signal:SIGINT"), Some(Wish::Signal(2)));
-        assert_eq!(Wish::of("detach"), Some(Wish::Detach));
-        for nonsense in ["", "resize:0x0", "resize:999999x1", "resize:x", "signal:", "history:10:0", "dance", "resize"]
-        {
-            assert_eq!(Wish::of(nonsense), None, "{nonsense}");
-        }
+impl Drop for Buffered {
+    fn drop(&mut self) {
+        self.less(self.own);
     }
 }

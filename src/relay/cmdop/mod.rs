@@ -10,6 +10,7 @@ mod attach;
 mod call;
 mod client;
 mod entries;
+mod door;
 mod files;
 mod io;
 mod local;
@@ -18,10 +19,11 @@ mod places;
 mod pool;
 mod service;
 mod sessions;
+mod wish;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tonic::{Request, Response, Status};
@@ -64,6 +66,8 @@ struct Inner {
     admissions: Admissions,
     copies: Copies,
     wheels: Pool<Wheel>,
+    /// Bytes that wait for the clients of attach streams.
+    buffered: Arc<AtomicUsize>,
 }
 
 impl Facade {
@@ -76,6 +80,7 @@ impl Facade {
             admissions: Admissions::default(),
             copies: Copies::default(),
             wheels: Pool::new(io::WHEELS_CAP),
+            buffered: Arc::default(),
         };
         Facade { inner: Arc::new(inner), local: None }
     }

@@ -451,6 +451,7 @@ const cases = {
     await attached.shows('g0');
     for (const byte of Buffer.from('✓!\n')) attached.type(Buffer.from([byte]));
     await attached.shows('✓!\r\n✓!\r\n');
+    attached.type('\x04');
     await attached.close();
   },
   'N-ATT-07': async () => {

@@ -123,7 +123,7 @@ class Stream:
 
     def __init__(self, client, first=None, **register):
         self.requests = queue.Queue()
-        self.messages, self.out, self.status, self.is_over = [], b"", None, False
+        self.messages, self.out, self.status, self.is_over = [], bytearray(), None, False
         self.session = None
         if first is not None:
             self.requests.put(first)
@@ -155,7 +155,16 @@ class Stream:
 
     def shows(self, text):
         text = text.encode() if isinstance(text, str) else text
-        until(f"{text} arrives", lambda: text in self.out or self.is_over)
+        seen = 0
+
+        def is_there():
+            nonlocal seen
+            end = len(self.out)
+            found = self.out.find(text, max(0, seen - len(text)))
+            seen = end
+            return found >= 0
+
+        until(f"{text} arrives", lambda: is_there() or self.is_over)
         assert text in self.out, (self.status, self.out[-500:])
 
     def ended(self, seconds=40):
@@ -547,11 +556,11 @@ def _():
     requests.put(register(sid))
     slow = stub.ConnectTerminal(iter(requests.get, None), metadata=client.metadata)
     assert next(slow).WhichOneof("payload") == "start_session"
-    fast.type("stty -echo; PS1=; seq -w 1 2200000; echo 'e''nd'\n")
+    fast.type("stty -echo; PS1=; seq -w 1 3300000; echo 'e''nd'\n")
     fast.shows("end\r\n")
     lines = fast.out.split(b"\r\n")
     first = next(n for n, line in enumerate(lines) if line.endswith(b"0000001"))
-    assert len(fast.out) > 17_000_000 and lines[first + 1 : first + 2200000] == [b"%07d" % n for n in range(2, 2200001)]
+    assert len(fast.out) > 17_000_000 and lines[first + 1 : first + 3300000] == [b"%07d" % n for n in range(2, 3300001)]
     try:
         for _ in slow:
             pass
@@ -760,6 +769,68 @@ def _():
     stream.shows("24 80")
     assert b"ty1ed" not in stream.out
     stream.cancel()
+
+
+@case("PRM-01")
+def _():
+    """The machine's own rules hold for SDK clients, from the next call on."""
+    client = Client()
+    sid = client.sid()
+    client.run(sid, "true")
+    ask(f"deny {ONE} key:cases drive")
+
+    def is_denied(call):
+        try:
+            call()
+            return False
+        except grpc.RpcError as error:
+            assert error.code() == Code.PERMISSION_DENIED and "rule 1" in error.details(), error
+            return True
+
+    until("driving is denied", lambda: is_denied(lambda: client.type(sid, "")))
+    assert client.output(sid).data, "watching is not"
+    stream = attach(client, sid)
+    stream.type("echo ty$((1))ed\n")
+    fails(Code.PERMISSION_DENIED, lambda: client.call("CloseSession", session_id=sid))
+    assert b"ty1ed" not in client.output(sid).data
+    stream.cancel()
+    ask(f"deny {ONE} key:cases observe")
+    until("watching is denied", lambda: is_denied(lambda: client.output(sid)))
+    assert Stream(client, register(sid)).ended() == Code.PERMISSION_DENIED
+
+
+@case("WSP-01")
+def _():
+    """A key of another workspace sees nothing of this one."""
+    client, other = Client(), Client(ENV["CASE_OTHER"])
+    sid = client.sid()
+    client.run(sid, "true")
+    assert other.call("ListSessions").total == 0
+    assert not other.call("GetSessionByHostname", hostname=ONE).found
+    assert not other.call("GetSessionStatus", session_id=sid).exists
+    for name, fields in {"SendInput": {"data": b"x"}, "GetOutput": {}, "SendSignal": {"signal": 2}, "CloseSession": {}}.items():
+        assert fails(Code.NOT_FOUND, lambda: other.call(name, session_id=sid, **fields)) == sid
+    assert Stream(other, register(sid)).ended() == Code.NOT_FOUND
+    fails(Code.NOT_FOUND, Client(ENV["CASE_OTHER"], route=ONE).create)
+
+
+@case("AUD-01")
+def _():
+    """What SDK clients do is in the audit log, by the key's name, and what they typed is not."""
+    client = Client()
+    sid = client.create()
+    stream = attach(client, sid)
+    stream.type("echo typed-$((1))\n")
+    stream.shows("typed-1")
+    stream.cancel()
+    client.call("CloseSession", session_id=sid)
+    fails(Code.UNAUTHENTICATED, lambda: Client(BAD).call("HealthCheck"))
+    log = lambda: open(f"{ENV['CASE_DIR']}/audit.jsonl", encoding="utf-8").read()
+    for event in ["session_create", "attach", "session_destroy", "key_used"]:
+        line = until(event, lambda: [line for line in log().splitlines() if f'"event":"{event}"' in line])[-1]
+        assert '"principal":"key:cases"' in line, line
+    until("auth_failed", lambda: '"event":"auth_failed"' in log())
+    assert "typed" not in log() and KEY not in log() and BAD not in log()
 
 
 @case("LOC-01")
