@@ -86,7 +86,7 @@ fn permissions_are_shown_changed_and_tried() {
         (&["remove", "7"][..], "fleetmux: there is no rule 7; there are 1, see `fleetmux permissions list`\n"),
         (
             &["allow", "key:ci", "fly"],
-            "fleetmux: \"fly\" is no action; there are observe, drive, create, destroy, exec, files\n",
+            "fleetmux: \"fly\" is no action; there are observe, drive, create, destroy, exec, files, read, write\n",
         ),
         (
             &["allow", "key:ci", "drive", "--command", "x"],

@@ -127,7 +127,7 @@ impl Keyring {
         check_word("a workspace", &new.workspace)?;
         let invalid = |message: &str| Err(Refusal::new(Code::Invalid, message));
         if new.actions.is_empty() {
-            return invalid("a key needs an action: observe, drive, exec, files, admin");
+            return invalid("a key needs an action: observe, drive, exec, read, files, admin");
         }
         if new.prefix.len() > 16 || !new.prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
             return invalid("a prefix is at most 16 letters, digits and _");
