@@ -38,7 +38,7 @@ pub(in crate::relay) enum Audited {
     /// A one-shot command was handed to its machine, or why not; its program only, since arguments may hold secrets.
     Exec { exec: String, principal: String, machine: String, program: String, outcome: String },
     /// A command that was handed over is over: `exited`, `killed` by a signal, `timed_out`, `cancelled` by whoever asked for
-    /// it, `refused` by its machine, or `lost` with the way to it.
+    /// it, `revoked` with the key of whoever did, `refused` by its machine, or `lost` with the way to it.
     ExecEnd {
         exec: String,
         principal: String,

@@ -182,8 +182,12 @@ impl ExecLink {
 
 impl Table {
     fn refuse(&mut self, number: u64, refusal: &Refusal) {
+        self.refuse_as(number, "lost", refusal);
+    }
+
+    fn refuse_as(&mut self, number: u64, outcome: &str, refusal: &Refusal) {
         if let Some(mut command) = self.commands.remove(&number) {
-            command.trail.ended("lost", Some(&refusal.message));
+            command.trail.ended(outcome, Some(&refusal.message));
             // A client whose queue is full sees its stream end, which is as final.
             let _ = command.down_tx.try_send(Ok(refused(refusal)));
         }
@@ -194,6 +198,7 @@ impl Table {
 struct Trail {
     audit: Audit,
     exec: String,
+    caller: Caller,
     principal: String,
     machine: String,
     program: String,
@@ -211,6 +216,7 @@ impl Trail {
         let trail = Trail {
             audit,
             exec: ExecId::random().to_string(),
+            caller: caller.clone(),
             principal: caller.principal.to_string(),
             machine: MachineId::from_bytes(&start.machine).map(|id| id.to_string()).unwrap_or_default(),
             program: program.split_whitespace().next().unwrap_or_default().to_string(),
@@ -291,7 +297,7 @@ fn refused(refusal: &Refusal) -> v1::ExecDown {
 pub(super) async fn carry(
     events_tx: EventsTx,
     caller: Caller,
-    audit: Audit,
+    auth: Arc<Auth>,
     mut frames: Streaming<v1::ExecUp>,
     down_tx: DownTx,
 ) {
@@ -305,7 +311,7 @@ pub(super) async fn carry(
         Err(_) => return,
     };
     let link = link_to(&events_tx, &caller, &start.machine).await;
-    let trail = Trail::begin(audit, &caller, &start, &link);
+    let trail = Trail::begin(auth.audit.clone(), &caller, &start, &link);
     let link = match link {
         Ok(link) => link,
         Err(refusal) => {

@@ -86,7 +86,12 @@ impl v1::agent_service_server::AgentService for Services {
                 let _ = frames_tx.send(Err(status)).await;
                 return;
             }
+            let machine = agent.caller();
             let _ = services.tell(Event::AgentCame { conn, agent, frames_tx, execs: execs.clone() }).await;
+            if machine.is_some_and(|machine| services.auth.still(&machine).is_err()) {
+                let _ = services.tell(Event::AgentGone { conn }).await;
+                return execs.close();
+            }
             while let Ok(Some(frame)) = frames.message().await {
                 // A command's output waits for nobody but its own client.
                 if let Some(v1::agent_up::Frame::Exec(routed)) = frame.frame {
@@ -127,7 +132,13 @@ impl v1::client_service_server::ClientService for Services {
             if hello_of(hello).is_err() {
                 return outgoing.close();
             }
-            let _ = services.tell(Event::ClientCame { conn, caller, outgoing }).await;
+            let _ = services.tell(Event::ClientCame { conn, caller: caller.clone(), outgoing: outgoing.clone() }).await;
+            // A key that was revoked before the hub knew this client is found here, a later one by the hub.
+            if let Err(refusal) = services.auth.still(&caller) {
+                outgoing.cut(status_of(&refusal));
+                let _ = services.tell(Event::ClientGone { conn }).await;
+                return;
+            }
             while let Ok(Some(frame)) = frames.message().await {
                 if services.tell(Event::ClientFrame { conn, frame }).await.is_err() {
                     return;
@@ -141,7 +152,8 @@ impl v1::client_service_server::ClientService for Services {
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let caller = self.auth.caller(&request).map_err(|refusal| status_of(&refusal))?;
         let (events_tx, events_rx) = mpsc::channel(WATCHER_CAP);
-        self.tell(Event::Watch { caller, events_tx }).await?;
+        self.tell(Event::Watch { caller: caller.clone(), events_tx }).await?;
+        self.auth.still(&caller).map_err(|refusal| status_of(&refusal))?;
         let mut response: Response<Self::WatchStream> = Response::new(Box::pin(ReceiverStream::new(events_rx)));
         if let Ok(time) = crate::runtime::now_ms().to_string().parse() {
             response.metadata_mut().insert(wire::TIME_HEADER, time);
@@ -209,8 +221,7 @@ impl v1::exec_service_server::ExecService for Services {
     async fn exec(&self, request: Request<Streaming<v1::ExecUp>>) -> Result<Response<Self::ExecStream>, Status> {
         let caller = self.auth.caller_with(&request, Action::Exec).map_err(|refusal| status_of(&refusal))?;
         let (down_tx, down_rx) = mpsc::channel(EXEC_DOWN_CAP);
-        let audit = self.auth.audit.clone();
-        tokio::spawn(carry(self.events_tx.clone(), caller, audit, request.into_inner(), down_tx));
+        tokio::spawn(carry(self.events_tx.clone(), caller, self.auth.clone(), request.into_inner(), down_tx));
         Ok(Response::new(ReceiverStream::new(down_rx)))
     }
 }

@@ -14,7 +14,7 @@ use super::outgoing::{Outgoing, Pushed};
 use super::store::{Change, Store};
 use crate::fleet::{Caller, Code, MachineId, Refusal, Session, SessionId};
 use crate::runtime::now_ms;
-use crate::wire::{self, v1};
+use crate::wire::{self, status_of, v1};
 
 /// Events waiting for the hub; a stream that finds it full waits, which is backpressure on that stream.
 const EVENTS_CAP: usize = 1024;
@@ -96,10 +96,11 @@ pub(super) enum Event {
         machine: MachineId,
         answer_tx: oneshot::Sender<Result<ExecLink, Refusal>>,
     },
-    /// A key is revoked: whoever is connected with it is cut off.
+    /// A key is revoked or has expired: whoever is connected with it is cut off and hears why.
     Revoked {
         caller: Caller,
         machine: Option<MachineId>,
+        refusal: Refusal,
     },
 }
 
@@ -235,25 +236,35 @@ impl Hub {
                     let _ = answer_tx.send(Err(Refusal::new(Code::NotFound, message)));
                 }
             },
-            Event::Revoked { caller, machine } => self.revoked(&caller, machine),
+            Event::Revoked { caller, machine, refusal } => self.revoked(&caller, machine, &refusal),
         }
     }
 
-    /// Cuts off whoever is connected with a key.
-    fn revoked(&mut self, caller: &Caller, machine: Option<MachineId>) {
+    /// Cuts off whoever is connected with a key: every stream that it opened ends now, commands included.
+    fn revoked(&mut self, caller: &Caller, machine: Option<MachineId>, refusal: &Refusal) {
         let is_it = |agent: &AgentIs| matches!(agent, AgentIs::Joined { machine: id, .. } if Some(*id) == machine);
         let agents: Vec<ConnId> =
             self.agents.iter().filter(|(_, (agent, _))| is_it(agent)).map(|(conn, _)| *conn).collect();
         for conn in agents {
-            self.hang_up(conn, "this machine's key was revoked; join again with a new token");
+            self.hang_up(conn, &refusal.message);
         }
+        let status = status_of(refusal);
         let is_theirs = |other: &Caller| other.principal == caller.principal && other.workspace == caller.workspace;
-        self.watchers.retain(|(watcher, _)| !is_theirs(watcher));
+        self.watchers.retain(|(watcher, events_tx)| {
+            if is_theirs(watcher) {
+                // A full queue loses the sentence, not the end.
+                let _ = events_tx.try_send(Err(status.clone()));
+            }
+            !is_theirs(watcher)
+        });
+        for execs in self.execs.values() {
+            execs.revoke(&is_theirs, refusal);
+        }
         let clients: Vec<ConnId> =
             self.clients.iter().filter(|(_, (client, _))| is_theirs(client)).map(|(conn, _)| *conn).collect();
         for conn in clients {
             if let Some((_, outgoing)) = self.clients.remove(&conn) {
-                outgoing.close();
+                outgoing.cut(status.clone());
             }
             self.core.client_gone(conn, now_ms());
         }
@@ -264,6 +275,10 @@ impl Hub {
         if let Some((_, frames_tx)) = self.agents.remove(&conn) {
             // A full queue loses the sentence, not the end.
             let _ = frames_tx.try_send(Err(Status::unauthenticated(reason)));
+        }
+        if let Some(execs) = self.execs.remove(&conn) {
+            // It may go on sending on its half of the stream; no command's output comes from there any more.
+            execs.close();
         }
         self.core.agent_gone(conn, now_ms());
     }
