@@ -10,10 +10,11 @@ use tokio::sync::mpsc;
 
 use super::exec::Execs;
 use super::facts;
-use super::keepers::{self, KeeperLink};
-use super::link::{self, DataTx};
-use super::permissions::{Action, Permissions, Subject};
-use crate::fleet::{Code, Credentials, Endpoint, MachineFacts, Refusal, Role, SessionId, SessionSpec};
+use super::keepers::{self, KeeperLink, Place};
+use super::link::{self, DataTx, LinkNote};
+use super::lock::AgentLock;
+use super::permissions::{Action, Chosen, Permissions, Subject};
+use crate::fleet::{Code, Credentials, Endpoint, MachineFacts, Refusal, Role, SessionId, SessionSpec, is_deceptive};
 use crate::keeper::launch;
 use crate::wire::{self, v1};
 use v1::agent_up::Frame as Up;
@@ -311,7 +312,8 @@ impl Hub {
 
     fn may_create(&self, principal: &str, spec: &SessionSpec) -> Result<(), Refusal> {
         let command = (!spec.command.is_empty()).then(|| spec.command.join(" "));
-        let subject = Subject { command: command.as_deref(), session: Some(spec.display_name()) };
+        let chosen = Chosen { env: !spec.env.is_empty(), cwd: !spec.cwd.is_empty(), shell: false };
+        let subject = Subject { command: command.as_deref(), session: Some(spec.display_name()), chosen };
         self.permissions.check(principal, Action::Create, &subject)
     }
 

@@ -3,6 +3,7 @@
 //! Events carry names and ids only: never a key, a typed byte, a command's arguments or a variable. A slow disk
 //! never holds up the relay; what cannot be queued is counted and the count is logged.
 
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -19,6 +20,10 @@ const FILE: &str = "audit.jsonl";
 const FILE_BYTES: u64 = 10 * 1024 * 1024;
 /// Files kept, the current one included.
 const FILES: u32 = 5;
+/// Characters of one word of a caller's that a line has.
+const WORD_CAP: usize = 256;
+/// Names of variables that a line has.
+const NAMES_CAP: usize = 256;
 /// Lines waiting for the disk.
 const LINES_CAP: usize = 16 * 1024;
 
@@ -32,11 +37,26 @@ pub(in crate::relay) enum Audited {
     /// A client asked for another role and may have it; the keeper grants it.
     RoleChange { principal: String, workspace: String, machine: String, session: String, role: String },
     /// A session was made, or why not.
-    SessionCreate { principal: String, machine: String, session: String, outcome: String },
+    SessionCreate {
+        principal: String,
+        machine: String,
+        session: String,
+        #[serde(flatten)]
+        surroundings: Surroundings,
+        outcome: String,
+    },
     /// A session was ended, or why not.
     SessionDestroy { principal: String, session: String, outcome: String },
     /// A one-shot command was handed to its machine, or why not; its program only, since arguments may hold secrets.
-    Exec { exec: String, principal: String, machine: String, program: String, outcome: String },
+    Exec {
+        exec: String,
+        principal: String,
+        machine: String,
+        program: String,
+        #[serde(flatten)]
+        surroundings: Surroundings,
+        outcome: String,
+    },
     /// A command that was handed over is over: `exited`, `killed` by a signal, `timed_out`, `cancelled` by whoever asked for
     /// it, `revoked` with the key of whoever did, `refused` by its machine, or `lost` with the way to it.
     ExecEnd {
@@ -83,6 +103,28 @@ pub(in crate::relay) enum Audited {
 pub(in crate::relay) struct Target {
     pub(in crate::relay) machine: String,
     pub(in crate::relay) session: String,
+}
+
+/// What a caller chose beside the command itself: it decides what runs as much as the command does. Names of variables
+/// only, for their values may be secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(in crate::relay) struct Surroundings {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    shell: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    cwd: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    env: Vec<String>,
+}
+
+impl Surroundings {
+    pub(in crate::relay) fn new(shell: &str, cwd: &str, env: &HashMap<String, String>) -> Surroundings {
+        let short = |text: &str| text.chars().take(WORD_CAP).collect::<String>();
+        let mut env: Vec<String> = env.keys().map(|name| short(name)).collect();
+        env.sort();
+        env.truncate(NAMES_CAP);
+        Surroundings { shell: short(shell), cwd: short(cwd), env }
+    }
 }
 
 #[derive(Serialize)]

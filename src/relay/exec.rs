@@ -14,7 +14,8 @@ use futures_core::Stream;
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Status, Streaming};
 
-use super::audit::{Audit, Audited};
+use super::audit::{Audit, Audited, Surroundings};
+use super::auth::Auth;
 use super::hub::{Event, EventsTx};
 use crate::fleet::{Caller, Code, ExecId, MachineId, Refusal};
 use crate::stream::{CreditOut, EXEC_CHUNK_CAP, EXEC_INPUT_WINDOW, EXEC_OUTPUT_WINDOW, chunks_in};
@@ -229,6 +230,7 @@ impl Trail {
             principal: trail.principal.clone(),
             machine: trail.machine.clone(),
             program: trail.program.clone(),
+            surroundings: Surroundings::new(&start.shell, &start.cwd, &start.env),
             outcome: outcome.as_ref().map_or_else(|refusal| refusal.message.clone(), |_| "started".into()),
         });
         trail

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::audit::Audited;
+use super::audit::{Audited, Surroundings};
 use super::auth::{AgentIs, Auth};
 use super::exec::{AgentFrames, EXEC_DOWN_CAP, ExecLink, carry};
 use super::hub::{AGENT_CAP, Answer, Event, EventsTx, WATCHER_CAP};
@@ -171,12 +171,14 @@ impl v1::client_service_server::ClientService for Services {
         let machine = MachineId::from_bytes(&machine).map_err(|err| Status::invalid_argument(err.to_string()))?;
         let spec = spec.ok_or_else(|| Status::invalid_argument("a session needs a specification"))?;
         let id = SessionId::from_bytes(&spec.id).map(|id| id.to_string()).unwrap_or_default();
+        let shell = spec.command.first().map_or("", String::as_str);
+        let surroundings = Surroundings::new(shell, &spec.cwd, &spec.env);
         let created = self.ask(|answer_tx| Event::Create { caller, machine, spec, is_join: join, answer_tx }).await;
         // The active session was made before, and that was recorded then.
         let is_joined = matches!(&created, Ok(Some(session)) if session.id().to_string() != id);
         if !is_joined {
             let (machine, outcome) = (machine.to_string(), outcome(&created));
-            self.auth.audit.record(Audited::SessionCreate { principal, machine, session: id, outcome });
+            self.auth.audit.record(Audited::SessionCreate { principal, machine, session: id, surroundings, outcome });
         }
         let created = created?;
         let session = created.ok_or_else(|| Status::internal("the agent made no session"))?;

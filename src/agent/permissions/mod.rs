@@ -9,7 +9,7 @@ mod pattern;
 mod rules;
 
 pub use edit::{EditError, RulesFile};
-pub use rules::{Action, Effect, Rule, Rules, RulesError, Subject, Verdict, actions_from};
+pub use rules::{Action, Chosen, Effect, Rule, Rules, RulesError, Subject, Verdict, actions_from};
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -130,14 +130,7 @@ impl Permissions {
             ),
             InForce::Rules(rules) => match rules.verdict(principal, action, subject) {
                 verdict if verdict.effect() == Effect::Allow => return Ok(()),
-                Verdict::Rule(number, rule) => format!(
-                    "rule {number} (`{rule}`) in {FILE_NAME} on {host} denies {action} to {who}; see `fleetmux \
-                     permissions list` there"
-                ),
-                Verdict::Default(_) => format!(
-                    "no rule in {FILE_NAME} on {host} allows {action} to {who}, and its default is deny; see `fleetmux \
-                     permissions list` there"
-                ),
+                verdict => denial(rules, host, &verdict, principal, action, subject),
             },
         };
         tracing::warn!(principal, %action, "denied by this machine's permissions");
@@ -163,6 +156,46 @@ impl Permissions {
                 tracing::error!(%err, "the changed permissions cannot be used; the last good ones stay in force")
             }
         }
+    }
+
+    /// The file is not there: rules that were in force stay so for a moment only.
+    fn away(&self, state: &mut State, now: Instant) {
+        state.stamp = None;
+        let since = *state.away_since.get_or_insert(now);
+        if matches!(state.in_force, InForce::None) || now.saturating_duration_since(since) < AWAY {
+            return;
+        }
+        tracing::warn!(
+            file = %self.path.display(),
+            "the permissions file is gone: everything the relay lets through is allowed"
+        );
+        state.in_force = InForce::None;
+    }
+}
+
+/// What decided against a request, for people.
+fn denial(rules: &Rules, host: &str, verdict: &Verdict, principal: &str, action: Action, subject: &Subject) -> String {
+    let who = shown(principal);
+    let number = match verdict {
+        Verdict::Rule(number, _) => Some(*number),
+        Verdict::Default(_) => None,
+    };
+    if let Some((number, rule)) = rules.barred(principal, action, subject, number) {
+        let chosen = subject.chosen;
+        return format!(
+            "rule {number} (`{rule}`) in {FILE_NAME} on {host} allows {who} this command as it is, and not with {chosen} of \
+             the caller's own, which could make it another one: leave that out"
+        );
+    }
+    match verdict {
+        Verdict::Rule(number, rule) => format!(
+            "rule {number} (`{rule}`) in {FILE_NAME} on {host} denies {action} to {who}; see `fleetmux permissions list` \
+             there"
+        ),
+        Verdict::Default(_) => format!(
+            "no rule in {FILE_NAME} on {host} allows {action} to {who}, and its default is deny; see `fleetmux permissions \
+             list` there"
+        ),
     }
 }
 

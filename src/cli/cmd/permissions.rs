@@ -137,7 +137,8 @@ fn remove(path: &Path, number: usize) -> Result<ExitCode> {
 fn test(path: &Path, args: &TestArgs) -> Result<ExitCode> {
     let action: Action = args.action.parse().map_err(|err: String| eyre!(err))?;
     let rules = load(path)?.unwrap_or_default();
-    let subject = Subject { command: args.command.as_deref(), session: args.session.as_deref() };
+    let (command, session) = (args.command.as_deref(), args.session.as_deref());
+    let subject = Subject { command, session, ..Subject::default() };
     let verdict = rules.verdict(&args.who, action, &subject);
     let effect = verdict.effect();
     if args.json {
