@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -81,6 +81,10 @@ struct Hub {
     principals: HashMap<SessionId, HashMap<Bytes, String>>,
     epoch: u64,
     execs: Execs,
+    place: Place,
+    /// The directory of the sockets vanished: keepers that live make theirs anew until then.
+    patient_until: Option<Instant>,
+    lock: AgentLock,
 }
 
 /// Runs until dropped.
@@ -91,12 +95,16 @@ pub(super) async fn run(
     dir: PathBuf,
     logs: PathBuf,
     permissions: Arc<Permissions>,
+    lock: AgentLock,
 ) {
     let (events_tx, mut events_rx) = mpsc::channel(EVENTS_CAP);
     let seed = facts.id.as_bytes().iter().fold(0, |seed: u64, byte| seed.rotate_left(8) ^ u64::from(*byte));
     let data = link::start(relay, credentials, seed, events_tx.clone());
     let mut hub = Hub {
         facts,
+        place: Place::new(&dir),
+        patient_until: None,
+        lock,
         dir,
         logs,
         data,
@@ -129,7 +137,10 @@ pub(super) async fn run(
                 Some(event) => hub.handle(event),
                 None => return,
             },
-            _ = heartbeat.tick() => hub.tell(Up::Heartbeat((&facts::load()).into())),
+            _ = heartbeat.tick() => {
+                hub.tell(Up::Heartbeat((&facts::load()).into()));
+                hub.look();
+            }
         }
     }
 }
@@ -142,13 +153,38 @@ impl Hub {
         self.linking.insert(id);
         let (epoch, dir) = (self.epoch, self.dir.clone());
         let (data, events_tx) = (self.data.clone(), self.events_tx.clone());
+        let patient_until = self.patient_until;
         tokio::spawn(async move {
-            let event = match keepers::link(&dir, id, epoch, data, events_tx.clone()).await {
+            let event = match keepers::link(&dir, id, epoch, patient_until, data, events_tx.clone()).await {
                 Some(link) => Event::Linked { id, epoch, link: Box::new(link) },
                 None => Event::NotLinked { id, refusal: not_linked(id) },
             };
             let _ = events_tx.send(event).await;
         });
+    }
+
+    /// Somebody may have taken the sockets away, and their directory with them (systemd does at a logout): keepers make theirs
+    /// anew, and are found here.
+    fn look(&mut self) {
+        match self.place.look() {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::warn!(dir = %self.dir.display(), "the directory of the keepers' sockets was gone; it is there again");
+                self.patient_until = Some(Instant::now() + COMEBACK);
+            }
+            Err(err) => {
+                tracing::warn!(%err, "the directory of the keepers' sockets is gone and cannot be made anew yet")
+            }
+        }
+        if let Err(err) = self.lock.renew() {
+            tracing::error!(%err, "this agent's lock is gone, and another agent may have taken its place");
+        }
+        for id in keepers::found(&self.dir) {
+            let is_known = self.sessions.contains_key(&id) || self.linking.contains(&id) || self.silent.contains(&id);
+            if !is_known && !self.starting.contains_key(&id) {
+                self.link(id);
+            }
+        }
     }
 
     fn handle(&mut self, event: Event) {
@@ -163,6 +199,7 @@ impl Hub {
                 self.is_announced = false;
                 self.execs.unlinked();
                 // Clients behind the old relay are no longer attached: a keeper learns that from a new link.
+                self.look();
                 let ids: Vec<SessionId> = self.sessions.drain().map(|(id, _)| id).collect();
                 for id in ids {
                     self.link(id);
@@ -193,6 +230,7 @@ impl Hub {
             Event::KeeperGone { id, epoch } => {
                 if self.sessions.get(&id).is_some_and(|(current, _)| *current == epoch) {
                     self.sessions.remove(&id);
+                    self.look();
                     // Gone for good, or only the link: its socket tells.
                     self.link(id);
                 }
@@ -398,6 +436,7 @@ impl Hub {
         if let Err(refusal) = check(&spec, self.sessions.len() + self.silent.len() + self.starting.len()) {
             return self.refuse(number, &refusal, "create");
         }
+        self.look();
         self.starting.insert(id, vec![number]);
         if spec.is_shared {
             self.starting_shared = Some(id);
@@ -505,7 +544,7 @@ async fn start(
         launch::launch(spec, &keepers::socket_of(dir, spec.id), &keepers::log_of(logs, spec.id)).await?;
     // A keeper that ends under a living agent must be waited for.
     tokio::spawn(async move { child.wait().await });
-    keepers::link(dir, spec.id, epoch, data, events_tx).await.ok_or_else(|| not_linked(spec.id))
+    keepers::link(dir, spec.id, epoch, None, data, events_tx).await.ok_or_else(|| not_linked(spec.id))
 }
 
 fn action_of(role: Role) -> Action {

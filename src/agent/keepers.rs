@@ -1,14 +1,16 @@
 //! Links to keepers: one task reads a keeper and hands its output straight on, one writes to it.
 
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::hub::Event;
 use super::link::DataTx;
+use crate::config::paths;
 use crate::fleet::SessionId;
 use crate::keeper::launch::SOCKET_EXTENSION;
 use crate::keeper::link::{LinkError, LinkReader, LinkWriter, connect};
@@ -87,17 +89,50 @@ pub(super) fn found(dir: &Path) -> Vec<SessionId> {
     entries.flatten().filter_map(|entry| id(entry.path())).collect()
 }
 
+/// The directory of the sockets, which others may take away under a running agent.
+pub(super) struct Place {
+    dir: PathBuf,
+    /// What tells it from one that was made in its place.
+    seen: Option<(u64, u64)>,
+}
+
+impl Place {
+    pub(super) fn new(dir: &Path) -> Place {
+        Place { dir: dir.into(), seen: identity(dir) }
+    }
+
+    /// Makes it anew if it is gone; whether it is another one than at the last look, so that keepers that live may have no
+    /// socket in it yet.
+    pub(super) fn look(&mut self) -> std::io::Result<bool> {
+        if identity(&self.dir).is_none() {
+            paths::make_private_dir(&self.dir)?;
+        }
+        let now = identity(&self.dir);
+        Ok(std::mem::replace(&mut self.seen, now) != now)
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
+/// How many sessions have their sockets in an agent's directory of them.
+pub fn count(dir: &Path) -> usize {
+    found(dir).len()
+}
+
 /// Links to a keeper, however long it takes to answer, as long as there is one; `None` when there is none. `epoch` marks
-/// the events of this link.
+/// the events of this link. Until `patient_until` a missing socket is waited for.
 pub(super) async fn link(
     dir: &Path,
     id: SessionId,
     epoch: u64,
+    patient_until: Option<Instant>,
     data: DataTx,
     events_tx: mpsc::Sender<Event>,
 ) -> Option<KeeperLink> {
     let socket = socket_of(dir, id);
-    let linked = reach(&socket, id, epoch);
+    let linked = reach(&socket, id, epoch, patient_until);
     tokio::pin!(linked);
     let linked = match tokio::time::timeout(HELLO_TIMEOUT, &mut linked).await {
         Ok(linked) => linked,
@@ -115,7 +150,12 @@ pub(super) async fn link(
 
 /// Connects until the keeper answers, or until nobody listens on its socket any more. A stopped process keeps the
 /// connection waiting and answers on it when it goes on; one that refuses is tried again.
-async fn reach(socket: &Path, id: SessionId, seed: u64) -> Option<(v1::SessionInfo, LinkReader, LinkWriter)> {
+async fn reach(
+    socket: &Path,
+    id: SessionId,
+    seed: u64,
+    patient_until: Option<Instant>,
+) -> Option<(v1::SessionInfo, LinkReader, LinkWriter)> {
     let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1, seed);
     loop {
         match connect(socket).await {
@@ -125,7 +165,11 @@ async fn reach(socket: &Path, id: SessionId, seed: u64) -> Option<(v1::SessionIn
                 let _ = std::fs::remove_file(socket);
                 return None;
             }
-            Err(LinkError::Io(err)) if err.kind() == ErrorKind::NotFound => return None,
+            Err(LinkError::Io(err)) if err.kind() == ErrorKind::NotFound => {
+                if patient_until.is_none_or(|until| until <= Instant::now()) {
+                    return None;
+                }
+            }
             Err(err) if backoff.attempt() == 0 => {
                 tracing::warn!(session = %id, %err, "no link to the keeper; trying on")
             }
