@@ -99,7 +99,8 @@ pub(super) async fn run(
 ) {
     let (events_tx, mut events_rx) = mpsc::channel(EVENTS_CAP);
     let seed = facts.id.as_bytes().iter().fold(0, |seed: u64, byte| seed.rotate_left(8) ^ u64::from(*byte));
-    let data = link::start(relay, credentials, seed, events_tx.clone());
+    let note = LinkNote::new(lock.dir());
+    let data = link::start(relay, credentials, seed, note, events_tx.clone());
     let mut hub = Hub {
         facts,
         place: Place::new(&dir),

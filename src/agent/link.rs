@@ -3,6 +3,7 @@
 //! Control frames of the hub overtake session data, so that a slow uplink never stops the agent itself; data waits in
 //! the tasks that read keepers, each on its own.
 
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use futures_core::Stream;
 use tokio::sync::{mpsc, watch};
 
 use super::hub::Event;
+use crate::config::paths;
 use crate::fleet::{Code, Credentials, Endpoint, Refusal};
 use crate::stream::Backoff;
 use crate::wire::{self, refusal_of, v1};
@@ -45,9 +47,15 @@ impl DataTx {
 }
 
 /// Starts dialling; events go to the hub.
-pub(super) fn start(relay: Endpoint, credentials: Credentials, seed: u64, events_tx: mpsc::Sender<Event>) -> DataTx {
+pub(super) fn start(
+    relay: Endpoint,
+    credentials: Credentials,
+    seed: u64,
+    note: LinkNote,
+    events_tx: mpsc::Sender<Event>,
+) -> DataTx {
     let (current_tx, current_rx) = watch::channel(None);
-    tokio::spawn(dial(relay, credentials, seed, current_tx, events_tx));
+    tokio::spawn(dial(relay, credentials, seed, note, current_tx, events_tx));
     DataTx { current_rx }
 }
 
@@ -55,6 +63,7 @@ async fn dial(
     relay: Endpoint,
     credentials: Credentials,
     seed: u64,
+    mut note: LinkNote,
     current_tx: watch::Sender<Option<mpsc::Sender<v1::RoutedDown>>>,
     events_tx: mpsc::Sender<Event>,
 ) {
@@ -63,17 +72,19 @@ async fn dial(
     loop {
         let started = tokio::time::Instant::now();
         let mut delay = Duration::ZERO;
-        let outcome = attempt(&relay, &credentials, &current_tx, &events_tx).await;
+        let outcome = attempt(&relay, &credentials, &mut note, &current_tx, &events_tx).await;
         let was_up = current_tx.send_replace(None).is_some();
+        note.set(Some(
+            outcome.as_ref().map_or_else(|refusal| refusal.message.as_str(), |()| "the relay closed the link"),
+        ));
         match outcome {
             Ok(()) => tracing::warn!(%relay, "the relay closed the link"),
             Err(refusal) if was_up => {
+                delay = delay_after(&refusal);
                 tracing::warn!(%relay, err = refusal.message, "the link to the relay is lost; dialling again");
             }
             Err(refusal) => {
-                if refusal.code == Code::Unauthenticated {
-                    delay = REFUSED_DELAY;
-                }
+                delay = delay_after(&refusal);
                 // Each reason once: a relay that is away for a night is no reason to fill the disk.
                 if backoff.attempt() == 0 || said != refusal.message {
                     tracing::warn!(%relay, err = refusal.message, "no link to the relay; trying on");
@@ -94,6 +105,7 @@ async fn dial(
 async fn attempt(
     relay: &Endpoint,
     credentials: &Credentials,
+    note: &mut LinkNote,
     current_tx: &watch::Sender<Option<mpsc::Sender<v1::RoutedDown>>>,
     events_tx: &mpsc::Sender<Event>,
 ) -> Result<(), Refusal> {
@@ -114,6 +126,7 @@ async fn attempt(
         }
         _ => return Err(unavailable("the relay did not open with a hello".into())),
     }
+    note.set(None);
     current_tx.send_replace(Some(data_tx));
     let _ = events_tx.send(Event::RelayUp { control_tx, exec_tx }).await;
     loop {

@@ -15,6 +15,8 @@ pub mod permissions;
 pub use exec::run_guard;
 pub use facts::local_labels;
 pub use join::{JoinError, Membership, join, membership};
+pub use keepers::count as session_count;
+pub use link::link_error;
 pub use lock::{AgentLock, LockError, lock_holder};
 
 use std::future::Future;

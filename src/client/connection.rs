@@ -175,7 +175,7 @@ impl Client {
     pub fn close(&self) {
         self.task.0.abort();
         self.shared.channel_tx.send_replace(None);
-        self.shared.core().disconnected();
+        self.shared.core().disconnected(None);
         self.shared.state_tx.send_replace(ConnectionState::Stopped { error: "the client is closed".into() });
     }
 
@@ -503,8 +503,8 @@ async fn run(shared: Weak<Shared>) {
     while let Some(shared) = shared.upgrade() {
         let outcome = attempt(&shared, &mut backoff).await;
         let was_connected = shared.channel_tx.send_replace(None).is_some();
-        shared.core().disconnected();
         let Failure { message: error, verdict } = outcome.err().unwrap_or_default();
+        shared.core().disconnected(denial(verdict.as_ref()).as_ref());
         tracing::debug!(server = %shared.endpoint, error, attempt = backoff.attempt(), was_connected, "not connected");
         let is_over = shared.options.reconnect_attempts.is_some_and(|attempts| backoff.attempt() >= attempts);
         let is_refused = matches!(verdict, Some(Error::Unauthenticated(_) | Error::Refused(_)));
@@ -528,6 +528,14 @@ async fn run(shared: Weak<Shared>) {
             () = tokio::time::sleep(delay) => {}
             () = shared.retry.notified() => {}
         }
+    }
+}
+
+/// What attachments are to hear: the relay does not let this program in, so nothing comes back by waiting.
+fn denial(verdict: Option<&Error>) -> Option<Refusal> {
+    match verdict {
+        Some(Error::Unauthenticated(message)) => Some(Refusal::new(Code::Unauthenticated, message.clone())),
+        _ => None,
     }
 }
 

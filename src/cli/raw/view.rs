@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::screen::Output;
 use super::{Ended, terminal_size};
 use crate::client::AttachEvent;
-use crate::fleet::{Exit, Role, Size, Viewer};
+use crate::fleet::{Code, Exit, Role, Size, Viewer};
 use crate::term::{KeyframeScope, Screen};
 
 /// How long a line of ours stays.
@@ -142,6 +142,11 @@ impl View {
             AttachEvent::Presence(viewers) => self.presence(&viewers, output),
             AttachEvent::Lost(refusal) => {
                 tracing::debug!(%refusal, "the way to the session is cut");
+                if refusal.code == Code::Unauthenticated {
+                    // The key is good no longer: there is nothing to wait for.
+                    self.heal(output);
+                    return Some(Ended::Closed(refusal));
+                }
                 if !std::mem::replace(&mut self.is_lost, true) {
                     self.show(LOST.into(), None, output);
                 }
