@@ -27,6 +27,13 @@ const CONTROL_CAP: usize = 4096;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(10));
 /// Delay after the relay refused the key: each attempt counts against this address there.
 const REFUSED_DELAY: Duration = Duration::from_secs(30);
+/// Delay after another agent with this machine's identity took the link: two of them must not take it from each other
+/// again and again.
+const REPLACED_DELAY: Duration = Duration::from_secs(30);
+/// File in the agent's directory that says why there is no link.
+const NOTE: &str = "link-error";
+/// Characters of it; the relay chose them.
+const NOTE_CAP: usize = 500;
 /// A link that lived for so long was a good one: the next attempt is the first again.
 const STEADY: Duration = Duration::from_secs(5);
 
@@ -43,6 +50,52 @@ impl DataTx {
         if let Some(data_tx) = data_tx {
             let _ = data_tx.send(down).await;
         }
+    }
+}
+
+/// Why there is no link to the relay, for whoever asks about this agent.
+pub(super) struct LinkNote {
+    path: PathBuf,
+    said: Option<String>,
+}
+
+impl LinkNote {
+    pub(super) fn new(dir: &Path) -> LinkNote {
+        let mut note = LinkNote { path: dir.join(NOTE), said: Some(String::new()) };
+        note.set(None);
+        note
+    }
+
+    fn set(&mut self, why: Option<&str>) {
+        if self.said.as_deref() == why {
+            return;
+        }
+        let written = match why {
+            Some(why) => paths::write_private(&self.path, why.as_bytes()),
+            None => std::fs::remove_file(&self.path),
+        };
+        if let Err(err) = written
+            && err.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::debug!(%err, "cannot note the state of the link");
+        }
+        self.said = why.map(str::to_string);
+    }
+}
+
+/// Why the agent of this directory has no link to its relay, as it said last; `None` if it has one, or has not tried.
+pub fn link_error(dir: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(dir.join(NOTE)).ok()?;
+    let text: String = text.chars().filter(|c| !c.is_control()).take(NOTE_CAP).collect();
+    (!text.is_empty()).then_some(text)
+}
+
+/// How long to wait when the relay said no.
+fn delay_after(refusal: &Refusal) -> Duration {
+    match refusal.code {
+        Code::Unauthenticated => REFUSED_DELAY,
+        Code::PermissionDenied => REPLACED_DELAY,
+        _ => Duration::ZERO,
     }
 }
 

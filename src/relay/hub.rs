@@ -32,6 +32,10 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// Events handled before effects of later ones may wait no longer.
 const TURN: usize = 64;
 
+/// What the older of two agents that say to be one machine hears.
+const REPLACED: &str = "another agent linked with this machine's key; if that is a copy of this machine, remove the files \
+                        machine-id and joined.toml from its state directory and join anew there";
+
 /// The answer to a call.
 pub(super) type Answer = oneshot::Sender<Result<Option<Session>, Refusal>>;
 
@@ -283,6 +287,18 @@ impl Hub {
         self.core.agent_gone(conn, now_ms());
     }
 
+    /// Another stream of the same machine took an agent's place. An agent that lost its connection never hears of it; one
+    /// whose image was cloned has to.
+    fn replaced(&mut self, conn: ConnId) {
+        if let Some((agent, frames_tx)) = self.agents.remove(&conn) {
+            tracing::warn!(?agent, "{REPLACED}");
+            let _ = frames_tx.try_send(Err(Status::permission_denied(REPLACED)));
+        }
+        if let Some(execs) = self.execs.remove(&conn) {
+            execs.close();
+        }
+    }
+
     /// Where a session lives, for a caller who may know.
     fn machine_of(&self, caller: &Caller, session: SessionId) -> Option<MachineId> {
         let machine = self.core.session(session)?.machine;
@@ -385,9 +401,7 @@ impl Hub {
                         self.store.change(Change::Session(Box::new(session.into())));
                     }
                 }
-                Effect::Hangup(conn) => {
-                    self.agents.remove(&conn);
-                }
+                Effect::Hangup(conn) => self.replaced(conn),
             }
         }
     }
