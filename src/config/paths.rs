@@ -97,6 +97,12 @@ pub fn make_private_dir(dir: &Path) -> io::Result<()> {
     if is_private {
         return Ok(());
     }
-    let message = format!("{} is not a directory of yours alone; remove it or choose another", dir.display());
+    let shown = dir.display();
+    let message = if meta.is_dir() && meta.uid() == own {
+        // What is in it may be sessions that live: it is never advised to be removed.
+        format!("{shown} may be changed by others (mode {:o}); run `chmod 700 {shown}`", meta.mode() & 0o7777)
+    } else {
+        format!("{shown} is no directory of yours; choose another, or move it away if you know what it is")
+    };
     Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
 }
