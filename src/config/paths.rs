@@ -88,6 +88,17 @@ pub fn permissions_file(agent_dir: Option<&Path>) -> PathBuf {
     dir.join("permissions.toml")
 }
 
+/// Refuses a file with secrets that others may read or change; one that is not there is no matter of this.
+pub fn check_private(path: &Path) -> io::Result<()> {
+    let Ok(meta) = std::fs::metadata(path) else { return Ok(()) };
+    if meta.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    let (mode, shown) = (meta.mode() & 0o7777, path.display());
+    let message = format!("it holds secrets and is open to others (mode {mode:o}); run `chmod 600 {shown}`");
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
+}
+
 /// Makes a directory for its owner only, and refuses one that others could have planted.
 pub fn make_private_dir(dir: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;

@@ -91,6 +91,10 @@ pub(in crate::relay) fn init(dir: &Path, names: &[String], address: &str) -> Res
 
 /// Reads what [`init`] made.
 pub(in crate::relay) fn load(dir: &Path) -> Result<Authority, AuthorityError> {
+    for name in ["ca.key", "server.key"] {
+        let path = dir.join(name);
+        paths::check_private(&path).map_err(|err| AuthorityError::Io { path, err })?;
+    }
     let read = |name: &str| {
         let path = dir.join(name);
         std::fs::read_to_string(&path).map_err(|err| match err.kind() {
