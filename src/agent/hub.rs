@@ -25,6 +25,10 @@ const EVENTS_CAP: usize = 1024;
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Sessions on one machine.
 const SESSIONS_CAP: usize = 4096;
+/// How long a keeper may take to answer a request: the programs of a session that is ended have 2 s.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long keepers may take to come back after the directory of their sockets vanished: they look every 15 s.
+const COMEBACK: Duration = Duration::from_secs(20);
 /// Characters of a session's name: a line of a table.
 const NAME_CAP: usize = 100;
 
@@ -50,6 +54,8 @@ pub(super) enum Event {
     Summary { id: SessionId, summary: v1::Summary },
     /// A session has another name.
     Renamed { id: SessionId, name: String },
+    /// Its keeper has had its time to answer a request.
+    Late { id: SessionId, number: u64 },
 }
 
 struct Hub {
@@ -243,6 +249,7 @@ impl Hub {
                 }
             }
             Event::Renamed { id, name } => self.renamed(id, &name),
+            Event::Late { id, number } => self.late(id, number),
         }
     }
 
@@ -465,6 +472,7 @@ impl Hub {
         let close = v1::session_up::Frame::Close(v1::Close {});
         if link.frames_tx.try_send(v1::SessionUp { client: Default::default(), frame: Some(close) }).is_ok() {
             self.destroying.entry(id).or_default().push(number);
+            self.expect(id, number);
         } else {
             self.refuse(number, &Refusal::new(Code::Unavailable, "the session's keeper takes no frames"), "destroy");
         }
@@ -484,9 +492,41 @@ impl Hub {
         let rename = v1::session_up::Frame::Rename(v1::Rename { name });
         if link.frames_tx.try_send(v1::SessionUp { client: Default::default(), frame: Some(rename) }).is_ok() {
             self.renaming.entry(id).or_default().push(number);
+            self.expect(id, number);
         } else {
             self.refuse(number, &Refusal::new(Code::Unavailable, "the session's keeper takes no frames"), "rename");
         }
+    }
+
+    /// A keeper that is stopped answers nothing and must not keep whoever asked.
+    fn expect(&self, id: SessionId, number: u64) {
+        let events_tx = self.events_tx.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(ANSWER_TIMEOUT).await;
+            let _ = events_tx.send(Event::Late { id, number }).await;
+        });
+    }
+
+    fn late(&mut self, id: SessionId, number: u64) {
+        let pid = self.sessions.get(&id).map_or(0, |(_, link)| link.pid);
+        let take = |waiting: &mut HashMap<SessionId, Vec<u64>>| {
+            let Some(numbers) = waiting.get_mut(&id) else { return false };
+            let count = numbers.len();
+            numbers.retain(|other| *other != number);
+            numbers.len() < count
+        };
+        let silence = format!("the keeper of session {id} (process {pid}) does not answer; is it stopped?");
+        let (frame, message) = if take(&mut self.destroying) {
+            (
+                "destroy",
+                format!("{silence} It was asked to end the session and will when it goes on (`kill -CONT {pid}`)"),
+            )
+        } else if take(&mut self.renaming) {
+            ("rename", format!("{silence} The session gets its name when it goes on (`kill -CONT {pid}`)"))
+        } else {
+            return;
+        };
+        self.refuse(number, &Refusal::new(Code::Unavailable, message), frame);
     }
 
     /// The keeper has the name: it is the one that remembers it.

@@ -28,6 +28,8 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A linked keeper.
 pub(super) struct KeeperLink {
+    /// Its process id.
+    pub(super) pid: u32,
     pub(super) info: v1::SessionInfo,
     pub(super) frames_tx: mpsc::Sender<v1::SessionUp>,
     tasks: [JoinHandle<()>; 2],
@@ -143,9 +145,10 @@ pub(super) async fn link(
         }
     };
     let (info, reader, writer) = linked?;
+    let pid = reader.pid;
     let (frames_tx, frames_rx) = mpsc::channel(KEEPER_CAP);
     let tasks = [tokio::spawn(read(id, epoch, reader, data, events_tx)), tokio::spawn(write(writer, frames_rx))];
-    Some(KeeperLink { info, frames_tx, tasks })
+    Some(KeeperLink { pid, info, frames_tx, tasks })
 }
 
 /// Connects until the keeper answers, or until nobody listens on its socket any more. A stopped process keeps the
