@@ -30,6 +30,9 @@ const UP_CAP: usize = 64 * 1024;
 /// How long an agent may take to start a command.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// And has, however short the command's own time is.
+const START_AT_LEAST: Duration = Duration::from_secs(2);
+
 type DownTx = mpsc::Sender<Result<v1::ExecDown, Status>>;
 
 /// The way to one agent for commands; clones share it.
@@ -100,10 +103,28 @@ impl ExecLink {
     pub(super) fn close(&self) {
         let mut table = self.table();
         table.is_closed = true;
-        let message = "the link to the machine was lost, and the command was ended there; see `fleetmux machines`";
-        let refusal = Refusal::new(Code::Unavailable, message);
-        for number in table.commands.keys().copied().collect::<Vec<_>>() {
-            table.refuse(number, &refusal);
+        let ended = "the link to the machine was lost, and the command was ended there; see `fleetmux machines`";
+        let silent = "the machine's agent did not answer until its link was lost, so the command has not started; see \
+                      `fleetmux machines`";
+        let numbers: Vec<(u64, bool)> =
+            table.commands.iter().map(|(number, command)| (*number, command.is_answered)).collect();
+        for (number, is_answered) in numbers {
+            let message = if is_answered { ended } else { silent };
+            table.refuse(number, &Refusal::new(Code::Unavailable, message));
+        }
+    }
+
+    /// Whoever asked for these commands may not any more: they end, and nothing more passes either way.
+    pub(super) fn revoke(&self, is_theirs: impl Fn(&Caller) -> bool, refusal: &Refusal) {
+        let mut table = self.table();
+        let theirs = table.commands.iter().filter(|(_, command)| is_theirs(&command.trail.caller));
+        let numbers: Vec<u64> = theirs.map(|(number, _)| *number).collect();
+        for number in &numbers {
+            table.refuse_as(*number, "revoked", refusal);
+        }
+        drop(table);
+        for number in numbers {
+            self.cancel(number);
         }
     }
 
@@ -328,10 +349,19 @@ pub(super) async fn carry(
             return;
         }
     };
+    // A key that was revoked before the command was in the table is found here, a later one by the hub.
+    if let Err(refusal) = auth.still(&caller) {
+        return link.refuse(number, &refusal);
+    }
+    // Who gives a command 5 s does not wait 20 for a stopped agent.
+    let patience = match start.timeout_ms {
+        0 => START_TIMEOUT,
+        timeout_ms => START_TIMEOUT.min(Duration::from_millis(timeout_ms).max(START_AT_LEAST)),
+    };
     if let Err(refusal) = link.send(number, caller.principal.as_str(), Up::Start(start)) {
         return link.refuse(number, &refusal);
     }
-    let late = tokio::time::sleep(START_TIMEOUT);
+    let late = tokio::time::sleep(patience);
     tokio::pin!(late);
     let mut is_in_time = true;
     loop {
@@ -340,7 +370,8 @@ pub(super) async fn carry(
             () = &mut late, if is_in_time => {
                 is_in_time = false;
                 if link.is_waiting(number) {
-                    let message = "the machine's agent did not answer; it may be too old for `exec`: upgrade it";
+                    let message = "the machine's agent did not answer in time, so the command has not started; is the agent \
+                                   stopped, or too old for `exec`? See `fleetmux agent status` there";
                     link.refuse(number, &Refusal::new(Code::Unavailable, message));
                     link.cancel(number);
                 }
