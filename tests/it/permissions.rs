@@ -113,6 +113,8 @@ async fn a_broken_file_at_the_start_denies_everything_and_says_where_it_is_broke
     let session = fleet.session(&client, "web-1", sh("cat")).await;
     let file = fleet.dir.path().join("web-1/permissions.toml");
     permissions(&fleet, &["default", "allow"]);
+    // The agent reads them with the next request.
+    drop(client.create_session(session.machine, sh("exit")).await.unwrap());
     std::fs::write(&file, "default = \"allow\"\n\n[[rule]]\neffect = \"deny\"\nwho = \"*\"\nactions = \"dirve\"\n")
         .unwrap();
     // The running agent keeps the last good rules.

@@ -72,8 +72,8 @@ fn list(path: &Path, is_json: bool) -> Result<ExitCode> {
                 path.display()
             ))?,
             (None, error) => print(&format!(
-                "{}\n\nAn agent that starts with this file denies everything; one that runs keeps the last good rules. Mend \
-                 the file.\n",
+                "{}\n\nAn agent that has good rules from before keeps them; every other one denies everything. Mend the \
+                 file.\n",
                 error.as_deref().unwrap_or_default()
             ))?,
         }
