@@ -622,8 +622,9 @@ fn check(spec: &SessionSpec, count: usize) -> Result<(), Refusal> {
 
 /// A session's name is a line for people.
 fn check_name(name: &str) -> Result<(), Refusal> {
-    if name.chars().count() > NAME_CAP || name.chars().any(char::is_control) {
-        let message = format!("a session's name has at most {NAME_CAP} characters and no control characters");
+    if name.chars().count() > NAME_CAP || name.chars().any(is_deceptive) {
+        let message =
+            format!("a session's name has at most {NAME_CAP} characters, and none that control, hide or reorder text");
         return Err(Refusal::new(Code::Invalid, message));
     }
     Ok(())
