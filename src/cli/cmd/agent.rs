@@ -232,7 +232,7 @@ fn status(dir: &AgentDirArgs, is_json: bool) -> Result<ExitCode> {
     let own_dir = dir.dir.as_deref();
     let dir = dir_of(dir);
     let sessions = paths::sessions_dir(&dir);
-    let count = std::fs::read_dir(&sessions).map(Iterator::count).unwrap_or(0);
+    let count = agent::session_count(&sessions);
     let counted = counted(count, "session");
     let pid = lock_holder(&dir);
     let process = pid.map(Process::of);
