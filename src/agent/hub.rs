@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::exec::Execs;
 use super::facts;
-use super::keepers::{self, KeeperLink, Place};
+use super::keepers::{self, Gone, KeeperLink, Place};
 use super::link::{self, DataTx, LinkNote};
 use super::lock::AgentLock;
 use super::permissions::{Action, Chosen, Permissions, Subject};
@@ -45,7 +45,7 @@ pub(super) enum Event {
     /// A keeper does not answer; its link is still being waited for.
     KeeperSilent { id: SessionId },
     /// There is no keeper, or it could not be started.
-    NotLinked { id: SessionId, refusal: Refusal },
+    NotLinked { id: SessionId, refusal: Refusal, gone: Gone },
     /// A keeper's link ended.
     KeeperGone { id: SessionId, epoch: u64 },
     /// A command is over.
@@ -85,6 +85,8 @@ struct Hub {
     permissions: Arc<Permissions>,
     /// Who is behind the clients of a session, as the relay authenticated them when they attached.
     principals: HashMap<SessionId, HashMap<Bytes, String>>,
+    /// Clients of a session whose link is being had anew.
+    waiting: HashMap<SessionId, Vec<Bytes>>,
     epoch: u64,
     execs: Execs,
     place: Place,
@@ -128,6 +130,7 @@ pub(super) async fn run(
         silent: HashSet::new(),
         permissions,
         principals: HashMap::new(),
+        waiting: HashMap::new(),
         epoch: 0,
     };
     // The relay hears of nothing before all of them have answered or are known to be silent.
@@ -155,16 +158,18 @@ pub(super) async fn run(
 impl Hub {
     fn link(&mut self, id: SessionId) {
         self.epoch += 1;
-        // Everybody attaches anew to a new link.
-        self.principals.remove(&id);
+        // Everybody attaches anew to a new link, or hears that there is none.
+        if let Some(clients) = self.principals.remove(&id) {
+            self.waiting.insert(id, clients.into_keys().collect());
+        }
         self.linking.insert(id);
         let (epoch, dir) = (self.epoch, self.dir.clone());
         let (data, events_tx) = (self.data.clone(), self.events_tx.clone());
         let patient_until = self.patient_until;
         tokio::spawn(async move {
             let event = match keepers::link(&dir, id, epoch, patient_until, data, events_tx.clone()).await {
-                Some(link) => Event::Linked { id, epoch, link: Box::new(link) },
-                None => Event::NotLinked { id, refusal: not_linked(id) },
+                Ok(link) => Event::Linked { id, epoch, link: Box::new(link) },
+                Err(gone) => Event::NotLinked { id, refusal: not_linked(id), gone },
             };
             let _ = events_tx.send(event).await;
         });
@@ -216,6 +221,7 @@ impl Hub {
             Event::Linked { id, epoch, link } => {
                 self.linking.remove(&id);
                 self.silent.remove(&id);
+                self.waiting.remove(&id);
                 self.linked(id, epoch, *link);
                 self.announce();
             }
@@ -226,10 +232,11 @@ impl Hub {
                 self.tell(Up::SessionSilent(bytes_of(id)));
                 self.announce();
             }
-            Event::NotLinked { id, refusal } => {
+            Event::NotLinked { id, refusal, gone } => {
                 self.linking.remove(&id);
                 self.silent.remove(&id);
                 self.refuse_starting(id, &refusal);
+                self.bereave(id, gone);
                 self.tell(Up::SessionRemoved(bytes_of(id)));
                 self.destroyed(id);
                 self.announce();
@@ -356,6 +363,21 @@ impl Hub {
         self.tell(Up::Down(v1::RoutedDown { session: bytes_of(id), down }));
     }
 
+    /// A session is over: whoever watched it must not take a killed keeper for a program that ended.
+    fn bereave(&mut self, id: SessionId, gone: Gone) {
+        let clients = self.waiting.remove(&id).unwrap_or_default();
+        if gone == Gone::Ended {
+            return;
+        }
+        let message = format!(
+            "the keeper of session {id} was killed (by a person, or for want of memory), and its programs with it; its last \
+             output is lost"
+        );
+        for client in clients {
+            self.refuse_frame(id, client, &Refusal::new(Code::NotFound, message.clone()), "attach");
+        }
+    }
+
     fn may_create(&self, principal: &str, spec: &SessionSpec) -> Result<(), Refusal> {
         let command = (!spec.command.is_empty()).then(|| spec.command.join(" "));
         let chosen = Chosen { env: !spec.env.is_empty(), cwd: !spec.cwd.is_empty(), shell: false };
@@ -455,7 +477,7 @@ impl Hub {
         tokio::spawn(async move {
             let event = match start(&dir, &logs, &spec, epoch, data, events_tx.clone()).await {
                 Ok(link) => Event::Linked { id, epoch, link: Box::new(link) },
-                Err(refusal) => Event::NotLinked { id, refusal },
+                Err(refusal) => Event::NotLinked { id, refusal, gone: Gone::Ended },
             };
             let _ = events_tx.send(event).await;
         });
@@ -585,7 +607,7 @@ async fn start(
         launch::launch(spec, &keepers::socket_of(dir, spec.id), &keepers::log_of(logs, spec.id)).await?;
     // A keeper that ends under a living agent must be waited for.
     tokio::spawn(async move { child.wait().await });
-    keepers::link(dir, spec.id, epoch, None, data, events_tx).await.ok_or_else(|| not_linked(spec.id))
+    keepers::link(dir, spec.id, epoch, None, data, events_tx).await.map_err(|_| not_linked(spec.id))
 }
 
 fn action_of(role: Role) -> Action {

@@ -51,6 +51,15 @@ impl Drop for KeeperLink {
     }
 }
 
+/// Why there is no keeper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// It ended and took its socket along.
+    Ended,
+    /// It left its socket behind.
+    Killed,
+}
+
 /// Where a session's keeper listens.
 pub(super) fn socket_of(dir: &Path, id: SessionId) -> PathBuf {
     // Without hyphens: the path of a socket may have 107 bytes only.
@@ -123,7 +132,7 @@ pub fn count(dir: &Path) -> usize {
     found(dir).len()
 }
 
-/// Links to a keeper, however long it takes to answer, as long as there is one; `None` when there is none. `epoch` marks
+/// Links to a keeper, however long it takes to answer, as long as there is one. `epoch` marks
 /// the events of this link. Until `patient_until` a missing socket is waited for.
 pub(super) async fn link(
     dir: &Path,
@@ -132,7 +141,7 @@ pub(super) async fn link(
     patient_until: Option<Instant>,
     data: DataTx,
     events_tx: mpsc::Sender<Event>,
-) -> Option<KeeperLink> {
+) -> Result<KeeperLink, Gone> {
     let socket = socket_of(dir, id);
     let linked = reach(&socket, id, epoch, patient_until);
     tokio::pin!(linked);
@@ -148,7 +157,7 @@ pub(super) async fn link(
     let pid = reader.pid;
     let (frames_tx, frames_rx) = mpsc::channel(KEEPER_CAP);
     let tasks = [tokio::spawn(read(id, epoch, reader, data, events_tx)), tokio::spawn(write(writer, frames_rx))];
-    Some(KeeperLink { pid, info, frames_tx, tasks })
+    Ok(KeeperLink { pid, info, frames_tx, tasks })
 }
 
 /// Connects until the keeper answers, or until nobody listens on its socket any more. A stopped process keeps the
@@ -158,19 +167,20 @@ async fn reach(
     id: SessionId,
     seed: u64,
     patient_until: Option<Instant>,
-) -> Option<(v1::SessionInfo, LinkReader, LinkWriter)> {
+) -> Result<(v1::SessionInfo, LinkReader, LinkWriter), Gone> {
     let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1, seed);
     loop {
         match connect(socket).await {
-            Ok(linked) => return Some(linked),
+            Ok(linked) => return Ok(linked),
             // Only a socket that nobody listens on is a dead keeper's; anything else may be a living one in trouble.
             Err(LinkError::Io(err)) if err.kind() == ErrorKind::ConnectionRefused => {
                 let _ = std::fs::remove_file(socket);
-                return None;
+                tracing::warn!(session = %id, "the keeper is gone and left its socket behind: it was killed");
+                return Err(Gone::Killed);
             }
             Err(LinkError::Io(err)) if err.kind() == ErrorKind::NotFound => {
                 if patient_until.is_none_or(|until| until <= Instant::now()) {
-                    return None;
+                    return Err(Gone::Ended);
                 }
             }
             Err(err) if backoff.attempt() == 0 => {

@@ -328,3 +328,18 @@ async fn a_stopped_keeper_is_named_and_what_it_will_still_do() {
     };
     tokio::time::timeout(PATIENCE, gone).await.expect("it was said to end");
 }
+
+/// When a keeper was killed, its session vanished as if its program had ended.
+#[tokio::test]
+async fn a_killed_keeper_is_no_program_that_ended() {
+    let fleet = Fleet::start(&["web-1"]);
+    let client = fleet.client();
+    let session = fleet.session(&client, "web-1", sh("echo here; cat")).await;
+    let mut pane = Pane::attach(&client, &session, crate::support::driver(Size::DEFAULT));
+    pane.until_text("here").await;
+    let socket = format!("{}.sock", session.id().to_string().replace('-', ""));
+    crate::support::signal(crate::support::processes_naming(&socket)[0], "KILL");
+    pane.until("the end", |pane| pane.closed.is_some()).await;
+    let why = pane.closed.flatten().unwrap().message;
+    assert!(why.contains("was killed") && why.contains(&session.id().to_string()), "{why}");
+}
