@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -11,10 +11,11 @@ use tokio::sync::mpsc;
 use super::exec::Execs;
 use super::facts;
 use super::files::Files;
-use super::keepers::{self, KeeperLink};
-use super::link::{self, DataTx};
-use super::permissions::{Action, Permissions, Subject};
-use crate::fleet::{Code, Credentials, Endpoint, MachineFacts, Refusal, Role, SessionId, SessionSpec};
+use super::keepers::{self, Gone, KeeperLink, Place};
+use super::link::{self, DataTx, LinkNote};
+use super::lock::AgentLock;
+use super::permissions::{Action, Chosen, Permissions, Subject};
+use crate::fleet::{Code, Credentials, Endpoint, MachineFacts, Refusal, Role, SessionId, SessionSpec, is_deceptive};
 use crate::keeper::launch;
 use crate::wire::{self, v1};
 use v1::agent_up::Frame as Up;
@@ -25,6 +26,10 @@ const EVENTS_CAP: usize = 1024;
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Sessions on one machine.
 const SESSIONS_CAP: usize = 4096;
+/// How long a keeper may take to answer a request: the programs of a session that is ended have 2 s.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long keepers may take to come back after the directory of their sockets vanished: they look every 15 s.
+const COMEBACK: Duration = Duration::from_secs(20);
 /// Characters of a session's name: a line of a table.
 const NAME_CAP: usize = 100;
 
@@ -45,7 +50,7 @@ pub(super) enum Event {
     /// A keeper does not answer; its link is still being waited for.
     KeeperSilent { id: SessionId },
     /// There is no keeper, or it could not be started.
-    NotLinked { id: SessionId, refusal: Refusal },
+    NotLinked { id: SessionId, refusal: Refusal, gone: Gone },
     /// A keeper's link ended.
     KeeperGone { id: SessionId, epoch: u64 },
     /// A command is over.
@@ -56,6 +61,8 @@ pub(super) enum Event {
     Summary { id: SessionId, summary: v1::Summary },
     /// A session has another name.
     Renamed { id: SessionId, name: String },
+    /// Its keeper has had its time to answer a request.
+    Late { id: SessionId, number: u64 },
 }
 
 struct Hub {
@@ -85,9 +92,15 @@ struct Hub {
     permissions: Arc<Permissions>,
     /// Who is behind the clients of a session, as the relay authenticated them when they attached.
     principals: HashMap<SessionId, HashMap<Bytes, String>>,
+    /// Clients of a session whose link is being had anew.
+    waiting: HashMap<SessionId, Vec<Bytes>>,
     epoch: u64,
     execs: Execs,
     files: Files,
+    place: Place,
+    /// The directory of the sockets vanished: keepers that live make theirs anew until then.
+    patient_until: Option<Instant>,
+    lock: AgentLock,
 }
 
 /// Runs until dropped.
@@ -98,13 +111,18 @@ pub(super) async fn run(
     dir: PathBuf,
     logs: PathBuf,
     permissions: Arc<Permissions>,
+    lock: AgentLock,
 ) {
     let (events_tx, mut events_rx) = mpsc::channel(EVENTS_CAP);
     let seed = facts.id.as_bytes().iter().fold(0, |seed: u64, byte| seed.rotate_left(8) ^ u64::from(*byte));
-    let data = link::start(relay, credentials, seed, events_tx.clone());
+    let note = LinkNote::new(lock.dir());
+    let data = link::start(relay, credentials, seed, note, events_tx.clone());
     let files = Files::new(events_tx.clone(), permissions.clone());
     let mut hub = Hub {
         facts,
+        place: Place::new(&dir),
+        patient_until: None,
+        lock,
         dir,
         logs,
         data,
@@ -122,6 +140,7 @@ pub(super) async fn run(
         silent: HashSet::new(),
         permissions,
         principals: HashMap::new(),
+        waiting: HashMap::new(),
         epoch: 0,
     };
     // The relay hears of nothing before all of them have answered or are known to be silent.
@@ -138,7 +157,10 @@ pub(super) async fn run(
                 Some(event) => hub.handle(event),
                 None => return,
             },
-            _ = heartbeat.tick() => hub.tell(Up::Heartbeat((&facts::load()).into())),
+            _ = heartbeat.tick() => {
+                hub.tell(Up::Heartbeat((&facts::load()).into()));
+                hub.look();
+            }
         }
     }
 }
@@ -146,18 +168,45 @@ pub(super) async fn run(
 impl Hub {
     fn link(&mut self, id: SessionId) {
         self.epoch += 1;
-        // Everybody attaches anew to a new link.
-        self.principals.remove(&id);
+        // Everybody attaches anew to a new link, or hears that there is none.
+        if let Some(clients) = self.principals.remove(&id) {
+            self.waiting.insert(id, clients.into_keys().collect());
+        }
         self.linking.insert(id);
         let (epoch, dir) = (self.epoch, self.dir.clone());
         let (data, events_tx) = (self.data.clone(), self.events_tx.clone());
+        let patient_until = self.patient_until;
         tokio::spawn(async move {
-            let event = match keepers::link(&dir, id, epoch, data, events_tx.clone()).await {
-                Some(link) => Event::Linked { id, epoch, link: Box::new(link) },
-                None => Event::NotLinked { id, refusal: not_linked(id) },
+            let event = match keepers::link(&dir, id, epoch, patient_until, data, events_tx.clone()).await {
+                Ok(link) => Event::Linked { id, epoch, link: Box::new(link) },
+                Err(gone) => Event::NotLinked { id, refusal: not_linked(id), gone },
             };
             let _ = events_tx.send(event).await;
         });
+    }
+
+    /// Somebody may have taken the sockets away, and their directory with them (systemd does at a logout): keepers make theirs
+    /// anew, and are found here.
+    fn look(&mut self) {
+        match self.place.look() {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::warn!(dir = %self.dir.display(), "the directory of the keepers' sockets was gone; it is there again");
+                self.patient_until = Some(Instant::now() + COMEBACK);
+            }
+            Err(err) => {
+                tracing::warn!(%err, "the directory of the keepers' sockets is gone and cannot be made anew yet")
+            }
+        }
+        if let Err(err) = self.lock.renew() {
+            tracing::error!(%err, "this agent's lock is gone, and another agent may have taken its place");
+        }
+        for id in keepers::found(&self.dir) {
+            let is_known = self.sessions.contains_key(&id) || self.linking.contains(&id) || self.silent.contains(&id);
+            if !is_known && !self.starting.contains_key(&id) {
+                self.link(id);
+            }
+        }
     }
 
     fn handle(&mut self, event: Event) {
@@ -174,6 +223,7 @@ impl Hub {
                 self.execs.unlinked();
                 self.files.unlinked();
                 // Clients behind the old relay are no longer attached: a keeper learns that from a new link.
+                self.look();
                 let ids: Vec<SessionId> = self.sessions.drain().map(|(id, _)| id).collect();
                 for id in ids {
                     self.link(id);
@@ -183,6 +233,7 @@ impl Hub {
             Event::Linked { id, epoch, link } => {
                 self.linking.remove(&id);
                 self.silent.remove(&id);
+                self.waiting.remove(&id);
                 self.linked(id, epoch, *link);
                 self.announce();
             }
@@ -193,10 +244,11 @@ impl Hub {
                 self.tell(Up::SessionSilent(bytes_of(id)));
                 self.announce();
             }
-            Event::NotLinked { id, refusal } => {
+            Event::NotLinked { id, refusal, gone } => {
                 self.linking.remove(&id);
                 self.silent.remove(&id);
                 self.refuse_starting(id, &refusal);
+                self.bereave(id, gone);
                 self.tell(Up::SessionRemoved(bytes_of(id)));
                 self.destroyed(id);
                 self.announce();
@@ -204,6 +256,7 @@ impl Hub {
             Event::KeeperGone { id, epoch } => {
                 if self.sessions.get(&id).is_some_and(|(current, _)| *current == epoch) {
                     self.sessions.remove(&id);
+                    self.look();
                     // Gone for good, or only the link: its socket tells.
                     self.link(id);
                 }
@@ -216,6 +269,7 @@ impl Hub {
                 }
             }
             Event::Renamed { id, name } => self.renamed(id, &name),
+            Event::Late { id, number } => self.late(id, number),
         }
     }
 
@@ -323,9 +377,26 @@ impl Hub {
         self.tell(Up::Down(v1::RoutedDown { session: bytes_of(id), down }));
     }
 
+    /// A session is over: whoever watched it must not take a killed keeper for a program that ended.
+    fn bereave(&mut self, id: SessionId, gone: Gone) {
+        let clients = self.waiting.remove(&id).unwrap_or_default();
+        if gone == Gone::Ended {
+            return;
+        }
+        let message = format!(
+            "the keeper of session {id} was killed (by a person, or for want of memory), and its programs with it; its last \
+             output is lost"
+        );
+        for client in clients {
+            self.refuse_frame(id, client, &Refusal::new(Code::NotFound, message.clone()), "attach");
+        }
+    }
+
     fn may_create(&self, principal: &str, spec: &SessionSpec) -> Result<(), Refusal> {
         let command = (!spec.command.is_empty()).then(|| spec.command.join(" "));
-        let subject = Subject { command: command.as_deref(), session: Some(spec.display_name()), path: None };
+        let chosen = Chosen { env: !spec.env.is_empty(), cwd: !spec.cwd.is_empty(), shell: false };
+        let (command, session) = (command.as_deref(), Some(spec.display_name()));
+        let subject = Subject { command, session, chosen, ..Subject::default() };
         self.permissions.check(principal, Action::Create, &subject)
     }
 
@@ -440,6 +511,7 @@ impl Hub {
         if let Err(refusal) = check(&spec, self.sessions.len() + self.silent.len() + self.starting.len()) {
             return self.refuse(number, &refusal, "create");
         }
+        self.look();
         self.starting.insert(id, vec![number]);
         if spec.is_shared {
             self.starting_shared = Some(id);
@@ -450,7 +522,7 @@ impl Hub {
         tokio::spawn(async move {
             let event = match start(&dir, &logs, &spec, epoch, data, events_tx.clone()).await {
                 Ok(link) => Event::Linked { id, epoch, link: Box::new(link) },
-                Err(refusal) => Event::NotLinked { id, refusal },
+                Err(refusal) => Event::NotLinked { id, refusal, gone: Gone::Ended },
             };
             let _ = events_tx.send(event).await;
         });
@@ -467,6 +539,7 @@ impl Hub {
         let close = v1::session_up::Frame::Close(v1::Close {});
         if link.frames_tx.try_send(v1::SessionUp { client: Default::default(), frame: Some(close) }).is_ok() {
             self.destroying.entry(id).or_default().push(number);
+            self.expect(id, number);
         } else {
             self.refuse(number, &Refusal::new(Code::Unavailable, "the session's keeper takes no frames"), "destroy");
         }
@@ -486,9 +559,41 @@ impl Hub {
         let rename = v1::session_up::Frame::Rename(v1::Rename { name });
         if link.frames_tx.try_send(v1::SessionUp { client: Default::default(), frame: Some(rename) }).is_ok() {
             self.renaming.entry(id).or_default().push(number);
+            self.expect(id, number);
         } else {
             self.refuse(number, &Refusal::new(Code::Unavailable, "the session's keeper takes no frames"), "rename");
         }
+    }
+
+    /// A keeper that is stopped answers nothing and must not keep whoever asked.
+    fn expect(&self, id: SessionId, number: u64) {
+        let events_tx = self.events_tx.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(ANSWER_TIMEOUT).await;
+            let _ = events_tx.send(Event::Late { id, number }).await;
+        });
+    }
+
+    fn late(&mut self, id: SessionId, number: u64) {
+        let pid = self.sessions.get(&id).map_or(0, |(_, link)| link.pid);
+        let take = |waiting: &mut HashMap<SessionId, Vec<u64>>| {
+            let Some(numbers) = waiting.get_mut(&id) else { return false };
+            let count = numbers.len();
+            numbers.retain(|other| *other != number);
+            numbers.len() < count
+        };
+        let silence = format!("the keeper of session {id} (process {pid}) does not answer; is it stopped?");
+        let (frame, message) = if take(&mut self.destroying) {
+            (
+                "destroy",
+                format!("{silence} It was asked to end the session and will when it goes on (`kill -CONT {pid}`)"),
+            )
+        } else if take(&mut self.renaming) {
+            ("rename", format!("{silence} The session gets its name when it goes on (`kill -CONT {pid}`)"))
+        } else {
+            return;
+        };
+        self.refuse(number, &Refusal::new(Code::Unavailable, message), frame);
     }
 
     /// The keeper has the name: it is the one that remembers it.
@@ -555,7 +660,7 @@ async fn start(
         launch::launch(spec, &keepers::socket_of(dir, spec.id), &keepers::log_of(logs, spec.id)).await?;
     // A keeper that ends under a living agent must be waited for.
     tokio::spawn(async move { child.wait().await });
-    keepers::link(dir, spec.id, epoch, data, events_tx).await.ok_or_else(|| not_linked(spec.id))
+    keepers::link(dir, spec.id, epoch, None, data, events_tx).await.map_err(|_| not_linked(spec.id))
 }
 
 fn action_of(role: Role) -> Action {
@@ -592,8 +697,9 @@ fn check(spec: &SessionSpec, count: usize) -> Result<(), Refusal> {
 
 /// A session's name is a line for people.
 fn check_name(name: &str) -> Result<(), Refusal> {
-    if name.chars().count() > NAME_CAP || name.chars().any(char::is_control) {
-        let message = format!("a session's name has at most {NAME_CAP} characters and no control characters");
+    if name.chars().count() > NAME_CAP || name.chars().any(is_deceptive) {
+        let message =
+            format!("a session's name has at most {NAME_CAP} characters, and none that control, hide or reorder text");
         return Err(Refusal::new(Code::Invalid, message));
     }
     Ok(())

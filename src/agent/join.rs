@@ -110,6 +110,7 @@ pub async fn join(token: &JoinToken, name: &str, labels: Labels, state_dir: &Pat
 /// The relay that this state directory's machine has joined, if it has.
 pub fn membership(state_dir: &Path) -> Result<Option<Membership>, JoinError> {
     let path = state_dir.join(FILE);
+    paths::check_private(&path).map_err(|err| JoinError::Io { path: path.clone(), err })?;
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -1,14 +1,16 @@
 //! Links to keepers: one task reads a keeper and hands its output straight on, one writes to it.
 
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::hub::Event;
 use super::link::DataTx;
+use crate::config::paths;
 use crate::fleet::SessionId;
 use crate::keeper::launch::SOCKET_EXTENSION;
 use crate::keeper::link::{LinkError, LinkReader, LinkWriter, connect};
@@ -26,6 +28,8 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A linked keeper.
 pub(super) struct KeeperLink {
+    /// Its process id.
+    pub(super) pid: u32,
     pub(super) info: v1::SessionInfo,
     pub(super) frames_tx: mpsc::Sender<v1::SessionUp>,
     tasks: [JoinHandle<()>; 2],
@@ -45,6 +49,15 @@ impl Drop for KeeperLink {
             task.abort();
         }
     }
+}
+
+/// Why there is no keeper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// It ended and took its socket along.
+    Ended,
+    /// It left its socket behind.
+    Killed,
 }
 
 /// Where a session's keeper listens.
@@ -87,17 +100,50 @@ pub(super) fn found(dir: &Path) -> Vec<SessionId> {
     entries.flatten().filter_map(|entry| id(entry.path())).collect()
 }
 
-/// Links to a keeper, however long it takes to answer, as long as there is one; `None` when there is none. `epoch` marks
-/// the events of this link.
+/// The directory of the sockets, which others may take away under a running agent.
+pub(super) struct Place {
+    dir: PathBuf,
+    /// What tells it from one that was made in its place.
+    seen: Option<(u64, u64)>,
+}
+
+impl Place {
+    pub(super) fn new(dir: &Path) -> Place {
+        Place { dir: dir.into(), seen: identity(dir) }
+    }
+
+    /// Makes it anew if it is gone; whether it is another one than at the last look, so that keepers that live may have no
+    /// socket in it yet.
+    pub(super) fn look(&mut self) -> std::io::Result<bool> {
+        if identity(&self.dir).is_none() {
+            paths::make_private_dir(&self.dir)?;
+        }
+        let now = identity(&self.dir);
+        Ok(std::mem::replace(&mut self.seen, now) != now)
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
+/// How many sessions have their sockets in an agent's directory of them.
+pub fn count(dir: &Path) -> usize {
+    found(dir).len()
+}
+
+/// Links to a keeper, however long it takes to answer, as long as there is one. `epoch` marks
+/// the events of this link. Until `patient_until` a missing socket is waited for.
 pub(super) async fn link(
     dir: &Path,
     id: SessionId,
     epoch: u64,
+    patient_until: Option<Instant>,
     data: DataTx,
     events_tx: mpsc::Sender<Event>,
-) -> Option<KeeperLink> {
+) -> Result<KeeperLink, Gone> {
     let socket = socket_of(dir, id);
-    let linked = reach(&socket, id, epoch);
+    let linked = reach(&socket, id, epoch, patient_until);
     tokio::pin!(linked);
     let linked = match tokio::time::timeout(HELLO_TIMEOUT, &mut linked).await {
         Ok(linked) => linked,
@@ -108,24 +154,35 @@ pub(super) async fn link(
         }
     };
     let (info, reader, writer) = linked?;
+    let pid = reader.pid;
     let (frames_tx, frames_rx) = mpsc::channel(KEEPER_CAP);
     let tasks = [tokio::spawn(read(id, epoch, reader, data, events_tx)), tokio::spawn(write(writer, frames_rx))];
-    Some(KeeperLink { info, frames_tx, tasks })
+    Ok(KeeperLink { pid, info, frames_tx, tasks })
 }
 
 /// Connects until the keeper answers, or until nobody listens on its socket any more. A stopped process keeps the
 /// connection waiting and answers on it when it goes on; one that refuses is tried again.
-async fn reach(socket: &Path, id: SessionId, seed: u64) -> Option<(v1::SessionInfo, LinkReader, LinkWriter)> {
+async fn reach(
+    socket: &Path,
+    id: SessionId,
+    seed: u64,
+    patient_until: Option<Instant>,
+) -> Result<(v1::SessionInfo, LinkReader, LinkWriter), Gone> {
     let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1, seed);
     loop {
         match connect(socket).await {
-            Ok(linked) => return Some(linked),
+            Ok(linked) => return Ok(linked),
             // Only a socket that nobody listens on is a dead keeper's; anything else may be a living one in trouble.
             Err(LinkError::Io(err)) if err.kind() == ErrorKind::ConnectionRefused => {
                 let _ = std::fs::remove_file(socket);
-                return None;
+                tracing::warn!(session = %id, "the keeper is gone and left its socket behind: it was killed");
+                return Err(Gone::Killed);
             }
-            Err(LinkError::Io(err)) if err.kind() == ErrorKind::NotFound => return None,
+            Err(LinkError::Io(err)) if err.kind() == ErrorKind::NotFound => {
+                if patient_until.is_none_or(|until| until <= Instant::now()) {
+                    return Err(Gone::Ended);
+                }
+            }
             Err(err) if backoff.attempt() == 0 => {
                 tracing::warn!(session = %id, %err, "no link to the keeper; trying on")
             }

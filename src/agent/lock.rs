@@ -2,14 +2,15 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
 /// Held for the agent's life; the kernel lets it go with the process.
 pub struct AgentLock {
-    _file: File,
+    file: File,
+    dir: PathBuf,
 }
 
 /// The directory is taken, or unusable.
@@ -48,7 +49,22 @@ impl AgentLock {
             return Err(LockError::Running { dir: dir.into(), pid: pid_in(&mut file).unwrap_or(0) });
         }
         file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(failed)?;
-        Ok(AgentLock { _file: file })
+        Ok(AgentLock { file, dir: dir.into() })
+    }
+
+    /// The directory that is taken.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Takes the directory again if somebody took the file away: a lock that nobody finds keeps no other agent out.
+    pub fn renew(&mut self) -> Result<(), LockError> {
+        let here = std::fs::metadata(path(&self.dir)).ok().map(|meta| (meta.dev(), meta.ino()));
+        let own = self.file.metadata().ok().map(|meta| (meta.dev(), meta.ino()));
+        if here != own {
+            *self = AgentLock::take(&self.dir)?;
+        }
+        Ok(())
     }
 }
 

@@ -16,6 +16,8 @@ pub mod permissions;
 pub use exec::run_guard;
 pub use facts::local_labels;
 pub use join::{JoinError, Membership, join, membership};
+pub use keepers::count as session_count;
+pub use link::link_error;
 pub use lock::{AgentLock, LockError, lock_holder};
 
 use std::future::Future;
@@ -70,12 +72,12 @@ pub async fn run(options: Options, end: impl Future<Output = ()>) -> Result<(), 
     for dir in [&options.dir, &sessions, &options.state_dir, &logs, &keeper_logs] {
         paths::make_private_dir(dir).map_err(|err| AgentError::Io { path: dir.clone(), err })?;
     }
-    let _lock = AgentLock::take(&options.dir)?;
+    let lock = AgentLock::take(&options.dir)?;
     let facts = facts::facts(&options).map_err(|err| AgentError::Io { path: options.state_dir.clone(), err })?;
     tracing::info!(machine = %facts.id, name = facts.name, relay = %options.relay, "agent starts");
     let permissions = Arc::new(Permissions::open(options.permissions, &facts.name));
     tokio::select! {
-        () = hub::run(facts, options.relay, options.credentials, sessions, keeper_logs, permissions) => {}
+        () = hub::run(facts, options.relay, options.credentials, sessions, keeper_logs, permissions, lock) => {}
         () = end => tracing::info!("agent ends; sessions live on"),
     }
     Ok(())

@@ -60,6 +60,12 @@ async fn run(args: Args) -> Result<ExitCode> {
     // An agent has its own identity, and a login makes one.
     let relay = match &args.command {
         Some(Command::Agent(_) | Command::Login(_) | Command::Server { .. }) => args.relay,
+        // A configuration that cannot be used is what the doctor is asked about, and no business of a relay's.
+        Some(Command::Doctor(_) | Command::Relay(_)) => identity::settle(args.relay.clone(), &args.identity)
+            .unwrap_or_else(|err| {
+                eprintln!("fleetmux: without the configuration: {err:#}");
+                args.relay
+            }),
         _ => identity::settle(args.relay, &args.identity)?,
     };
     match args.command {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::raw;
-use crate::fleet::{Machine, Session, SessionStatus, Viewer};
+use crate::fleet::{Machine, Session, SessionStatus, Viewer, is_deceptive};
 use crate::runtime::now_ms;
 
 /// Writes text to standard output; a reader that left early is no error.
@@ -113,7 +113,7 @@ impl Page {
 
 /// What another machine calls itself must not reach this terminal as an escape.
 pub(super) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_deceptive(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// The text in at most so many columns.

@@ -92,13 +92,14 @@ impl AttachmentState {
         }
     }
 
-    /// The stream to the relay is gone.
-    pub(super) fn disconnected(&mut self) -> Outcome {
-        if matches!(self.phase, Phase::Over | Phase::Cut) {
+    /// The stream to the relay is gone; `denial` says that the relay does not let this program in any more.
+    pub(super) fn disconnected(&mut self, denial: Option<&Refusal>) -> Outcome {
+        if self.phase == Phase::Over || (self.phase == Phase::Cut && denial.is_none()) {
             return Outcome::default();
         }
         self.phase = Phase::Cut;
-        let refusal = Refusal::new(Code::Unavailable, "the connection to the relay is lost; reconnecting");
+        let lost = || Refusal::new(Code::Unavailable, "the connection to the relay is lost; reconnecting");
+        let refusal = denial.cloned().unwrap_or_else(lost);
         Outcome { events: vec![AttachEvent::Lost(refusal)], ..Outcome::default() }
     }
 
@@ -324,7 +325,7 @@ mod tests {
         state.down(output(10, b"abc"));
         state.input(Bytes::from_static(b"hello")).unwrap();
         state.down(Down::InputAck { next: 2, is_resend: false });
-        assert!(matches!(state.disconnected().events[..], [AttachEvent::Lost(_)]));
+        assert!(matches!(state.disconnected(None).events[..], [AttachEvent::Lost(_)]));
         assert_eq!(state.input(Bytes::from_static(b"!")), Ok(None), "kept while the way is cut");
         assert_eq!(state.attach().from_offset, Some(13));
         let outcome = attached(&mut state, 13, 3, 0);
@@ -383,7 +384,7 @@ mod tests {
         assert_eq!(state.set_role(Role::Driver), Some(Up::SetRole(Role::Driver)));
         let refusal = Refusal::new(Code::PermissionDenied, "no");
         state.down(Down::Refused { refusal, frame: "set_role".into() });
-        state.disconnected();
+        state.disconnected(None);
         assert_eq!(state.attach().role, Role::Observer);
     }
 

@@ -167,7 +167,7 @@ impl Client {
     pub fn close(&self) {
         self.task.0.abort();
         self.shared.channel_tx.send_replace(None);
-        self.shared.core().disconnected();
+        self.shared.core().disconnected(None);
         self.shared.state_tx.send_replace(ConnectionState::Stopped { error: "the client is closed".into() });
     }
 

@@ -90,8 +90,8 @@ impl Core {
         }
     }
 
-    /// The stream is gone.
-    pub(super) fn disconnected(&mut self) {
+    /// The stream is gone, or could not be had; `denial` says that the key is good no longer.
+    pub(super) fn disconnected(&mut self, denial: Option<&Refusal>) {
         self.is_connected = false;
         self.epoch += 1;
         self.outgoing.clear();
@@ -99,7 +99,7 @@ impl Core {
             waker.wake();
         }
         for channel in self.attachments.keys().copied().collect::<Vec<_>>() {
-            self.with(channel, AttachmentState::disconnected);
+            self.with(channel, |state| state.disconnected(denial));
         }
     }
 

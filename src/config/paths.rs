@@ -95,6 +95,17 @@ pub fn permissions_file(agent_dir: Option<&Path>) -> PathBuf {
     dir.join("permissions.toml")
 }
 
+/// Refuses a file with secrets that others may read or change; one that is not there is no matter of this.
+pub fn check_private(path: &Path) -> io::Result<()> {
+    let Ok(meta) = std::fs::metadata(path) else { return Ok(()) };
+    if meta.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    let (mode, shown) = (meta.mode() & 0o7777, path.display());
+    let message = format!("it holds secrets and is open to others (mode {mode:o}); run `chmod 600 {shown}`");
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
+}
+
 /// Makes a directory for its owner only, and refuses one that others could have planted.
 pub fn make_private_dir(dir: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
@@ -104,6 +115,12 @@ pub fn make_private_dir(dir: &Path) -> io::Result<()> {
     if is_private {
         return Ok(());
     }
-    let message = format!("{} is not a directory of yours alone; remove it or choose another", dir.display());
+    let shown = dir.display();
+    let message = if meta.is_dir() && meta.uid() == own {
+        // What is in it may be sessions that live: it is never advised to be removed.
+        format!("{shown} may be changed by others (mode {:o}); run `chmod 700 {shown}`", meta.mode() & 0o7777)
+    } else {
+        format!("{shown} is no directory of yours; choose another, or move it away if you know what it is")
+    };
     Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
 }

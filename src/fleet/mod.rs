@@ -11,6 +11,7 @@ mod selector;
 mod session;
 mod size;
 mod status;
+mod text;
 
 pub use access::{Action, ActionError, Actions, Caller, Code, Principal, Refusal, Role};
 pub use endpoint::{Endpoint, EndpointError};
@@ -23,3 +24,4 @@ pub use selector::{Condition, Selector, SelectorError};
 pub use session::{Exit, Session, SessionSpec, Summary, Viewer};
 pub use size::Size;
 pub use status::SessionStatus;
+pub use text::is_deceptive;

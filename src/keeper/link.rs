@@ -33,6 +33,8 @@ pub enum LinkError {
 
 /// Frames from a keeper.
 pub struct LinkReader {
+    /// The keeper's process id; 0 if the system does not tell.
+    pub pid: u32,
     half: OwnedReadHalf,
     buffer: BytesMut,
 }
@@ -45,8 +47,10 @@ pub struct LinkWriter {
 
 /// Connects to a keeper and learns what its session is.
 pub async fn connect(socket: &Path) -> Result<(v1::SessionInfo, LinkReader, LinkWriter), LinkError> {
-    let (read, write) = UnixStream::connect(socket).await?.into_split();
-    let mut reader = LinkReader { half: read, buffer: BytesMut::new() };
+    let stream = UnixStream::connect(socket).await?;
+    let pid = stream.peer_cred().ok().and_then(|peer| peer.pid()).and_then(|pid| u32::try_from(pid).ok());
+    let (read, write) = stream.into_split();
+    let mut reader = LinkReader { pid: pid.unwrap_or(0), half: read, buffer: BytesMut::new() };
     let mut writer = LinkWriter { half: write, buffer: BytesMut::new() };
     let frame = v1::session_up::Frame::Hello(wire::hello());
     writer.push(&v1::SessionUp { client: Default::default(), frame: Some(frame) });

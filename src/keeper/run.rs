@@ -33,6 +33,10 @@ const REOPEN: Duration = Duration::from_secs(1);
 /// How long hung-up programs may take before they are killed.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// How often a keeper that sleeps looks whether its socket can still be found, and how soon after the last look one that
+/// is woken does.
+const LOOK: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(1));
+
 /// Why a keeper could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum KeeperError {
@@ -74,6 +78,8 @@ pub fn run(spec: &SessionSpec, socket: &Path, ready: impl FnOnce(v1::SessionInfo
         gate: Gate::new(),
         kill_at: None,
         is_flooded: false,
+        looked: Instant::now(),
+        is_look_due: false,
         turnstile: Turnstile::new(socket.parent().unwrap_or(Path::new("."))),
     };
     ready(keeper.info());
@@ -98,6 +104,10 @@ struct Keeper {
     is_guarded: bool,
     kill_at: Option<Instant>,
     is_flooded: bool,
+    /// When the socket's path was looked at.
+    looked: Instant,
+    /// Something happened since, too soon for another look.
+    is_look_due: bool,
     turnstile: Turnstile,
 }
 
@@ -177,11 +187,26 @@ impl Keeper {
             self.gate.nap(turnstile::RETRY);
         }
         self.bury_links(now);
+        self.look();
         if self.kill_at.is_some_and(|at| at <= Instant::now()) {
             self.kill_at = None;
             if let Some(pty) = &self.pty {
                 pty.signal_leader(Signal::KILL);
             }
+        }
+    }
+
+    /// Makes sure that agents find this session.
+    fn look(&mut self) {
+        self.is_look_due = self.looked.elapsed() < LOOK.1;
+        if self.is_look_due {
+            return;
+        }
+        self.looked = Instant::now();
+        match self.listener.restore() {
+            Ok(false) => {}
+            Ok(true) => tracing::warn!("the socket was gone and is there again"),
+            Err(err) => tracing::warn!(%err, "the socket is gone and cannot be made anew yet"),
         }
     }
 
@@ -192,7 +217,9 @@ impl Keeper {
         // Frames that were held back and may be taken now are in no socket that poll could report.
         let is_unheld = |link: &Link| link.is_held && link.may_ask();
         let held = self.links.values().any(is_unheld).then_some(Duration::ZERO);
-        let timeout = [gate_wait, due, kill, held].into_iter().flatten().min();
+        let every = if self.is_look_due { LOOK.1 } else { LOOK.0 };
+        let look = Some(every.saturating_sub(self.looked.elapsed()));
+        let timeout = [gate_wait, due, kill, held, look].into_iter().flatten().min();
         let timeout =
             timeout.map(|wait| Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: wait.subsec_nanos().into() });
         let order: Vec<LinkId> = self.links.keys().copied().collect();

@@ -10,6 +10,7 @@ use bytes::{Buf, BytesMut};
 use rustix::io::Errno;
 
 use super::core::LinkId;
+use crate::config::paths;
 use crate::wire::{self, v1};
 
 /// Bytes waiting for a link before its frames are no longer read: a peer must take its answers before it may ask more.
@@ -28,10 +29,21 @@ pub(super) struct Listener {
 impl Listener {
     /// Binds the path, readable for its owner only.
     pub(super) fn bind(path: &Path) -> io::Result<Listener> {
-        let listener = UnixListener::bind(path)?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-        listener.set_nonblocking(true)?;
-        Ok(Listener { listener, path: path.to_path_buf() })
+        Ok(Listener { listener: listen(path)?, path: path.to_path_buf() })
+    }
+
+    /// Listens anew if its path is gone, and says whether it was. Whoever tidies up a runtime directory (systemd does at a
+    /// logout) takes the sockets along, and a session that nobody finds is lost.
+    pub(super) fn restore(&mut self) -> io::Result<bool> {
+        match std::fs::symlink_metadata(&self.path) {
+            Err(err) if err.kind() == io::ErrorKind::NotFound => {}
+            _ => return Ok(false),
+        }
+        if let Some(dir) = self.path.parent() {
+            paths::make_private_dir(dir)?;
+        }
+        self.listener = listen(&self.path)?;
+        Ok(true)
     }
 
     /// The next peer of our own user, if one waits; others are turned away.
@@ -43,6 +55,13 @@ impl Listener {
         stream.set_nonblocking(true).ok()?;
         is_welcome.then_some(stream)
     }
+}
+
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 impl AsFd for Listener {

@@ -74,7 +74,9 @@ impl Admin {
             workspace: key.workspace.clone(),
         });
         // Whoever is connected with it is cut off.
-        let _ = self.events_tx.send(Event::Revoked { caller: key.caller(), machine: key.machine() }).await;
+        if let Some(refusal) = key.over(now_ms()) {
+            let _ = self.events_tx.send(Event::Revoked { caller: key.caller(), machine: key.machine(), refusal }).await;
+        }
         Ok(self.info(&key))
     }
 }

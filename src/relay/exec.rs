@@ -1,12 +1,14 @@
 //! One-shot commands at the relay: a lane of their own on the agent's link.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tonic::Streaming;
 
-use super::audit::{Audit, Audited};
+use super::audit::{Audit, Audited, Surroundings};
+use super::auth::Auth;
 use super::hub::EventsTx;
-use super::lane::{DownTx, Ended, Ending, Flow, Kind, lanes_to};
+use super::lane::{DownTx, Ended, Ending, Flow, Kind, START_TIMEOUT, lanes_to};
 use crate::fleet::{Caller, Code, ExecId, MachineId, Refusal};
 use crate::stream::{EXEC_INPUT_WINDOW, EXEC_OUTPUT_WINDOW, chunks_in};
 use crate::wire::{self, v1};
@@ -15,6 +17,9 @@ use v1::exec_up::Frame as Up;
 
 /// Frames waiting for one client: a window of tiny chunks and what goes with it.
 pub(super) const EXEC_DOWN_CAP: usize = chunks_in(EXEC_OUTPUT_WINDOW) + 64;
+
+/// How long an agent may take to start a command, however short the command's own time is.
+const START_AT_LEAST: Duration = Duration::from_secs(2);
 
 /// The lane of commands.
 pub(super) enum Commands {}
@@ -67,6 +72,16 @@ impl Kind for Commands {
         v1::ExecDown { frame: Some(Down::Refused(wire::refusal(refusal, "exec"))) }
     }
 
+    /// Who gives a command 5 s does not wait 20 for a stopped agent.
+    fn patience(start: &Up) -> Duration {
+        match start {
+            Up::Start(start) if start.timeout_ms > 0 => {
+                START_TIMEOUT.min(Duration::from_millis(start.timeout_ms).max(START_AT_LEAST))
+            }
+            _ => START_TIMEOUT,
+        }
+    }
+
     fn routed(number: u64, principal: &str, up: Option<Up>) -> v1::RoutedExecUp {
         let up = up.map(|up| v1::ExecUp { frame: Some(up) });
         v1::RoutedExecUp { number, principal: principal.into(), up }
@@ -77,7 +92,7 @@ impl Kind for Commands {
 pub(super) async fn carry(
     events_tx: EventsTx,
     caller: Caller,
-    audit: Audit,
+    auth: Arc<Auth>,
     mut frames: Streaming<v1::ExecUp>,
     down_tx: DownTx<Commands>,
 ) {
@@ -91,13 +106,12 @@ pub(super) async fn carry(
         Err(_) => return,
     };
     let lanes = lanes_to(&events_tx, &caller, &start.machine).await;
-    let mut ended = Trail::begin(audit, &caller, &start, lanes.as_ref().err());
+    let mut ended = Trail::begin(auth.audit.clone(), &caller, &start, lanes.as_ref().err());
     if let Err(refusal) = &lanes {
         ended.lost(refusal);
     }
-    let (principal, refused_tx) = (caller.principal.as_str(), down_tx.clone());
-    let begun = lanes.and_then(|lanes| lanes.exec.begin(principal, Up::Start(start), down_tx, ended));
-    match begun {
+    let refused_tx = down_tx.clone();
+    match lanes.and_then(|lanes| lanes.exec.begin(&auth, &caller, Up::Start(start), down_tx, ended)) {
         Ok(running) => {
             drop(refused_tx);
             running.carry(frames).await;
@@ -136,6 +150,7 @@ impl Trail {
             principal: trail.principal.clone(),
             machine: trail.machine.clone(),
             program: trail.program.clone(),
+            surroundings: Surroundings::new(&start.shell, &start.cwd, start.env.keys()),
             outcome: refusal.map_or_else(|| "started".into(), |refusal| refusal.message.clone()),
         });
         let is_started = refusal.is_none();
@@ -172,6 +187,7 @@ impl Trail {
             }
             Ending::Refused(refusal) => ("refused", Some(refusal.message)),
             Ending::Lost(reason) => ("lost", Some(reason)),
+            Ending::Revoked(reason) => ("revoked", Some(reason)),
             Ending::CalledOff => ("cancelled", None),
             Ending::Done => ("exited", None),
         };

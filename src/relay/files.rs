@@ -111,7 +111,7 @@ pub(super) async fn begin(
         }
     };
     let (down_tx, down_rx) = mpsc::channel(FILE_DOWN_CAP);
-    let running = lanes.files.begin(caller.principal.as_str(), Up::Start(start), down_tx, ended)?;
+    let running = lanes.files.begin(auth, caller, Up::Start(start), down_tx, ended)?;
     Ok((running, down_rx))
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::audit::Audited;
+use super::audit::{Audited, Surroundings};
 use super::auth::{AgentIs, Auth};
 use super::exec::{self, EXEC_DOWN_CAP};
 use super::files;
@@ -90,7 +90,12 @@ impl v1::agent_service_server::AgentService for Services {
                 let _ = frames_tx.send(Err(status)).await;
                 return;
             }
+            let machine = agent.caller();
             let _ = services.tell(Event::AgentCame { conn, agent, frames_tx, lanes: lanes.clone() }).await;
+            if machine.is_some_and(|machine| services.auth.still(&machine).is_err()) {
+                let _ = services.tell(Event::AgentGone { conn }).await;
+                return lanes.close();
+            }
             while let Ok(Some(frame)) = frames.message().await {
                 // What a command writes and a file holds waits for nobody but its own client.
                 let frame = match frame.frame {
@@ -138,7 +143,13 @@ impl v1::client_service_server::ClientService for Services {
             if hello_of(hello).is_err() {
                 return outgoing.close();
             }
-            let _ = services.tell(Event::ClientCame { conn, caller, outgoing }).await;
+            let _ = services.tell(Event::ClientCame { conn, caller: caller.clone(), outgoing: outgoing.clone() }).await;
+            // A key that was revoked before the hub knew this client is found here, a later one by the hub.
+            if let Err(refusal) = services.auth.still(&caller) {
+                outgoing.cut(status_of(&refusal));
+                let _ = services.tell(Event::ClientGone { conn }).await;
+                return;
+            }
             while let Ok(Some(frame)) = frames.message().await {
                 if services.tell(Event::ClientFrame { conn, frame }).await.is_err() {
                     return;
@@ -152,7 +163,8 @@ impl v1::client_service_server::ClientService for Services {
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let caller = self.auth.caller(&request).map_err(|refusal| status_of(&refusal))?;
         let (events_tx, events_rx) = mpsc::channel(WATCHER_CAP);
-        self.tell(Event::Watch { caller, events_tx }).await?;
+        self.tell(Event::Watch { caller: caller.clone(), events_tx }).await?;
+        self.auth.still(&caller).map_err(|refusal| status_of(&refusal))?;
         let mut response: Response<Self::WatchStream> = Response::new(Box::pin(ReceiverStream::new(events_rx)));
         if let Ok(time) = crate::runtime::now_ms().to_string().parse() {
             response.metadata_mut().insert(wire::TIME_HEADER, time);
@@ -170,12 +182,14 @@ impl v1::client_service_server::ClientService for Services {
         let machine = MachineId::from_bytes(&machine).map_err(|err| Status::invalid_argument(err.to_string()))?;
         let spec = spec.ok_or_else(|| Status::invalid_argument("a session needs a specification"))?;
         let id = SessionId::from_bytes(&spec.id).map(|id| id.to_string()).unwrap_or_default();
+        let shell = spec.command.first().map_or("", String::as_str);
+        let surroundings = Surroundings::new(shell, &spec.cwd, spec.env.keys());
         let created = self.ask(|answer_tx| Event::Create { caller, machine, spec, is_join: join, answer_tx }).await;
         // The active session was made before, and that was recorded then.
         let is_joined = matches!(&created, Ok(Some(session)) if session.id().to_string() != id);
         if !is_joined {
             let (machine, outcome) = (machine.to_string(), outcome(&created));
-            self.auth.audit.record(Audited::SessionCreate { principal, machine, session: id, outcome });
+            self.auth.audit.record(Audited::SessionCreate { principal, machine, session: id, surroundings, outcome });
         }
         let created = created?;
         let session = created.ok_or_else(|| Status::internal("the agent made no session"))?;
@@ -220,8 +234,7 @@ impl v1::exec_service_server::ExecService for Services {
     async fn exec(&self, request: Request<Streaming<v1::ExecUp>>) -> Result<Response<Self::ExecStream>, Status> {
         let caller = self.auth.caller_with(&request, Action::Exec).map_err(|refusal| status_of(&refusal))?;
         let (down_tx, down_rx) = mpsc::channel(EXEC_DOWN_CAP);
-        let audit = self.auth.audit.clone();
-        tokio::spawn(exec::carry(self.events_tx.clone(), caller, audit, request.into_inner(), down_tx));
+        tokio::spawn(exec::carry(self.events_tx.clone(), caller, self.auth.clone(), request.into_inner(), down_tx));
         Ok(Response::new(ReceiverStream::new(down_rx)))
     }
 }

@@ -14,7 +14,7 @@ use super::outgoing::{Outgoing, Pushed};
 use super::store::{Change, Store};
 use crate::fleet::{Caller, Code, MachineId, Refusal, Session, SessionId};
 use crate::runtime::now_ms;
-use crate::wire::{self, v1};
+use crate::wire::{self, status_of, v1};
 
 /// Events waiting for the hub; a stream that finds it full waits, which is backpressure on that stream.
 const EVENTS_CAP: usize = 1024;
@@ -31,6 +31,10 @@ const COMEBACK: Duration = Duration::from_secs(30);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// Events handled before effects of later ones may wait no longer.
 const TURN: usize = 64;
+
+/// What the older of two agents that say to be one machine hears.
+const REPLACED: &str = "another agent linked with this machine's key; if that is a copy of this machine, remove the files \
+                        machine-id and joined.toml from its state directory and join anew there";
 
 /// The answer to a call.
 pub(super) type Answer = oneshot::Sender<Result<Option<Session>, Refusal>>;
@@ -109,10 +113,11 @@ pub(super) enum Event {
         machine: MachineId,
         answer_tx: oneshot::Sender<Result<Lanes, Refusal>>,
     },
-    /// A key is revoked: whoever is connected with it is cut off.
+    /// A key is revoked or has expired: whoever is connected with it is cut off and hears why.
     Revoked {
         caller: Caller,
         machine: Option<MachineId>,
+        refusal: Refusal,
     },
 }
 
@@ -265,25 +270,35 @@ impl Hub {
                     let _ = answer_tx.send(Err(Refusal::new(Code::NotFound, message)));
                 }
             },
-            Event::Revoked { caller, machine } => self.revoked(&caller, machine),
+            Event::Revoked { caller, machine, refusal } => self.revoked(&caller, machine, &refusal),
         }
     }
 
-    /// Cuts off whoever is connected with a key.
-    fn revoked(&mut self, caller: &Caller, machine: Option<MachineId>) {
+    /// Cuts off whoever is connected with a key: every stream that it opened ends now, commands included.
+    fn revoked(&mut self, caller: &Caller, machine: Option<MachineId>, refusal: &Refusal) {
         let is_it = |agent: &AgentIs| matches!(agent, AgentIs::Joined { machine: id, .. } if Some(*id) == machine);
         let agents: Vec<ConnId> =
             self.agents.iter().filter(|(_, (agent, _))| is_it(agent)).map(|(conn, _)| *conn).collect();
         for conn in agents {
-            self.hang_up(conn, "this machine's key was revoked; join again with a new token");
+            self.hang_up(conn, &refusal.message);
         }
+        let status = status_of(refusal);
         let is_theirs = |other: &Caller| other.principal == caller.principal && other.workspace == caller.workspace;
-        self.watchers.retain(|(watcher, _)| !is_theirs(watcher));
+        self.watchers.retain(|(watcher, events_tx)| {
+            if is_theirs(watcher) {
+                // A full queue loses the sentence, not the end.
+                let _ = events_tx.try_send(Err(status.clone()));
+            }
+            !is_theirs(watcher)
+        });
+        for lanes in self.lanes.values() {
+            lanes.revoke(&is_theirs, refusal);
+        }
         let clients: Vec<ConnId> =
             self.clients.iter().filter(|(_, (client, _))| is_theirs(client)).map(|(conn, _)| *conn).collect();
         for conn in clients {
             if let Some((_, outgoing)) = self.clients.remove(&conn) {
-                outgoing.close();
+                outgoing.cut(status.clone());
             }
             self.core.client_gone(conn, now_ms());
         }
@@ -295,7 +310,23 @@ impl Hub {
             // A full queue loses the sentence, not the end.
             let _ = frames_tx.try_send(Err(Status::unauthenticated(reason)));
         }
+        if let Some(lanes) = self.lanes.remove(&conn) {
+            // It may go on sending on its half of the stream; no command's output comes from there any more.
+            lanes.close();
+        }
         self.core.agent_gone(conn, now_ms());
+    }
+
+    /// Another stream of the same machine took an agent's place. An agent that lost its connection never hears of it; one
+    /// whose image was cloned has to.
+    fn replaced(&mut self, conn: ConnId) {
+        if let Some((agent, frames_tx)) = self.agents.remove(&conn) {
+            tracing::warn!(?agent, "{REPLACED}");
+            let _ = frames_tx.try_send(Err(Status::permission_denied(REPLACED)));
+        }
+        if let Some(lanes) = self.lanes.remove(&conn) {
+            lanes.close();
+        }
     }
 
     /// Where a session lives, for a caller who may know.
@@ -407,9 +438,7 @@ impl Hub {
                         self.store.change(Change::Session(Box::new(session.into())));
                     }
                 }
-                Effect::Hangup(conn) => {
-                    self.agents.remove(&conn);
-                }
+                Effect::Hangup(conn) => self.replaced(conn),
             }
         }
     }

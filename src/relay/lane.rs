@@ -15,6 +15,7 @@ use futures_core::Stream;
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Status, Streaming};
 
+use super::auth::Auth;
 use super::hub::{Event, EventsTx};
 use crate::fleet::{Caller, Code, MachineId, Refusal};
 use crate::stream::{CreditOut, EXEC_CHUNK_CAP};
@@ -22,7 +23,7 @@ use crate::wire::v1;
 use v1::agent_down::Frame as ToAgent;
 
 /// How long an agent may take to begin with a request.
-const START_TIMEOUT: Duration = Duration::from_secs(20);
+pub(super) const START_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What a frame means for its lane.
 pub(super) enum Flow {
@@ -51,6 +52,8 @@ pub(super) enum Ending {
     Refused(Refusal),
     /// The way to its machine was lost, or there was none.
     Lost(String),
+    /// Whoever asked may not any more.
+    Revoked(String),
     /// Whoever asked went away.
     CalledOff,
 }
@@ -61,7 +64,7 @@ impl fmt::Display for Ending {
             Ending::Done => f.write_str("ok"),
             Ending::Exited { code, .. } => write!(f, "exit code {code}"),
             Ending::Refused(refusal) => f.write_str(&refusal.message),
-            Ending::Lost(reason) => f.write_str(reason),
+            Ending::Lost(reason) | Ending::Revoked(reason) => f.write_str(reason),
             Ending::CalledOff => f.write_str("called off"),
         }
     }
@@ -92,6 +95,10 @@ pub(super) trait Kind: Sized + Send + Sync + 'static {
     fn flow_up(up: &Self::Up) -> Flow;
     fn flow_down(down: &Self::Down) -> Flow;
     fn refused(refusal: &Refusal) -> Self::Down;
+    /// How long the agent may take to begin.
+    fn patience(_start: &Self::Up) -> Duration {
+        START_TIMEOUT
+    }
     fn routed(number: u64, principal: &str, up: Option<Self::Up>) -> Self::RoutedUp;
 }
 
@@ -116,6 +123,7 @@ struct Table<K: Kind> {
 }
 
 struct Entry<K: Kind> {
+    caller: Caller,
     down_tx: DownTx<K>,
     is_answered: bool,
     is_called_off: bool,
@@ -152,7 +160,7 @@ impl Ended {
 
     /// Nothing came of it.
     pub(super) fn lost(&mut self, refusal: &Refusal) {
-        self.with(Ending::Lost(refusal.message.clone()));
+        self.with(lost(refusal));
     }
 }
 
@@ -202,41 +210,72 @@ impl<K: Kind> Lane<K> {
     pub(super) fn close(&self) {
         let mut table = self.table();
         table.is_closed = true;
-        let message =
-            format!("the link to the machine was lost, and the {} was ended there; see `fleetmux machines`", K::NOUN);
-        let refusal = Refusal::new(Code::Unavailable, message);
-        for number in table.entries.keys().copied().collect::<Vec<_>>() {
-            table.refuse(number, &refusal);
+        let numbers: Vec<(u64, bool)> =
+            table.entries.iter().map(|(number, entry)| (*number, entry.is_answered)).collect();
+        for (number, is_answered) in numbers {
+            let noun = K::NOUN;
+            let message = match is_answered {
+                true => {
+                    format!("the link to the machine was lost, and the {noun} was ended there; see `fleetmux machines`")
+                }
+                false => format!(
+                    "the machine's agent did not answer until its link was lost, so the {noun} has not started; see \
+                     `fleetmux machines`"
+                ),
+            };
+            table.refuse(number, &Refusal::new(Code::Unavailable, message));
+        }
+    }
+
+    /// Whoever asked for these may not any more: they end, and nothing more passes either way.
+    fn revoke(&self, is_theirs: &impl Fn(&Caller) -> bool, refusal: &Refusal) {
+        let mut table = self.table();
+        let theirs = table.entries.iter().filter(|(_, entry)| is_theirs(&entry.caller));
+        let numbers: Vec<u64> = theirs.map(|(number, _)| *number).collect();
+        for number in &numbers {
+            table.end(*number, Ending::Revoked(refusal.message.clone()), refusal);
+        }
+        drop(table);
+        for number in numbers {
+            self.cancel(number);
         }
     }
 
     /// Begins a request; its frames go to `down_tx`.
     pub(super) fn begin(
         &self,
-        principal: &str,
+        auth: &Auth,
+        caller: &Caller,
         start: K::Up,
         down_tx: DownTx<K>,
         ended: Ended,
     ) -> Result<Running<K>, Refusal> {
-        let number = self.open(down_tx, ended)?;
-        match self.send(number, principal, start) {
-            Ok(()) => Ok(Running { lane: self.clone(), number }),
-            Err(refusal) => {
+        let number = self.open(caller, down_tx, ended)?;
+        let patience = K::patience(&start);
+        // A key that was revoked before the request was in the table is found here, a later one by the hub.
+        let begun = match auth.still(caller) {
+            Ok(()) => self.send(number, caller.principal.as_str(), start).map_err(|refusal| (lost(&refusal), refusal)),
+            Err(refusal) => Err((Ending::Revoked(refusal.message.clone()), refusal)),
+        };
+        match begun {
+            Ok(()) => Ok(Running { lane: self.clone(), number, patience }),
+            Err((ending, refusal)) => {
                 if let Some(mut entry) = self.table().entries.remove(&number) {
-                    entry.ended.lost(&refusal);
+                    entry.ended.with(ending);
                 }
                 Err(refusal)
             }
         }
     }
 
-    fn open(&self, down_tx: DownTx<K>, mut ended: Ended) -> Result<u64, Refusal> {
+    fn open(&self, caller: &Caller, down_tx: DownTx<K>, mut ended: Ended) -> Result<u64, Refusal> {
         let mut table = self.table();
         if let Err(refusal) = table.may_open() {
             ended.lost(&refusal);
             return Err(refusal);
         }
         let entry = Entry {
+            caller: caller.clone(),
             down_tx,
             is_answered: false,
             is_called_off: false,
@@ -283,18 +322,27 @@ impl<K: Kind> Table<K> {
     }
 
     fn refuse(&mut self, number: u64, refusal: &Refusal) {
+        self.end(number, lost(refusal), refusal);
+    }
+
+    fn end(&mut self, number: u64, ending: Ending, refusal: &Refusal) {
         if let Some(mut entry) = self.entries.remove(&number) {
-            entry.ended.lost(refusal);
+            entry.ended.with(ending);
             // A client whose queue is full sees its stream end, which is as final.
             let _ = entry.down_tx.try_send(Ok(K::refused(refusal)));
         }
     }
 }
 
+fn lost(refusal: &Refusal) -> Ending {
+    Ending::Lost(refusal.message.clone())
+}
+
 /// A request that was begun; dropped, it is called off unless it has ended.
 pub(super) struct Running<K: Kind> {
     lane: Lane<K>,
     number: u64,
+    patience: Duration,
 }
 
 impl<K: Kind> Running<K> {
@@ -336,7 +384,7 @@ impl<K: Kind> Running<K> {
 
     /// Carries the rest of a client's stream to the agent, until it ends.
     pub(super) async fn carry(self, mut messages: Streaming<K::Message>) {
-        let late = tokio::time::sleep(START_TIMEOUT);
+        let late = tokio::time::sleep(self.patience);
         tokio::pin!(late);
         let mut is_in_time = true;
         loop {
@@ -346,7 +394,9 @@ impl<K: Kind> Running<K> {
                     is_in_time = false;
                     if self.is_waiting() {
                         let message = format!(
-                            "the machine's agent did not answer; it may be too old for `{}`: upgrade it",
+                            "the machine's agent did not answer in time, so the {} has not started; is the agent stopped, \
+                             or too old for `{}`? See `fleetmux agent status` there",
+                            K::NOUN,
                             K::WORD
                         );
                         self.end(&Refusal::new(Code::Unavailable, message));
@@ -387,6 +437,12 @@ impl Lanes {
     pub(super) fn close(&self) {
         self.exec.close();
         self.files.close();
+    }
+
+    /// Whoever asked may not any more.
+    pub(super) fn revoke(&self, is_theirs: impl Fn(&Caller) -> bool, refusal: &Refusal) {
+        self.exec.revoke(&is_theirs, refusal);
+        self.files.revoke(&is_theirs, refusal);
     }
 }
 

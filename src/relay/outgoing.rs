@@ -36,6 +36,8 @@ struct Queue {
     total: usize,
     waker: Option<Waker>,
     is_closed: bool,
+    /// Why, if the client is to know.
+    reason: Option<Status>,
 }
 
 /// The hub's end.
@@ -57,6 +59,9 @@ impl Outgoing {
     /// Queues a frame.
     pub(super) fn push(&self, frame: v1::ClientDown) -> Pushed {
         let mut queue = lock(&self.queue);
+        if queue.is_closed {
+            return Pushed::Queued;
+        }
         let cost = cost(&frame);
         if queue.total + cost > CLIENT_CAP {
             return Pushed::Full;
@@ -78,6 +83,19 @@ impl Outgoing {
     pub(super) fn close(&self) {
         let mut queue = lock(&self.queue);
         queue.is_closed = true;
+        if let Some(waker) = queue.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Ends the stream at once: whoever lost the right to it gets nothing of what waits, but the reason.
+    pub(super) fn cut(&self, reason: Status) {
+        let mut queue = lock(&self.queue);
+        queue.frames.clear();
+        queue.bytes.clear();
+        queue.total = 0;
+        queue.is_closed = true;
+        queue.reason = Some(reason);
         if let Some(waker) = queue.waker.take() {
             waker.wake();
         }
@@ -123,7 +141,7 @@ impl Stream for OutgoingStream {
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
-            None if queue.is_closed => Poll::Ready(None),
+            None if queue.is_closed => Poll::Ready(queue.reason.take().map(Err)),
             None => {
                 queue.waker = Some(cx.waker().clone());
                 Poll::Pending

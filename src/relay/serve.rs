@@ -40,7 +40,7 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 /// How long a peer may take to shake hands.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How often connections of expired keys are looked for.
-const EXPIRE_EVERY: Duration = Duration::from_secs(5);
+const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 /// The store in a relay's directory.
 const STORE: &str = "relay.redb";
 /// How long the first join token lives, milliseconds.
@@ -241,7 +241,8 @@ async fn expire(auth: Arc<Auth>, events_tx: hub::EventsTx) {
         tick.tick().await;
         let until = now_ms();
         for key in auth.expired(after, until) {
-            let expired = hub::Event::Revoked { caller: key.caller(), machine: key.machine() };
+            let Some(refusal) = key.over(until) else { continue };
+            let expired = hub::Event::Revoked { caller: key.caller(), machine: key.machine(), refusal };
             if events_tx.send(expired).await.is_err() {
                 return;
             }

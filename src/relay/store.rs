@@ -2,7 +2,8 @@
 //!
 //! It holds no session truth; a lost file costs the list of offline machines and nothing else.
 
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
@@ -55,10 +56,46 @@ pub(super) struct Memory {
 
 /// A file that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot use the relay's store {path}: {err}; is another relay running on it?")]
-pub struct StoreError {
-    path: String,
-    err: String,
+pub enum StoreError {
+    /// Another process has it.
+    #[error("the relay's store {path} is in use; is another relay running on it?")]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is no store any more.
+    #[error(
+        "the relay's store {path} is damaged ({reason}); restore a copy of it, or move it away and start: machines and keys \
+         must then be made anew"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The system refuses it.
+    #[error("cannot use the relay's store {path}: {err}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What it said.
+        err: String,
+    },
+}
+
+impl StoreError {
+    fn new(path: &Path, err: redb::Error) -> StoreError {
+        let path = path.to_path_buf();
+        match err {
+            redb::Error::DatabaseAlreadyOpen => StoreError::InUse { path },
+            // Not the store's own words for a file that is none.
+            redb::Error::Io(err) if err.kind() != std::io::ErrorKind::InvalidData => {
+                StoreError::Io { path, err: err.to_string() }
+            }
+            err => StoreError::Damaged { path, reason: err.to_string() },
+        }
+    }
 }
 
 impl Store {
@@ -69,23 +106,29 @@ impl Store {
 
     /// Opens or makes the file and reads what it holds.
     pub(super) fn open(path: &Path) -> Result<(Store, Memory), StoreError> {
-        let failed =
-            |err: &dyn std::fmt::Display| StoreError { path: path.display().to_string(), err: err.to_string() };
-        let database = Database::create(path).map_err(|err| failed(&err))?;
-        let machines = read(&database, MACHINES).map_err(|err| failed(&err))?;
-        let sessions = read(&database, SESSIONS).map_err(|err| failed(&err))?;
-        let keys = read(&database, KEYS).map_err(|err| failed(&err))?;
-        let tokens = read(&database, TOKENS).map_err(|err| failed(&err))?;
+        let failed = |err: redb::Error| StoreError::new(path, err);
+        let io = |err: std::io::Error| StoreError::Io { path: path.into(), err: err.to_string() };
+        match std::fs::metadata(path) {
+            // Never written so: an empty fleet must not take the place of the one that was in it.
+            Ok(meta) if meta.is_file() && meta.len() == 0 => {
+                return Err(StoreError::Damaged { path: path.into(), reason: "it is empty".into() });
+            }
+            Ok(meta) if meta.mode() & 0o077 != 0 => {
+                tracing::warn!(store = %path.display(), "the store was open to others; it is its owner's alone now");
+            }
+            _ => {}
+        }
+        let database = Database::create(path).map_err(|err| failed(err.into()))?;
+        let machines = read(&database, MACHINES).map_err(failed)?;
+        let sessions = read(&database, SESSIONS).map_err(failed)?;
+        let keys = read(&database, KEYS).map_err(failed)?;
+        let tokens = read(&database, TOKENS).map_err(failed)?;
         // It holds hashes of keys: for its owner only.
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(path, mode).map_err(|err| failed(&err))?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(io)?;
         let machine = |bytes: &Vec<u8>| v1::Machine::decode(&**bytes).ok()?.try_into().ok();
         let session = |bytes: &Vec<u8>| v1::Session::decode(&**bytes).ok()?.try_into().ok();
         let (changes_tx, changes_rx) = sync_channel(CHANGES_CAP);
-        std::thread::Builder::new()
-            .name("store".into())
-            .spawn(move || write(&database, &changes_rx))
-            .map_err(|err| failed(&err))?;
+        std::thread::Builder::new().name("store".into()).spawn(move || write(&database, &changes_rx)).map_err(io)?;
         let store = Store { changes_tx: Some(changes_tx) };
         let memory = Memory {
             machines: machines.iter().filter_map(machine).collect(),
@@ -174,4 +217,32 @@ fn write_batch(database: &Database, batch: &[Queued]) -> Result<(), redb::Error>
     }
     transaction.commit()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(path: &Path) -> String {
+        Store::open(path).err().map(|err| err.to_string()).unwrap_or_default()
+    }
+
+    /// A store of which nothing was left, or only rubbish, was said to be in use by another relay, or began an empty fleet
+    /// without a word.
+    #[test]
+    fn a_damaged_store_is_told_from_one_in_use_and_never_taken_for_a_new_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("relay.redb");
+        let held = Store::open(&path).unwrap();
+        assert!(refusal(&path).contains("is in use; is another relay running on it?"), "{}", refusal(&path));
+        drop(held);
+        for rubbish in [&b""[..], &[0x55; 64 * 1024]] {
+            let path = dir.path().join(format!("{}.redb", rubbish.len()));
+            std::fs::write(&path, rubbish).unwrap();
+            let says = refusal(&path);
+            assert!(says.contains("is damaged") && says.contains("restore a copy"), "{says}");
+            assert!(!says.contains("another relay"), "{says}");
+            assert_eq!(std::fs::read(&path).unwrap(), rubbish, "it is left alone");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 
 use super::translate::Term;
 use super::types::Event;
+use crate::fleet::is_deceptive;
 use base64::Engine as _;
 use std::sync::Arc;
 
@@ -74,7 +75,7 @@ impl Term {
 
     fn link(&mut self, text: &str) {
         let target = text.split_once(';').map_or("", |(_, target)| target);
-        let is_clean = target.len() <= LINK_CAP && !target.chars().any(is_unwanted);
+        let is_clean = target.len() <= LINK_CAP && !target.chars().any(is_deceptive);
         let link: Option<Arc<str>> = (is_clean && !target.is_empty()).then(|| target.into());
         if link != self.pen.link {
             self.set_link(link);
@@ -112,14 +113,8 @@ impl Term {
     }
 }
 
-/// Control characters and those that reorder or hide what is around them.
-fn is_unwanted(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{061C}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E0FFF}')
-}
-
 pub(super) fn sanitize(text: &str, cap: usize) -> String {
-    text.chars().filter(|&c| !is_unwanted(c)).take(cap).collect()
+    text.chars().filter(|&c| !is_deceptive(c)).take(cap).collect()
 }
 
 /// The path of `file://host/path`, percent-decoded.

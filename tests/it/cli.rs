@@ -219,6 +219,23 @@ async fn an_agent_in_the_background_is_started_shown_restarted_and_stopped() {
             )
         )
     );
+    // The good agent goes on where another one would not start; nobody is told to remove living sessions.
+    let sessions = dir.join("s");
+    let open = |mode| std::fs::set_permissions(&sessions, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    open(0o777);
+    let (code, _, err) = run(&["restart"]);
+    assert_eq!(code, 255);
+    let (shown, what) = (sessions.display(), "may be changed by others (mode 777); run `chmod 700");
+    assert_eq!(
+        err,
+        format!(
+            "fleetmux: the agent (process {first}) goes on, for another one would not start: {shown} {what} {shown}`\n"
+        )
+    );
+    open(0o700);
+    std::fs::write(sessions.join("flood.0.lock"), "").unwrap();
+    let status: serde_json::Value = serde_json::from_str(&run(&["status", "--json"]).1).unwrap();
+    assert_eq!((&status["pid"], &status["sessions"]), (&first.into(), &1.into()), "a lock is no session");
     let (code, said, err) = run(&["restart"]);
     assert_eq!(code, 0, "{err}");
     let status: serde_json::Value = serde_json::from_str(&run(&["status", "--json"]).1).unwrap();

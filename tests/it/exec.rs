@@ -483,3 +483,19 @@ async fn nobody_reading_ends_the_command() {
     assert_eq!(in_time("its end", status).await.unwrap().code(), Some(141));
     processes(&marker, 0).await;
 }
+
+/// A command with 5 s to run waited 19 s for a stopped agent, and was then said to have been ended there.
+#[tokio::test]
+async fn a_stopped_agent_costs_a_command_its_own_time_and_no_more() {
+    let host = Host::start().await;
+    let lock = host.fleet.dir.path().join("web-1/agent.lock");
+    let agent: u32 = read(&lock).trim().parse().unwrap();
+    crate::support::signal(agent, "STOP");
+    let since = std::time::Instant::now();
+    let options = ExecOptions { timeout: Some(Duration::from_secs(2)), ..ExecOptions::shell("true") };
+    let refused = host.client.run(host.machine, options).await.unwrap_err().to_string();
+    let waited = since.elapsed();
+    crate::support::signal(agent, "CONT");
+    assert!(refused.contains("did not answer in time, so the command has not started"), "{refused}");
+    assert!(waited < Duration::from_secs(10), "{waited:?}: the link's own death comes after 20 s");
+}

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
 
-use fleetmux::client::{AttachEvent, Client, ConnectionState, Error, FleetEvent, Options};
+use fleetmux::client::{AttachEvent, Client, ConnectionState, Error, ExecOptions, FleetEvent, Options};
 use fleetmux::fleet::{Code, Credentials, Endpoint, JoinToken, MachineId, Role, Secret, SessionSpec, Size};
 use tempfile::TempDir;
 
@@ -584,4 +584,143 @@ async fn a_certificate_is_renewed_under_those_who_are_connected() {
     })
     .await;
     machine(&realm.client(&key), "web-1", true).await;
+}
+
+/// A revoked or expired key kept its running `exec`, standard input included, and its watch of the fleet, while its
+/// attachments were cut at once; and `connect` went on with "connection lost, retrying" for ever, although the relay had
+/// said why.
+#[tokio::test]
+async fn a_key_that_is_good_no_longer_loses_every_stream_it_opened_and_hears_why() {
+    let mut realm = Realm::start();
+    realm.join("web-1", &realm.token(&[]));
+    realm.agent("web-1");
+    let key = realm.key("ada", &[]);
+    let client = realm.client(&key);
+    let web = machine(&client, "web-1", true).await;
+    let (relay, ca) = (realm.endpoint.to_string(), realm.path("relay/ca.pem"));
+    let flags = ["--relay", &relay, "--ca", ca.to_str().unwrap(), "--key", &key];
+    // A command of which the agent knows, with standard input open.
+    let mut exec = realm.command(&flags);
+    exec.args(["exec", "web-1", "--timeout", "0", "echo started; cat; sleep 31536017"]);
+    let mut exec = exec.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let stdin = exec.stdin.take().unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(exec.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
+    assert_eq!(line, "started\n");
+    // A person's terminal.
+    let session = client.create_session(web.facts.id, mine(sh("echo here; cat"))).await.unwrap();
+    let command = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_fleetmux")).args(flags);
+    let command = command.args(["connect", "web-1", "--session", &session.id().to_string()]);
+    let config = realm.path("config/config.toml");
+    let mut terminal = crate::connect::Terminal::run(command.env("FLEETMUX_CONFIG", config), Size::DEFAULT);
+    terminal.until_text("here").await;
+    // A watch of the fleet.
+    let credentials =
+        Credentials { key: Some(Secret::new(key.clone())), ca_pem: Some(realm.ca_pem()), ca_fingerprint: None };
+    let channel = fleetmux::wire::dial(&realm.endpoint, &credentials).await.unwrap();
+    let request = fleetmux::wire::v1::WatchRequest {};
+    let mut watch = fleetmux::wire::client_service(channel).watch(request).await.unwrap().into_inner();
+    assert!(watch.message().await.unwrap().is_some(), "the snapshot");
+
+    assert!(realm.says(&["keys", "revoke", "ada", "--relay", &realm.own()]).contains("key ada"));
+    let ended = tokio::task::spawn_blocking(move || exec.wait_with_output().unwrap());
+    let ended = tokio::time::timeout(PATIENCE, ended).await.expect("the command ends").unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(ended.status.code() == Some(255) && said.contains("key ada is revoked"), "{ended:?}");
+    drop(stdin);
+    until("the process group is gone", || processes_naming("sleep 31536017").is_empty()).await;
+    assert_eq!(terminal.ended().await.code(), Some(255));
+    assert!(String::from_utf8_lossy(&terminal.raw).contains("key ada is revoked"), "{}", terminal.text());
+    let cut = async {
+        loop {
+            if let Err(status) = watch.message().await {
+                return status;
+            }
+        }
+    };
+    let status = tokio::time::timeout(PATIENCE, cut).await.expect("the watch ends");
+    assert!(status.message().contains("key ada is revoked"), "{status}");
+    realm.audited("exec_end", "\"revoked\"").await;
+
+    // The same when a key's time is up.
+    let key = realm.key("bob", &["--expires", "3s"]);
+    let client = realm.client(&key);
+    let options = ExecOptions { timeout: None, ..ExecOptions::shell("sleep 31536018") };
+    let mut handle = client.exec(web.facts.id, options).await.unwrap();
+    let over = async {
+        loop {
+            if let Err(err) = handle.recv().await {
+                return err;
+            }
+        }
+    };
+    let over = tokio::time::timeout(PATIENCE, over).await.expect("the command ends");
+    assert!(matches!(&over, Error::Unauthenticated(why) if why.contains("key bob has expired")), "{over:?}");
+    until("the process group is gone", || processes_naming("sleep 31536018").is_empty()).await;
+}
+
+/// A machine made from the image of another one threw that one out, and was thrown out by it, several times a second, and
+/// nobody said why. And of an agent that the relay does not let in only its log knew.
+#[tokio::test]
+async fn a_cloned_machine_and_a_revoked_one_hear_what_they_are() {
+    let mut realm = Realm::start();
+    let token = realm.token(&["--reusable"]);
+    realm.join("web-1", &token);
+    realm.agent("web-1");
+    let client = realm.client(&realm.key("ada", &[]));
+    machine(&client, "web-1", true).await;
+    fs::create_dir(realm.path("clone")).unwrap();
+    fs::set_permissions(realm.path("clone"), fs::Permissions::from_mode(0o700)).unwrap();
+    let copied =
+        Command::new("cp").arg("-rp").arg(realm.path("web-1/state")).arg(realm.path("clone")).status().unwrap();
+    assert!(copied.success());
+    realm.agent("clone");
+    let says = "another agent linked with this machine's key";
+    for log in ["web-1.log", "relay.log"] {
+        until(log, || fs::read_to_string(realm.path(log)).unwrap_or_default().contains(says)).await;
+    }
+    until("the older one's note", || {
+        fleetmux::agent::link_error(&realm.path("web-1")).is_some_and(|why| why.contains(says))
+    })
+    .await;
+    assert!(!fs::read_to_string(realm.path("clone.log")).unwrap().contains(says), "the newer one stays");
+    assert_eq!(fleetmux::agent::link_error(&realm.path("clone")), None);
+    let dir = realm.path("relay");
+    let said = realm.says(&["relay", "machines", "revoke", "web-1", "--dir", dir.to_str().unwrap()]);
+    assert!(said.contains("web-1 is revoked"), "{said}");
+    until("the refused one's note", || {
+        let note = fleetmux::agent::link_error(&realm.path("clone"));
+        note.is_some_and(|why| why.contains("the key of machine web-1 is revoked; `fleetmux agent join`"))
+    })
+    .await;
+}
+
+/// Files with keys that everybody could read were taken without a word.
+#[tokio::test]
+async fn keys_that_others_may_read_are_refused_with_what_to_do() {
+    let mut realm = Realm::start();
+    realm.join("web-1", &realm.token(&[]));
+    let open = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let joined = realm.path("web-1/state/joined.toml");
+    open(&joined, 0o644);
+    let said = realm.says(&["agent", "start", "--foreground", "--dir", realm.path("web-1").to_str().unwrap()]);
+    assert!(said.contains("(mode 644); run `chmod 600") && said.contains("joined.toml"), "{said}");
+    kill(realm.relay.take());
+    for name in ["relay/server.key", "relay/ca.key"] {
+        open(&realm.path(name), 0o640);
+        let dir = realm.path("relay");
+        let said = realm.says(&["relay", "--listen", "tls://127.0.0.1:0", "--dir", dir.to_str().unwrap()]);
+        assert!(said.contains("(mode 640); run `chmod 600") && said.contains(name), "{said}");
+        open(&realm.path(name), 0o600);
+    }
+    // A client's configuration that is open is no reason for a relay not to start.
+    fs::create_dir_all(realm.path("config")).unwrap();
+    fs::write(realm.path("config/config.toml"), "").unwrap();
+    open(&realm.path("config/config.toml"), 0o644);
+    open(&realm.path("relay/relay.redb"), 0o644);
+    realm.serve("127.0.0.1:0");
+    let mode = fs::metadata(realm.path("relay/relay.redb")).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+    assert!(!realm.says(&["doctor"]).is_empty());
 }

@@ -113,6 +113,8 @@ async fn a_broken_file_at_the_start_denies_everything_and_says_where_it_is_broke
     let session = fleet.session(&client, "web-1", sh("cat")).await;
     let file = fleet.dir.path().join("web-1/permissions.toml");
     permissions(&fleet, &["default", "allow"]);
+    // The agent reads them with the next request.
+    drop(client.create_session(session.machine, sh("exit")).await.unwrap());
     std::fs::write(&file, "default = \"allow\"\n\n[[rule]]\neffect = \"deny\"\nwho = \"*\"\nactions = \"dirve\"\n")
         .unwrap();
     // The running agent keeps the last good rules.
@@ -180,6 +182,24 @@ async fn a_rule_says_which_commands_exec_may_run() {
     assert_eq!(code, 255);
     assert!(none.starts_with("fleetmux: no rule in permissions.toml on web-1 allows exec to"), "{none}");
     assert!(!marker.exists());
+    // What the caller sends along could make it another command: a shell function, a shell, a directory.
+    let cwd = fleet.dir.path().to_str().unwrap();
+    let others = [
+        ["--env", "BASH_FUNC_echo%%=() { id; }"],
+        ["--env", "LD_PRELOAD=/tmp/x.so"],
+        ["--shell", "/usr/bin/python3"],
+        ["--cwd", cwd],
+    ];
+    for [flag, value] in others {
+        let (code, out, said) = exec(&[flag, value, "echo allowed"]);
+        assert_eq!((code, out.as_str()), (255, ""), "{flag} {value}: {said}");
+        assert!(said.contains(&format!("this command as it is, and not with {flag} of the caller's own")), "{said}");
+    }
+    let asked = fleet.audited("exec", |line| line["shell"] == "/usr/bin/python3").await;
+    assert_eq!((&asked["program"], &asked["env"]), (&"echo".into(), &serde_json::Value::Null));
+    let asked = fleet.audited("exec", |line| line["env"][0] == "LD_PRELOAD").await;
+    assert!(!asked.to_string().contains("x.so"), "values may be secrets: {asked}");
+    fleet.audited("exec", |line| line["cwd"] == cwd).await;
     // As JSON, and on several machines.
     let (code, json, _) = exec(&["--json", "uptime"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();

@@ -108,7 +108,10 @@ async fn a_session_is_made_shown_renamed_and_ended() {
     assert_eq!(again["name"], json!("cat"));
     let (code, _, stderr) = run(&fleet, &["session", "rename", &id, "two\nlines"]).await;
     assert_eq!(code, 255);
-    assert_eq!(stderr, "fleetmux: a session's name has at most 100 characters and no control characters\n");
+    assert_eq!(
+        stderr,
+        "fleetmux: a session's name has at most 100 characters, and none that control, hide or reorder text\n"
+    );
 
     let ended = ok_json(&fleet, &["session", "destroy", &id, "--json"]).await;
     assert_eq!(ended, json!({ "session_id": id, "destroyed": true }));

@@ -10,7 +10,7 @@ use fleetmux::client::{AttachEvent, AttachOptions, Client, Options};
 use fleetmux::fleet::{ClientId, Role, SessionId, SessionSpec, Size};
 use fleetmux::stream::Delivery;
 
-use crate::support::{Fleet, Pane, file_of, sh};
+use crate::support::{Fleet, PATIENCE, Pane, file_of, sh};
 
 /// Lines of each of the three streams: ten million in all.
 const LINES: u64 = 3_340_000;
@@ -269,4 +269,77 @@ async fn a_stopped_keeper_is_waited_for_and_continues() {
     pane.until("the echo", |pane| pane.text().contains("after") || pane.closed.is_some()).await;
     assert_eq!(pane.closed, None);
     assert!(client.fleet().await.unwrap().1.iter().any(|known| known.id() == session.id()));
+}
+
+/// At a logout systemd removes the user's runtime directory, and the keepers' sockets with it: the sessions lived on and could
+/// never be reached again.
+#[tokio::test]
+async fn sessions_survive_the_directory_of_their_sockets() {
+    let mut fleet = Fleet::start(&["web-1"]);
+    let client = fleet.client();
+    let session = fleet.session(&client, "web-1", sh("cat")).await;
+    let mut pane = Pane::attach(&client, &session, crate::support::driver(Size::DEFAULT));
+    pane.type_text("before\n");
+    pane.until_text("before").await;
+    std::fs::remove_dir_all(fleet.dir.path().join("web-1/s")).unwrap();
+    // The links that were open live on; new ones need the sockets.
+    fleet.kill_relay();
+    pane.until("the relay is missed", |pane| pane.lost > 0).await;
+    fleet.start_relay();
+    pane.type_text("after\n");
+    pane.until("the echo", |pane| pane.text().contains("after") || pane.closed.is_some()).await;
+    assert_eq!(pane.closed, None);
+    let again = fleet.session(&client, "web-1", sh("cat")).await;
+    fleet.kill_agent("web-1");
+    std::fs::remove_dir_all(fleet.dir.path().join("web-1/s")).unwrap();
+    fleet.start_agent("web-1");
+    fleet.machine(&client, "web-1").await;
+    for id in [session.id(), again.id()] {
+        let find = async {
+            while !client.fleet().await.unwrap().1.iter().any(|known| known.id() == id) {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, find).await.expect("the agent finds the session again");
+    }
+}
+
+/// `rename` waited 23 s for a stopped keeper and `destroy` for ever, and then the session ended when nobody expected it.
+#[tokio::test]
+async fn a_stopped_keeper_is_named_and_what_it_will_still_do() {
+    let fleet = Fleet::start(&["web-1"]);
+    let client = fleet.client();
+    let session = fleet.session(&client, "web-1", sh("cat")).await;
+    let socket = format!("{}.sock", session.id().to_string().replace('-', ""));
+    let keeper = crate::support::processes_naming(&socket)[0];
+    crate::support::signal(keeper, "STOP");
+    let (renamed, destroyed) =
+        tokio::join!(client.rename_session(session.id(), "other"), client.destroy_session(session.id()));
+    let names = format!("(process {keeper}) does not answer; is it stopped?");
+    let renamed = renamed.unwrap_err().to_string();
+    assert!(renamed.contains(&names) && renamed.contains("gets its name when it goes on"), "{renamed}");
+    let destroyed = destroyed.unwrap_err().to_string();
+    assert!(destroyed.contains(&names) && destroyed.contains("will when it goes on"), "{destroyed}");
+    crate::support::signal(keeper, "CONT");
+    let gone = async {
+        while client.fleet().await.unwrap().1.iter().any(|known| known.id() == session.id()) {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("it was said to end");
+}
+
+/// When a keeper was killed, its session vanished as if its program had ended.
+#[tokio::test]
+async fn a_killed_keeper_is_no_program_that_ended() {
+    let fleet = Fleet::start(&["web-1"]);
+    let client = fleet.client();
+    let session = fleet.session(&client, "web-1", sh("echo here; cat")).await;
+    let mut pane = Pane::attach(&client, &session, crate::support::driver(Size::DEFAULT));
+    pane.until_text("here").await;
+    let socket = format!("{}.sock", session.id().to_string().replace('-', ""));
+    crate::support::signal(crate::support::processes_naming(&socket)[0], "KILL");
+    pane.until("the end", |pane| pane.closed.is_some()).await;
+    let why = pane.closed.flatten().unwrap().message;
+    assert!(why.contains("was killed") && why.contains(&session.id().to_string()), "{why}");
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::hub::Event;
-use super::permissions::{Action, Permissions, Subject};
+use super::permissions::{Action, Chosen, Permissions, Subject};
 use crate::fleet::{Code, Refusal};
 use crate::runtime::{self, Login};
 use crate::stream::{EXEC_INPUT_WINDOW, chunks_in};
@@ -33,7 +33,8 @@ const UP_CAP: usize = chunks_in(EXEC_INPUT_WINDOW) + 256;
 /// Whether the machine's rules let this principal run this command: the one place where they are asked.
 fn admit(permissions: &Permissions, principal: &str, start: &v1::ExecStart) -> Result<(), Refusal> {
     let command = if start.argv.is_empty() { start.command.clone() } else { start.argv.join(" ") };
-    let subject = Subject { command: Some(&command), ..Subject::default() };
+    let chosen = Chosen { env: !start.env.is_empty(), cwd: !start.cwd.is_empty(), shell: !start.shell.is_empty() };
+    let subject = Subject { command: Some(&command), chosen, ..Subject::default() };
     permissions.check(principal, Action::Exec, &subject)
 }
 

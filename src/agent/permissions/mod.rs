@@ -1,8 +1,9 @@
 //! The machine's own rules: `permissions.toml` has the last word, whatever a relay says.
 //!
 //! [`Permissions`] is the file as the agent obeys it. Every decision costs one stat; a changed file is read again. It fails
-//! closed: a file that cannot be used at the start denies everything, one that breaks later leaves the last good rules
-//! in force, and so does one that vanishes. Without a file everything the relay lets through is allowed.
+//! closed: a file that cannot be used denies everything, unless there were good rules before it: those stay in force.
+//! Without a file everything the relay lets through is allowed, as `fleetmux permissions` says; one that vanishes counts as
+//! gone a moment later, for some editors save by removing it first.
 
 mod edit;
 mod password;
@@ -11,12 +12,13 @@ mod rules;
 
 pub use edit::{EditError, RulesFile};
 pub use password::PasswordHash;
-pub use rules::{Action, Effect, Rule, Rules, RulesError, Subject, Verdict, actions_from};
+pub use rules::{Action, Chosen, Effect, Rule, Rules, RulesError, Subject, Verdict, actions_from};
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::fleet::{Code, Refusal};
 use password::Proofs;
@@ -80,15 +82,22 @@ fn stamp(path: &Path) -> Stamp {
     Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()))
 }
 
+/// How long a file may be away before it counts as removed.
+const AWAY: Duration = Duration::from_secs(2);
+
 /// The rules in force.
 enum InForce {
+    /// There is no file.
+    None,
     Rules(Rules),
-    /// The file was broken at the start: everything is denied.
+    /// The file is broken, and there were no rules before it: everything is denied.
     Broken(String),
 }
 
 struct State {
     stamp: Stamp,
+    /// Since when the file is away.
+    away_since: Option<Instant>,
     in_force: InForce,
     proofs: Proofs,
 }
@@ -97,7 +106,7 @@ impl State {
     fn password(&self) -> Option<&PasswordHash> {
         match &self.in_force {
             InForce::Rules(rules) => rules.password(),
-            InForce::Broken(_) => None,
+            InForce::None | InForce::Broken(_) => None,
         }
     }
 }
@@ -125,20 +134,25 @@ impl Permissions {
             }
             Ok(None) => {
                 tracing::info!(file = %path.display(), "no permissions file: everything the relay lets through is allowed");
-                InForce::Rules(Rules::default())
+                InForce::None
             }
             Err(err) => {
                 tracing::error!(%err, "the permissions cannot be used: everything is denied until they are mended");
                 InForce::Broken(err.to_string())
             }
         };
-        Permissions { path, host: host.into(), state: Mutex::new(State { stamp, in_force, proofs: Proofs::default() }) }
+        let state = State { stamp, away_since: None, in_force, proofs: Proofs::default() };
+        Permissions { path, host: host.into(), state: Mutex::new(state) }
     }
 
     /// Whether a principal may do something; the refusal says which rule on which host forbids it.
     pub fn check(&self, principal: &str, action: Action, subject: &Subject) -> Result<(), Refusal> {
+        self.check_at(principal, action, subject, Instant::now())
+    }
+
+    fn check_at(&self, principal: &str, action: Action, subject: &Subject, now: Instant) -> Result<(), Refusal> {
         let mut state = self.state();
-        self.judge(&mut state, principal, action, subject)?;
+        self.judge(&mut state, principal, action, subject, now)?;
         if state.password().is_none() || !is_asked(principal) || state.proofs.has(principal) {
             return Ok(());
         }
@@ -152,9 +166,9 @@ impl Permissions {
         let mut state = self.state();
         if action.is_of_files() && subject.path.is_none() {
             // The rules are asked once it is known which file.
-            self.reload(&mut state);
+            self.reload(&mut state, Instant::now());
         } else {
-            self.judge(&mut state, principal, action, subject)?;
+            self.judge(&mut state, principal, action, subject, Instant::now())?;
         }
         Ok(state.password().is_some() && is_asked(principal))
     }
@@ -163,7 +177,7 @@ impl Permissions {
     pub fn show_password(&self, principal: &str, password: &str) -> Result<(), Refusal> {
         let hash = {
             let mut state = self.state();
-            self.reload(&mut state);
+            self.reload(&mut state, Instant::now());
             state.proofs.may_try(principal, &self.host)?;
             state.password().cloned()
         };
@@ -182,26 +196,27 @@ impl Permissions {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn judge(&self, state: &mut State, principal: &str, action: Action, subject: &Subject) -> Result<(), Refusal> {
-        self.reload(state);
+    fn judge(
+        &self,
+        state: &mut State,
+        principal: &str,
+        action: Action,
+        subject: &Subject,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        self.reload(state, now);
         let host = &self.host;
         let who = shown(principal);
         let of_path = subject.path.map_or_else(String::new, |path| format!(" of {path:?}"));
         let message = match &state.in_force {
+            InForce::None => return Ok(()),
             InForce::Broken(why) => format!(
                 "{host} denies {action}{of_path} to {who}, and everything else, until its permissions are mended: {why}; see \
                  `fleetmux permissions list` there"
             ),
             InForce::Rules(rules) => match rules.verdict(principal, action, subject) {
                 verdict if verdict.effect() == Effect::Allow => return Ok(()),
-                Verdict::Rule(number, rule) => format!(
-                    "rule {number} (`{rule}`) in {FILE_NAME} on {host} denies {action}{of_path} to {who}; see `fleetmux \
-                     permissions list` there"
-                ),
-                Verdict::Default(_) => format!(
-                    "no rule in {FILE_NAME} on {host} allows {action}{of_path} to {who}, and its default is deny; see `fleetmux \
-                     permissions list` there"
-                ),
+                verdict => denial(rules, host, &verdict, principal, action, subject),
             },
         };
         tracing::warn!(principal, %action, "denied by this machine's permissions");
@@ -211,8 +226,9 @@ impl Permissions {
     /// Whether a principal may do something; for the many entries of a tree, none of which is worth a line.
     pub fn allows(&self, principal: &str, action: Action, subject: &Subject) -> bool {
         let mut state = self.state();
-        self.reload(&mut state);
+        self.reload(&mut state, Instant::now());
         match &state.in_force {
+            InForce::None => true,
             InForce::Broken(_) => false,
             InForce::Rules(rules) => rules.verdict(principal, action, subject).effect() == Effect::Allow,
         }
@@ -234,29 +250,80 @@ impl Permissions {
         &self.host
     }
 
-    fn reload(&self, state: &mut State) {
-        let now = stamp(&self.path);
-        if now == state.stamp {
+    fn reload(&self, state: &mut State, now: Instant) {
+        let before = state.password().cloned();
+        self.read_anew(state, now);
+        if state.password() != before.as_ref() {
+            state.proofs = Proofs::default();
+        }
+    }
+
+    fn read_anew(&self, state: &mut State, now: Instant) {
+        let stamp = stamp(&self.path);
+        if stamp.is_none() {
+            return self.away(state, now);
+        }
+        state.away_since = None;
+        if stamp == state.stamp {
             return;
         }
-        state.stamp = now;
-        let before = state.password().cloned();
+        state.stamp = stamp;
         match load(&self.path) {
             Ok(Some(rules)) => {
                 tracing::info!(rules = rules.len(), default = %rules.default_effect(), "permissions changed");
                 state.in_force = InForce::Rules(rules);
             }
-            Ok(None) => tracing::warn!(
-                file = %self.path.display(),
-                "the permissions file is gone; the last rules stay in force until the agent starts anew"
-            ),
+            // It went away just now: the next look tells.
+            Ok(None) => state.stamp = None,
+            Err(err) if matches!(state.in_force, InForce::Rules(_)) => {
+                tracing::error!(%err, "the changed permissions cannot be used; the last good ones stay in force");
+            }
             Err(err) => {
-                tracing::error!(%err, "the changed permissions cannot be used; the last good ones stay in force")
+                tracing::error!(%err, "the permissions cannot be used: everything is denied until they are mended");
+                state.in_force = InForce::Broken(err.to_string());
             }
         }
-        if state.password() != before.as_ref() {
-            state.proofs = Proofs::default();
+    }
+
+    /// The file is not there: rules that were in force stay so for a moment only.
+    fn away(&self, state: &mut State, now: Instant) {
+        state.stamp = None;
+        let since = *state.away_since.get_or_insert(now);
+        if matches!(state.in_force, InForce::None) || now.saturating_duration_since(since) < AWAY {
+            return;
         }
+        tracing::warn!(
+            file = %self.path.display(),
+            "the permissions file is gone: everything the relay lets through is allowed"
+        );
+        state.in_force = InForce::None;
+    }
+}
+
+/// What decided against a request, for people.
+fn denial(rules: &Rules, host: &str, verdict: &Verdict, principal: &str, action: Action, subject: &Subject) -> String {
+    let who = shown(principal);
+    let of_path = subject.path.map_or_else(String::new, |path| format!(" of {path:?}"));
+    let number = match verdict {
+        Verdict::Rule(number, _) => Some(*number),
+        Verdict::Default(_) => None,
+    };
+    if let Some((number, rule)) = rules.barred(principal, action, subject, number) {
+        let chosen = subject.chosen;
+        return format!(
+            "rule {number} (`{rule}`) in {FILE_NAME} on {host} allows {who} this command as it is, and not with {chosen} of \
+             the caller's own, which could make it another one: leave that out"
+        );
+    }
+    match verdict {
+        Verdict::Rule(number, rule) => format!(
+            "rule {number} (`{rule}`) in {FILE_NAME} on {host} denies {action}{of_path} to {who}; see `fleetmux \
+             permissions list` there"
+        ),
+        Verdict::Default(_) => format!(
+            "no rule in {FILE_NAME} on {host} allows {action}{of_path} to {who}, and its default is deny; see \
+             `fleetmux permissions list` there"
+        ),
     }
 }
 
@@ -323,15 +390,44 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_breaks_or_vanishes_later_leaves_the_last_good_rules_in_force() {
+    fn a_file_that_breaks_later_leaves_the_last_good_rules_in_force() {
         let (_dir, path) = set_up();
         write(&path, DENY_DRIVE);
         let permissions = Permissions::open(path.clone(), "web-1");
         write(&path, "default = ");
         assert!(denies(&permissions, Action::Drive).unwrap().starts_with("rule 1"));
         assert_eq!(denies(&permissions, Action::Exec), None);
+    }
+
+    /// The first file, written by hand with a mistake in it, left "everything is allowed" in force until the next start.
+    #[test]
+    fn a_first_file_that_is_broken_denies_everything_at_once() {
+        let (_dir, path) = set_up();
+        let permissions = Permissions::open(path.clone(), "web-1");
+        assert_eq!(denies(&permissions, Action::Drive), None);
+        write(&path, "default = ");
+        let says = denies(&permissions, Action::Drive).unwrap();
+        assert!(says.contains("and everything else, until its permissions are mended"), "{says}");
+        write(&path, "default = 'allow'\n");
+        assert_eq!(denies(&permissions, Action::Drive), None);
+    }
+
+    /// `permissions list` said that everything is allowed, and the agent went on by the rules of the removed file.
+    #[test]
+    fn a_removed_file_is_no_file_and_one_that_is_replaced_was_never_away() {
+        let (_dir, path) = set_up();
+        write(&path, DENY_DRIVE);
+        let permissions = Permissions::open(path.clone(), "web-1");
+        let now = Instant::now();
+        let check = |at: Instant| permissions.check_at("key:ci", Action::Drive, &Subject::default(), at).is_ok();
         fs::remove_file(&path).unwrap();
-        assert!(denies(&permissions, Action::Drive).unwrap().starts_with("rule 1"));
+        assert!(!check(now) && !check(now + AWAY / 2), "it may be being saved");
+        write(&path, DENY_DRIVE);
+        assert!(!check(now + AWAY));
+        fs::remove_file(&path).unwrap();
+        assert!(!check(now + AWAY * 2) && check(now + AWAY * 3), "gone");
+        write(&path, DENY_DRIVE);
+        assert!(!check(now + AWAY * 4));
     }
 
     #[test]

@@ -67,6 +67,11 @@ impl CommandPattern {
         &self.source
     }
 
+    /// Whether every command fits.
+    pub(super) fn is_any(&self) -> bool {
+        matches!(self.kind, Kind::Glob) && self.source == "*"
+    }
+
     /// Whether an allowing rule covers the command: wildcards of a glob stop at what a shell would take for another one.
     pub(super) fn allows(&self, command: &str) -> bool {
         match &self.kind {

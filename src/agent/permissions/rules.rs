@@ -119,6 +119,34 @@ pub struct Subject<'a> {
     pub session: Option<&'a str>,
     /// The file or directory, absolute and without links.
     pub path: Option<&'a str>,
+    /// What the caller chose beside the command.
+    pub chosen: Chosen,
+}
+
+/// What a caller chose beside the command itself. Each of them can make an allowed command run something else (a shell
+/// function in a variable, a program of the same name in a directory), so no rule that names a command allows them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Chosen {
+    /// Variables.
+    pub env: bool,
+    /// The working directory.
+    pub cwd: bool,
+    /// The shell that reads it.
+    pub shell: bool,
+}
+
+impl Chosen {
+    /// Nothing.
+    pub fn is_none(self) -> bool {
+        self == Chosen::default()
+    }
+}
+
+impl fmt::Display for Chosen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flags = [(self.env, "--env"), (self.cwd, "--cwd"), (self.shell, "--shell")];
+        f.write_str(&flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| *flag).collect::<Vec<_>>().join(", "))
+    }
 }
 
 /// One rule.
@@ -212,7 +240,7 @@ impl Rule {
         let is_action = self.actions.contains(&action) || wider.is_some_and(|wider| self.actions.contains(&wider));
         let is_command = |pattern: &CommandPattern| {
             subject.command.is_some_and(|command| match self.effect {
-                Effect::Allow => pattern.allows(command),
+                Effect::Allow => pattern.allows(command) && (subject.chosen.is_none() || pattern.is_any()),
                 Effect::Deny => pattern.denies(command),
             })
         };
@@ -396,6 +424,21 @@ impl Rules {
         self.rules.is_empty()
     }
 
+    /// A rule that would have decided for a request before the one of this number, had the caller left the command's
+    /// surroundings alone.
+    pub fn barred(
+        &self,
+        principal: &str,
+        action: Action,
+        subject: &Subject,
+        before: Option<usize>,
+    ) -> Option<(usize, &Rule)> {
+        let plain = Subject { chosen: Chosen::default(), ..*subject };
+        let is_barred = |rule: &Rule| rule.effect == Effect::Allow && rule.covers(principal, action, &plain);
+        let rules = self.rules.iter().enumerate().take(before.map_or(usize::MAX, |number| number - 1));
+        rules.map(|(index, rule)| (index + 1, rule)).find(|(_, rule)| !subject.chosen.is_none() && is_barred(rule))
+    }
+
     /// What decides a request: the first rule that covers it, or the default.
     pub fn verdict(&self, principal: &str, action: Action, subject: &Subject) -> Verdict<'_> {
         let covering = self.rules.iter().enumerate().find(|(_, rule)| rule.covers(principal, action, subject));
@@ -434,7 +477,7 @@ actions = "*"
     }
 
     fn allows(rules: &Rules, who: &str, action: Action, command: Option<&str>, session: Option<&str>) -> bool {
-        rules.verdict(who, action, &Subject { command, session, path: None }).effect() == Effect::Allow
+        rules.verdict(who, action, &Subject { command, session, ..Subject::default() }).effect() == Effect::Allow
     }
 
     #[test]
@@ -458,6 +501,41 @@ actions = "*"
         assert!(!allows(&rules, "key:ci", Action::Exec, None, None), "no command is no match");
         assert!(!allows(&rules, "uid:1000", Action::Drive, None, None));
         assert!(allows(&rules, "loopback", Action::Files, None, None));
+    }
+
+    /// `allow key:ada exec --command 'echo *'` ran `id`: the caller sent `echo` along as a shell function in a variable, and
+    /// could as well have named a shell, a directory or LD_PRELOAD of its own.
+    #[test]
+    fn a_rule_that_names_a_command_allows_no_surroundings_of_the_callers_own() {
+        let rules = Rules::parse(
+            "default = 'deny'\n[[rule]]\neffect = 'allow'\nwho = 'key:ada'\nactions = 'exec,create'\ncommand = 'echo *'\n\
+             [[rule]]\neffect = 'allow'\nwho = 'key:bob'\nactions = 'exec'\n\
+             [[rule]]\neffect = 'allow'\nwho = 'key:cay'\nactions = 'exec'\ncommand = '*'\n\
+             [[rule]]\neffect = 'deny'\nwho = 'key:dan'\nactions = 'exec'\ncommand = '*rm*'\n\
+             [[rule]]\neffect = 'allow'\nwho = 'key:dan'\nactions = 'exec'\n",
+        )
+        .unwrap();
+        let env = Chosen { env: true, ..Chosen::default() };
+        let cwd = Chosen { cwd: true, ..Chosen::default() };
+        let shell = Chosen { shell: true, ..Chosen::default() };
+        let ask = |who: &str, action: Action, command: &str, chosen: Chosen| {
+            let subject = Subject { command: Some(command), session: None, chosen };
+            let is_allowed = rules.verdict(who, action, &subject).effect() == Effect::Allow;
+            (is_allowed, rules.barred(who, action, &subject, None).map(|(number, _)| number))
+        };
+        for action in [Action::Exec, Action::Create] {
+            assert_eq!(ask("key:ada", action, "echo hi", Chosen::default()), (true, None));
+            for chosen in [env, cwd, shell] {
+                assert_eq!(ask("key:ada", action, "echo hi", chosen), (false, Some(1)), "{chosen}");
+            }
+            assert_eq!(ask("key:ada", action, "id", env), (false, None), "it would not have been allowed anyway");
+        }
+        // Who may run everything may run it anyhow, and a denial is a denial.
+        assert_eq!(ask("key:bob", Action::Exec, "id", env).0, true);
+        assert_eq!(ask("key:cay", Action::Exec, "a; b", shell).0, true);
+        assert_eq!(ask("key:dan", Action::Exec, "rm x", env).0, false);
+        assert_eq!(ask("key:dan", Action::Exec, "ls", env).0, true);
+        assert_eq!(Chosen { env: true, cwd: true, shell: true }.to_string(), "--env, --cwd, --shell");
     }
 
     #[test]

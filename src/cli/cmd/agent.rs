@@ -162,12 +162,27 @@ async fn restart(dir: &Path) -> Result<ExitCode> {
             super::install::UNIT
         );
     }
+    if let Err(err) = check_start(process.own_dir(dir), dir) {
+        bail!("the agent (process {pid}) goes on, for another one would not start: {err}");
+    }
     end(pid).await?;
     let args: Vec<&str> = process.args.iter().map(String::as_str).collect();
     background::start_detached(&args, &process.log(dir))?;
     let now = lock_holder(dir).map_or_else(String::new, |now| format!(", now process {now}"));
     print(&format!("agent restarted (was process {pid}{now}); its sessions lived on\n"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether an agent would start here: asked before one that runs is stopped.
+fn check_start(own_dir: Option<&Path>, dir: &Path) -> Result<()> {
+    let state_dir = paths::agent_state_dir(own_dir);
+    let logs = paths::logs_dir(&state_dir);
+    for dir in [dir, &paths::sessions_dir(dir), &state_dir, &logs, &logs.join("keepers")] {
+        paths::make_private_dir(dir)?;
+    }
+    agent::membership(&state_dir)?;
+    agent::permissions::load(&paths::permissions_file(own_dir))?;
+    Ok(())
 }
 
 /// What a running agent's process tells of itself.
@@ -191,6 +206,11 @@ impl Process {
         self.args.get(at + 1).map(String::as_str)
     }
 
+    /// Its directory, if it was given one.
+    fn own_dir<'a>(&self, dir: &'a Path) -> Option<&'a Path> {
+        (!self.is_server() && self.value_of("--dir").is_some()).then_some(dir)
+    }
+
     /// The relay it was told to dial.
     pub(super) fn relay(&self) -> Option<String> {
         if self.is_server() {
@@ -202,7 +222,7 @@ impl Process {
 
     /// Where it logs.
     pub(super) fn log(&self, dir: &Path) -> PathBuf {
-        let own_dir = (!self.is_server() && self.value_of("--dir").is_some()).then_some(dir);
+        let own_dir = self.own_dir(dir);
         let part = if self.is_server() { "server.log" } else { "agent.log" };
         paths::logs_dir(&paths::agent_state_dir(own_dir)).join(part)
     }
@@ -212,7 +232,7 @@ fn status(dir: &AgentDirArgs, is_json: bool) -> Result<ExitCode> {
     let own_dir = dir.dir.as_deref();
     let dir = dir_of(dir);
     let sessions = paths::sessions_dir(&dir);
-    let count = std::fs::read_dir(&sessions).map(Iterator::count).unwrap_or(0);
+    let count = agent::session_count(&sessions);
     let counted = counted(count, "session");
     let pid = lock_holder(&dir);
     let process = pid.map(Process::of);

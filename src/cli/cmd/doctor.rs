@@ -261,7 +261,7 @@ fn agent_runs(patient: &Patient) -> Finding {
 }
 
 fn sessions(patient: &Patient) -> Finding {
-    let sockets = std::fs::read_dir(paths::sessions_dir(&patient.agent_dir)).map(Iterator::count).unwrap_or(0);
+    let sockets = crate::agent::session_count(&paths::sessions_dir(&patient.agent_dir));
     let (Ok(probe), Some(id), Some(_)) = (&patient.probe, own_id(patient), patient.agent) else {
         let says = format!("{} here", counted(sockets, "keeper"));
         return if sockets == 0 { good(says) } else { odd(says, "an agent adopts them: `fleetmux agent start`") };

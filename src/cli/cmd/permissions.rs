@@ -118,8 +118,8 @@ fn list(path: &Path, is_json: bool) -> Result<ExitCode> {
                 path.display()
             ))?,
             (None, error) => print(&format!(
-                "{}\n\nAn agent that starts with this file denies everything; one that runs keeps the last good rules. Mend \
-                 the file.\n",
+                "{}\n\nAn agent that has good rules from before keeps them; every other one denies everything. Mend the \
+                 file.\n",
                 error.as_deref().unwrap_or_default()
             ))?,
         }
@@ -191,8 +191,8 @@ fn remove(path: &Path, number: usize) -> Result<ExitCode> {
 fn test(path: &Path, args: &TestArgs) -> Result<ExitCode> {
     let action: Action = args.action.parse().map_err(|err: String| eyre!(err))?;
     let rules = load(path)?.unwrap_or_default();
-    let subject =
-        Subject { command: args.command.as_deref(), session: args.session.as_deref(), path: args.path.as_deref() };
+    let (command, session, path) = (args.command.as_deref(), args.session.as_deref(), args.path.as_deref());
+    let subject = Subject { command, session, path, ..Subject::default() };
     let verdict = rules.verdict(&args.who, action, &subject);
     let effect = verdict.effect();
     if args.json {

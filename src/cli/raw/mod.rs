@@ -4,6 +4,7 @@ mod escape;
 mod filter;
 mod mode;
 mod screen;
+mod shield;
 mod view;
 
 use std::io;

@@ -8,9 +8,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::screen::Output;
+use super::shield::Shield;
 use super::{Ended, terminal_size};
 use crate::client::AttachEvent;
-use crate::fleet::{Exit, Role, Size, Viewer};
+use crate::fleet::{Code, Exit, Role, Size, Viewer};
 use crate::term::{KeyframeScope, Screen};
 
 /// How long a line of ours stays.
@@ -36,6 +37,8 @@ struct Notice {
 pub(super) struct View {
     pub(super) role: Role,
     replica: Screen,
+    /// Between the program and the terminal of somebody who only watches.
+    shield: Shield,
     /// The person's terminal.
     outer: Size,
     observers: Vec<u32>,
@@ -51,6 +54,7 @@ impl View {
         View {
             role: Role::Driver,
             replica: Screen::new(outer, 0),
+            shield: Shield::default(),
             outer,
             observers: Vec::new(),
             is_lost: false,
@@ -111,14 +115,21 @@ impl View {
         match event {
             AttachEvent::Output { data, .. } => {
                 self.heal(output);
-                output.push(&data);
+                match self.role {
+                    Role::Observer => output.push(&self.shield.pass(&data)),
+                    Role::Driver => output.push(&data),
+                }
                 self.replica.feed(&data);
                 // The keeper answers the program's queries.
                 drop((self.replica.take_replies(), self.replica.take_events()));
             }
             AttachEvent::Keyframe { data, size, .. } => {
                 self.heal(output);
-                output.push(&data);
+                self.shield = Shield::default();
+                match self.role {
+                    Role::Observer => output.push(&self.shield.pass(&data)),
+                    Role::Driver => output.push(&data),
+                }
                 self.replica = Screen::new(size, 0);
                 self.replica.feed(&data);
             }
@@ -138,10 +149,18 @@ impl View {
                     self.say(&greeting, output);
                 }
             }
-            AttachEvent::RoleChanged(role) => self.role = role,
+            AttachEvent::RoleChanged(role) => {
+                self.role = role;
+                self.shield = Shield::default();
+            }
             AttachEvent::Presence(viewers) => self.presence(&viewers, output),
             AttachEvent::Lost(refusal) => {
                 tracing::debug!(%refusal, "the way to the session is cut");
+                if refusal.code == Code::Unauthenticated {
+                    // The key is good no longer: there is nothing to wait for.
+                    self.heal(output);
+                    return Some(Ended::Closed(refusal));
+                }
                 if !std::mem::replace(&mut self.is_lost, true) {
                     self.show(LOST.into(), None, output);
                 }

@@ -13,7 +13,7 @@ use super::Shared;
 use crate::client::core::Frame;
 use crate::client::fleet::event_from;
 use crate::client::{ConnectionState, Error, FleetEvent};
-use crate::fleet::Code;
+use crate::fleet::{Code, Refusal};
 use crate::stream::{Backoff, Down};
 use crate::wire::{self, Channel, DialError, refusal_of, v1};
 
@@ -31,8 +31,8 @@ pub(super) async fn run(shared: Weak<Shared>) {
     while let Some(shared) = shared.upgrade() {
         let outcome = attempt(&shared, &mut backoff).await;
         let was_connected = shared.channel_tx.send_replace(None).is_some();
-        shared.core().disconnected();
         let Failure { message: error, verdict } = outcome.err().unwrap_or_default();
+        shared.core().disconnected(denial(verdict.as_ref()).as_ref());
         tracing::debug!(server = %shared.endpoint, error, attempt = backoff.attempt(), was_connected, "not connected");
         let is_over = shared.options.reconnect_attempts.is_some_and(|attempts| backoff.attempt() >= attempts);
         let is_refused = matches!(verdict, Some(Error::Unauthenticated(_) | Error::Refused(_)));
@@ -56,6 +56,14 @@ pub(super) async fn run(shared: Weak<Shared>) {
             () = tokio::time::sleep(delay) => {}
             () = shared.retry.notified() => {}
         }
+    }
+}
+
+/// What attachments are to hear: the relay does not let this program in, so nothing comes back by waiting.
+fn denial(verdict: Option<&Error>) -> Option<Refusal> {
+    match verdict {
+        Some(Error::Unauthenticated(message)) => Some(Refusal::new(Code::Unauthenticated, message.clone())),
+        _ => None,
     }
 }
 

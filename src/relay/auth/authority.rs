@@ -135,6 +135,10 @@ fn read(dir: &Path, name: &str) -> Result<String, AuthorityError> {
 
 /// Reads what [`init`] made.
 pub(in crate::relay) fn load(dir: &Path) -> Result<Authority, AuthorityError> {
+    for name in ["ca.key", "server.key"] {
+        let path = dir.join(name);
+        paths::check_private(&path).map_err(|err| AuthorityError::Io { path, err })?;
+    }
     let read = |name| read(dir, name);
     let ca_pem = read("ca.pem")?;
     let chain_pem = format!("{}{ca_pem}", read(SERVER_CERTIFICATE)?);

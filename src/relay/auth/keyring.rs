@@ -55,6 +55,22 @@ impl Key {
         self.machine.as_ref()?.parse().ok()
     }
 
+    /// Why it opens nothing any more, once it is revoked or has expired.
+    pub(in crate::relay) fn over(&self, now: u64) -> Option<Refusal> {
+        let (name, again) = match &self.machine {
+            Some(_) => (format!("the key of machine {}", self.name), "`fleetmux agent join` with a new token"),
+            None => (format!("key {}", self.name), "`fleetmux keys create` makes another"),
+        };
+        let message = if self.revoked_ms.is_some() {
+            format!("{name} is revoked; {again}")
+        } else if self.expires_ms.is_some_and(|expires| expires <= now) {
+            format!("{name} has expired; {again}")
+        } else {
+            return None;
+        };
+        Some(Refusal::new(Code::Unauthenticated, message))
+    }
+
     /// Whoever holds it.
     pub(in crate::relay) fn caller(&self) -> Caller {
         let principal = self.machine().map_or_else(|| Principal::key(&self.name), Principal::machine);
@@ -104,15 +120,8 @@ impl Keyring {
         let Some(key) = found else {
             return no("this key is not known to the relay; make one with `fleetmux keys create` on it".into());
         };
-        let (name, again) = match &key.machine {
-            Some(_) => (format!("the key of machine {}", key.name), "`fleetmux agent join` with a new token"),
-            None => (format!("key {}", key.name), "`fleetmux keys create` makes another"),
-        };
-        if key.revoked_ms.is_some() {
-            return no(format!("{name} is revoked; {again}"));
-        }
-        if key.expires_ms.is_some_and(|expires| expires <= now) {
-            return no(format!("{name} has expired; {again}"));
+        if let Some(refusal) = key.over(now) {
+            return Err(refusal);
         }
         let is_news = now.saturating_sub(key.last_used_ms) >= LAST_USED_STEP_MS;
         if is_news {
@@ -189,6 +198,16 @@ impl Keyring {
                 Err(Refusal::new(Code::Ambiguous, message))
             }
         }
+    }
+
+    /// Whether a caller that showed a key earlier still has one that is good; one that showed none needs none.
+    pub(in crate::relay) fn is_good(&self, caller: &Caller, now: u64) -> bool {
+        let Some(workspace) = &caller.workspace else { return true };
+        let who = caller.principal.as_str();
+        self.living(workspace, now).any(|key| match &key.machine {
+            Some(machine) => who.strip_prefix("machine:") == Some(machine),
+            None => who.strip_prefix("key:") == Some(&key.name),
+        })
     }
 
     /// Keys that expired after one moment and until another.

@@ -51,6 +51,15 @@ pub(super) enum AgentIs {
     Joined { machine: MachineId, workspace: String },
 }
 
+impl AgentIs {
+    /// As whom a joined one is audited.
+    pub(super) fn caller(&self) -> Option<Caller> {
+        let AgentIs::Joined { machine, workspace } = self else { return None };
+        let principal = Principal::machine(*machine);
+        Some(Caller { principal, workspace: Some(workspace.clone()), actions: crate::fleet::Actions::default() })
+    }
+}
+
 /// Where a call comes from.
 #[derive(Clone, Debug)]
 struct Peer {
@@ -177,6 +186,16 @@ impl Auth {
         };
         self.keep(change).await?;
         Ok(changed)
+    }
+
+    /// Refused when the key behind a caller is good no longer. What is opened after this was asked is cut by the hub; what
+    /// was opened before, between the look at the key and its revocation, has to ask.
+    pub(super) fn still(&self, caller: &Caller) -> Result<(), Refusal> {
+        if self.state().keyring.is_good(caller, now_ms()) {
+            return Ok(());
+        }
+        let message = format!("{} has no good key any more; `fleetmux keys create` makes another", caller.principal);
+        Err(Refusal::new(Code::Unauthenticated, message))
     }
 
     /// Keys that expired after one moment and until another.

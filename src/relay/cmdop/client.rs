@@ -43,8 +43,11 @@ impl Attachment {
         let outgoing = Outgoing::default();
         let frames = outgoing.stream();
         let events_tx = facade.inner.events_tx.clone();
-        events_tx.send(Event::ClientCame { conn, caller, outgoing }).await.map_err(|_| stopping())?;
+        let came = Event::ClientCame { conn, caller: caller.clone(), outgoing };
+        events_tx.send(came).await.map_err(|_| stopping())?;
         let attachment = Attachment { conn, events_tx, frames };
+        // A key that was revoked before the hub knew this client is found here, a later one by the hub.
+        facade.inner.auth.still(&caller).map_err(|refusal| wire::status_of(&refusal))?;
         let open = v1::OpenChannel {
             session: bytes::Bytes::copy_from_slice(session.as_bytes()),
             client: bytes::Bytes::copy_from_slice(ClientId::random().as_bytes()),
@@ -64,9 +67,10 @@ impl Attachment {
         loop {
             let frame = match self.frames.next().await {
                 Some(Ok(frame)) => frame.frame,
-                Some(Err(_)) | None => {
-                    let message = "the relay closed this connection: the key was revoked, or nothing was read for long";
-                    return News::Cut(Refusal::new(Code::Unauthenticated, message));
+                Some(Err(status)) => return News::Cut(wire::refusal_of(&status)),
+                None => {
+                    let message = "the relay closed this connection: nothing was read for long";
+                    return News::Cut(Refusal::new(Code::Exhausted, message));
                 }
             };
             match frame {

@@ -14,7 +14,7 @@ use super::{Call, Facade, stopping};
 use crate::fleet::{
     Action, Caller, Code, Machine, MachineId, Refusal, Session, SessionId, SessionSpec, active_session, find_machine,
 };
-use crate::relay::audit::Audited;
+use crate::relay::audit::{Audited, Surroundings};
 use crate::relay::core::View;
 use crate::relay::hub::Event;
 use crate::wire::status_of;
@@ -216,6 +216,11 @@ impl Facade {
             principal: call.caller.principal.to_string(),
             machine: machine.facts.id.to_string(),
             session: spec.id.to_string(),
+            surroundings: Surroundings::new(
+                spec.command.first().map_or("", String::as_str),
+                &spec.cwd,
+                spec.env.keys(),
+            ),
             outcome: answer.as_ref().map_or_else(|refusal| refusal.message.clone(), |_| "ok".into()),
         });
         let session = answer.map_err(|refusal| status_of(&refusal))?;
