@@ -9,7 +9,7 @@ mod pattern;
 mod rules;
 
 pub use edit::{EditError, RulesFile};
-pub use rules::{Action, Effect, Rule, Rules, RulesError, Subject, Verdict, actions_from};
+pub use rules::{Action, Effect, Rule, Rules, RulesError, Subject, Verdict, actions_from, who_from};
 
 use std::io;
 use std::os::unix::fs::MetadataExt;

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::pattern::{CommandPattern, glob};
+use crate::fleet::MachineId;
 
 /// What a principal wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +44,12 @@ impl Action {
             Action::Exec => "exec",
             Action::Files => "files",
         }
+    }
+}
+
+impl Action {
+    fn has_command(self) -> bool {
+        matches!(self, Action::Exec | Action::Create)
     }
 }
 
@@ -123,8 +130,8 @@ impl Rule {
         if actions.is_empty() {
             return Err("a rule has no action; write actions = \"*\" for all".into());
         }
-        let has_command = |action: &Action| matches!(action, Action::Exec | Action::Create);
-        if let Some(stray) = actions.iter().find(|action| command.is_some() && !has_command(action)) {
+        if command.is_some() && !actions.iter().any(|action| action.has_command()) {
+            let stray = actions[0];
             return Err(format!("{stray} has no command; `command` goes with exec and create only"));
         }
         let has_no_session = |action: &&Action| matches!(action, Action::Exec | Action::Files);
@@ -183,7 +190,8 @@ impl Rule {
         };
         is_action
             && self.who.iter().any(|who| glob(who, principal))
-            && self.command.as_ref().is_none_or(is_command)
+            // Beside exec and create, a rule's other actions have no command to look at.
+            && (!action.has_command() || self.command.as_ref().is_none_or(is_command))
             && self.session.as_ref().is_none_or(|session| subject.session.is_some_and(|name| glob(session, name)))
     }
 }
@@ -278,10 +286,29 @@ impl OneOrMore {
     }
 }
 
-/// Actions by name; `*` is all of them.
+/// Whom a rule is about, as a person types it: a principal's kind that exists, or a glob; `all` is `*`.
+pub fn who_from(text: &str) -> Result<String, String> {
+    let is_glob = |text: &str| text.contains(['*', '?']);
+    let is_known = match text.split_once(':') {
+        Some(("uid", id)) => id.parse::<u32>().is_ok() || is_glob(id),
+        Some(("machine", id)) => id.parse::<MachineId>().is_ok() || is_glob(id),
+        Some(("key", name)) => !name.is_empty(),
+        Some((kind, _)) => is_glob(kind),
+        None => text == "loopback" || is_glob(text),
+    };
+    match text {
+        "all" => Ok("*".into()),
+        _ if is_known => Ok(text.into()),
+        _ => Err(format!(
+            "{text:?} is nobody; write key:NAME, uid:NUMBER, machine:ID, loopback, or * for everybody (* and ? are wildcards)"
+        )),
+    }
+}
+
+/// Actions by name; `*` and `all` are all of them.
 pub fn actions_from<S: AsRef<str>>(names: &[S]) -> Result<Vec<Action>, String> {
     let names: Vec<&str> = names.iter().map(|name| name.as_ref().trim()).collect();
-    if names.contains(&"*") {
+    if names.contains(&"*") || names.contains(&"all") {
         return Ok(Action::ALL.to_vec());
     }
     names.into_iter().map(str::parse).collect()
