@@ -47,7 +47,7 @@ pub use exec::{EXEC_OUTPUT_CAP, ExecEvent, ExecExit, ExecHandle, ExecOptions, Ex
 pub use fleet::FleetWatch;
 pub use inbox::Inbox;
 pub use options::{AttachOptions, Options};
-pub use probe::{Probe, probe};
+pub use probe::{Probe, probe, reach};
 pub use terminal::{
     Batch, BufferStats, Buffering, SessionInfo, Signal, Start, StreamInput, StreamOptions, Terminal, TerminalStream,
     WhenFull,
