@@ -13,7 +13,7 @@ use super::facts;
 use super::keepers::{self, KeeperLink};
 use super::link::{self, DataTx};
 use super::permissions::{Action, Permissions, Subject};
-use crate::fleet::{Code, Credentials, Endpoint, MachineFacts, Refusal, Role, SessionId, SessionSpec};
+use crate::fleet::{Code, MachineFacts, Refusal, Role, SessionId, SessionSpec};
 use crate::keeper::launch;
 use crate::wire::{self, v1};
 use v1::agent_up::Frame as Up;
@@ -85,15 +85,14 @@ struct Hub {
 /// Runs until dropped.
 pub(super) async fn run(
     facts: MachineFacts,
-    relay: Endpoint,
-    credentials: Credentials,
+    link: link::Options,
     dir: PathBuf,
     logs: PathBuf,
     permissions: Arc<Permissions>,
 ) {
     let (events_tx, mut events_rx) = mpsc::channel(EVENTS_CAP);
     let seed = facts.id.as_bytes().iter().fold(0, |seed: u64, byte| seed.rotate_left(8) ^ u64::from(*byte));
-    let data = link::start(relay, credentials, seed, events_tx.clone());
+    let data = link::start(link, seed, events_tx.clone());
     let mut hub = Hub {
         facts,
         dir,

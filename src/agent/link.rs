@@ -11,6 +11,7 @@ use futures_core::Stream;
 use tokio::sync::{mpsc, watch};
 
 use super::hub::Event;
+use super::standing::Record;
 use crate::fleet::{Code, Credentials, Endpoint, Refusal};
 use crate::stream::Backoff;
 use crate::wire::{self, refusal_of, v1};
@@ -44,27 +45,36 @@ impl DataTx {
     }
 }
 
+/// Where the link goes, and who is told how it stands.
+pub(super) struct Options {
+    pub(super) relay: Endpoint,
+    pub(super) credentials: Credentials,
+    pub(super) record: Record,
+}
+
 /// Starts dialling; events go to the hub.
-pub(super) fn start(relay: Endpoint, credentials: Credentials, seed: u64, events_tx: mpsc::Sender<Event>) -> DataTx {
+pub(super) fn start(options: Options, seed: u64, events_tx: mpsc::Sender<Event>) -> DataTx {
     let (current_tx, current_rx) = watch::channel(None);
-    tokio::spawn(dial(relay, credentials, seed, current_tx, events_tx));
+    tokio::spawn(dial(options, seed, current_tx, events_tx));
     DataTx { current_rx }
 }
 
 async fn dial(
-    relay: Endpoint,
-    credentials: Credentials,
+    options: Options,
     seed: u64,
     current_tx: watch::Sender<Option<mpsc::Sender<v1::RoutedDown>>>,
     events_tx: mpsc::Sender<Event>,
 ) {
+    let Options { relay, credentials, mut record } = options;
     let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1, seed);
     let mut said = String::new();
     loop {
         let started = tokio::time::Instant::now();
         let mut delay = Duration::ZERO;
-        let outcome = attempt(&relay, &credentials, &current_tx, &events_tx).await;
+        let outcome = attempt(&relay, &credentials, &mut record, &current_tx, &events_tx).await;
         let was_up = current_tx.send_replace(None).is_some();
+        let why = outcome.as_ref().map_or_else(|refusal| refusal.message.as_str(), |()| "the relay closed the link");
+        record.not_linked(why);
         match outcome {
             Ok(()) => tracing::warn!(%relay, "the relay closed the link"),
             Err(refusal) if was_up => {
@@ -94,6 +104,7 @@ async fn dial(
 async fn attempt(
     relay: &Endpoint,
     credentials: &Credentials,
+    record: &mut Record,
     current_tx: &watch::Sender<Option<mpsc::Sender<v1::RoutedDown>>>,
     events_tx: &mpsc::Sender<Event>,
 ) -> Result<(), Refusal> {
@@ -115,6 +126,7 @@ async fn attempt(
         _ => return Err(unavailable("the relay did not open with a hello".into())),
     }
     current_tx.send_replace(Some(data_tx));
+    record.linked();
     let _ = events_tx.send(Event::RelayUp { control_tx, exec_tx }).await;
     loop {
         match frames.message().await {
