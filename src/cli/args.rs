@@ -7,6 +7,9 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use super::host_args::{AgentStatusArgs, CompletionsArgs, DoctorArgs, InstallArgs, LogsArgs, ManArgs, PermissionsArgs};
 use crate::fleet::{Action, Endpoint, Fingerprint, Selector};
 
+/// Heading of the flags that every command has.
+const GLOBAL: &str = "Options of every command";
+
 /// A terminal multiplexer for a fleet of machines.
 ///
 /// Without a command: the wall, live terminals of many machines side by side. With no relay named, a relay and an agent for
@@ -32,12 +35,13 @@ Exit codes:
   128+n  a remote command was ended by signal n
   255    our own failure, with a sentence on standard error; anything else is the remote program's own
 
-Variables: FLEETMUX_RELAY, FLEETMUX_THEME, FLEETMUX_LOG, FLEETMUX_RUNTIME_DIR, FLEETMUX_STATE_DIR, FLEETMUX_CONFIG_DIR,
+Variables: FLEETMUX_RELAY, FLEETMUX_THEME, FLEETMUX_LOG, FLEETMUX_RUNTIME_DIR, FLEETMUX_STATE_DIR, FLEETMUX_CONFIG_DIR, \
 NO_COLOR"
 )]
 pub(super) struct Args {
-    /// The relay: tls://host:port, unix:/path/to/socket or a loopback host:port
-    #[arg(long, global = true, env = "FLEETMUX_RELAY", value_name = "RELAY")]
+    /// The relay: tls://host:port, unix:/path/to/socket or a loopback host:port [env: FLEETMUX_RELAY]
+    // Clap's own `env` would have every usage line of an error claim that the flag is needed.
+    #[arg(long, global = true, value_name = "RELAY", help_heading = GLOBAL, display_order = 900)]
     pub(super) relay: Option<Endpoint>,
     #[command(flatten)]
     pub(super) identity: IdentityArgs,
@@ -51,13 +55,13 @@ pub(super) struct Args {
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub(super) struct IdentityArgs {
     /// The API key [default: FLEETMUX_API_KEY, CMDOP_API_KEY, or the configuration's]
-    #[arg(long, global = true, value_name = "KEY", hide_default_value = true)]
+    #[arg(long, global = true, value_name = "KEY", hide_default_value = true, help_heading = GLOBAL, display_order = 901)]
     pub(super) key: Option<String>,
-    /// File with the CA that may vouch for the relay
-    #[arg(long, global = true, env = "FLEETMUX_CA", value_name = "FILE")]
+    /// File with the CA that may vouch for the relay [env: FLEETMUX_CA]
+    #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL, display_order = 902)]
     pub(super) ca: Option<PathBuf>,
-    /// The relay of this name in the configuration
-    #[arg(long, global = true, env = "FLEETMUX_PROFILE", value_name = "NAME")]
+    /// The relay of this name in the configuration [env: FLEETMUX_PROFILE]
+    #[arg(long, global = true, value_name = "NAME", help_heading = GLOBAL, display_order = 903)]
     pub(super) profile: Option<String>,
 }
 
@@ -89,8 +93,8 @@ pub(super) struct WallArgs {
     /// Theme of the wall: dark, light, high-contrast, or a file in the themes directory
     #[arg(long, env = "FLEETMUX_THEME", default_value = "dark", value_name = "NAME")]
     pub(super) theme: String,
-    /// Show only these sessions, by id or the end of it
-    #[arg(long = "session", value_name = "ID")]
+    /// Show only these sessions, by name, MACHINE/NAME, or id or a part of it
+    #[arg(long = "session", value_name = "NAME|ID")]
     pub(super) sessions: Vec<String>,
     /// Take the wheel of the sessions shown; on this machine's own relay that is the default
     #[arg(long)]
@@ -112,6 +116,8 @@ pub(super) enum Command {
     Keys(KeysCommand),
     /// Store a relay and a key for this user
     Login(LoginArgs),
+    /// Remove the stored relay and key of this user
+    Logout,
     /// List the machines of the fleet
     Machines(MachinesArgs),
     /// List, make and end sessions
@@ -119,6 +125,12 @@ pub(super) enum Command {
     Session(SessionCommand),
     /// Attach to a machine's session in this terminal; Ctrl+D detaches
     Connect(ConnectArgs),
+    /// `session list`, as tmux calls it
+    #[command(hide = true, alias = "sessions")]
+    Ls(SessionListArgs),
+    /// `session attach`, as tmux calls it
+    #[command(hide = true)]
+    Attach(SessionAttachArgs),
     /// Run a command on one machine or on several, and leave with its exit code
     Exec(ExecArgs),
     /// Show, change and try this machine's own rules
@@ -267,8 +279,11 @@ pub(super) enum KeysCommand {
 #[derive(Clone, Debug, ClapArgs)]
 pub(super) struct KeysCreateArgs {
     /// Name, unique in its workspace; it is in the audit log
-    #[arg(long)]
-    pub(super) name: String,
+    #[arg(value_name = "NAME", required_unless_present = "flag_name", conflicts_with = "flag_name")]
+    pub(super) name: Option<String>,
+    /// The same as a flag
+    #[arg(long = "name", value_name = "NAME", hide = true)]
+    pub(super) flag_name: Option<String>,
     /// The workspace it sees [default: default]
     #[arg(long)]
     pub(super) workspace: Option<String>,
@@ -335,7 +350,7 @@ pub(super) struct AgentDirArgs {
 
 #[derive(Clone, Debug, ClapArgs)]
 #[command(after_help = "\
-The agent finds the sessions that live on this machine; losing it loses nothing. `fleetmux agent install` has systemd
+The agent finds the sessions that live on this machine; losing it loses nothing. `fleetmux agent install` has systemd \
 keep it running.
 
 Examples:
@@ -379,7 +394,7 @@ pub(super) struct MachinesArgs {
     /// Go on showing what changes, until interrupted
     #[arg(short, long)]
     pub(super) watch: bool,
-    /// Only these: web-1,db-1 or role=web,env!=dev,host~^db
+    /// Only these: web-1,'db-*' or role=web,env!=dev,host~^db (conditions must all hold)
     #[arg(short, long)]
     pub(super) selector: Option<Selector>,
 }
@@ -387,21 +402,13 @@ pub(super) struct MachinesArgs {
 #[derive(Debug, Subcommand)]
 pub(super) enum SessionCommand {
     /// List sessions
-    List {
-        /// Of this machine only: name, host name or the beginning of its id
-        machine: Option<String>,
-        /// Of these machines only: web-1,db-1 or role=web,env!=dev,host~^db
-        #[arg(short, long, conflicts_with = "machine")]
-        selector: Option<Selector>,
-        /// JSON instead of a table
-        #[arg(long)]
-        json: bool,
-    },
+    #[command(alias = "ls")]
+    List(SessionListArgs),
     /// Make a session and print its id
     New(SessionNewArgs),
     /// Show one session
     Show {
-        /// Its id, or a part of it from either end
+        /// Its name, MACHINE/NAME, or its id or a part of it from either end
         session: String,
         /// JSON instead of lines
         #[arg(long)]
@@ -410,8 +417,9 @@ pub(super) enum SessionCommand {
     /// Show a session and, in a terminal, attach to it; Ctrl+D detaches
     Attach(SessionAttachArgs),
     /// End a session and its programs
+    #[command(alias = "kill")]
     Destroy {
-        /// Its id, or a part of it from either end
+        /// Its name, MACHINE/NAME, or its id or a part of it from either end
         session: String,
         /// JSON instead of a line
         #[arg(long)]
@@ -419,7 +427,7 @@ pub(super) enum SessionCommand {
     },
     /// Give a session another name
     Rename {
-        /// Its id, or a part of it from either end
+        /// Its name, MACHINE/NAME, or its id or a part of it from either end
         session: String,
         /// The name; an empty one means that of its program
         name: String,
@@ -430,8 +438,20 @@ pub(super) enum SessionCommand {
 }
 
 #[derive(Clone, Debug, ClapArgs)]
+pub(super) struct SessionListArgs {
+    /// Of this machine only: name, host name or the beginning of its id
+    pub(super) machine: Option<String>,
+    /// Of these machines only: web-1,'db-*' or role=web,env!=dev,host~^db
+    #[arg(short, long, conflicts_with = "machine")]
+    pub(super) selector: Option<Selector>,
+    /// JSON instead of a table
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
 pub(super) struct SessionAttachArgs {
-    /// Its id, or a part of it from either end
+    /// Its name, MACHINE/NAME, or its id or a part of it from either end
     pub(super) session: String,
     /// Attach even if standard output is no terminal, or with --json
     #[arg(long, short)]
@@ -478,9 +498,16 @@ pub(super) struct SessionNewArgs {
 }
 
 #[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  fleetmux connect web-1                      the active session; made if there is none
+  fleetmux connect web-1 --new                one more
+  fleetmux connect web-1 --observe            watch
+  fleetmux connect --session web-1/deploy     a session by name; an id or a part of it will do too
+  fleetmux connect web-1 --list               what there is to attach to")]
 pub(super) struct ConnectArgs {
     /// The machine: name, host name or the beginning of its id
-    #[arg(required_unless_present = "list")]
+    #[arg(required_unless_present_any = ["list", "session"])]
     pub(super) machine: Option<String>,
     /// Watch only: nothing typed is sent
     #[arg(long)]
@@ -488,10 +515,10 @@ pub(super) struct ConnectArgs {
     /// Make a new session instead of joining the active one
     #[arg(long, conflicts_with = "session")]
     pub(super) new: bool,
-    /// Attach to this session, by id or a part of it from either end
-    #[arg(long, value_name = "ID")]
+    /// Attach to this session: name, MACHINE/NAME, or id or a part of it from either end
+    #[arg(long, value_name = "NAME|ID")]
     pub(super) session: Option<String>,
-    /// List the machines with their sessions and leave
+    /// List the machines, or the one named, with their sessions and leave
     #[arg(long)]
     pub(super) list: bool,
     /// With --list: JSON instead of a table
@@ -506,18 +533,28 @@ pub(super) struct ConnectArgs {
 }
 
 #[derive(Clone, ClapArgs)]
+#[command(after_help = "\
+As with ssh, what follows the machines is one command for the shell there, to the end of the line; flags of fleetmux come \
+before it. After -- it is a program and its arguments, run as they are, without a shell.
+
+Several machines: names and globs with commas are any of them (web-1,'db-*'); conditions with commas must all hold \
+(role=web,env!=dev,host~^db); for one or the other there is a pattern (host~^(web|db)). A command on several machines \
+leaves with 0 if it went well everywhere, with 255 if none was reached, else with 1.
+
+Examples:
+  fleetmux exec web-1 uname -a
+  fleetmux exec web-1 'dmesg | tail'
+  fleetmux exec --timeout 5m 'role=web' ./deploy.sh
+  fleetmux exec all --fold -- uname -r")]
 pub(super) struct ExecArgs {
-    /// One machine by name, host name or the beginning of its id; or several: web-1,db-1 or role=web,env!=dev,host~^db or all
+    /// One machine by name, host name or the beginning of its id; or several: web-1,'db-*' or role=web,env!=dev,host~^db or all
     #[arg(value_name = "MACHINES")]
     pub(super) target: String,
-    /// Command for the shell there
-    #[arg(required_unless_present = "argv", conflicts_with = "argv")]
-    pub(super) command: Option<String>,
-    /// Program and arguments, run without a shell
-    #[arg(last = true)]
-    pub(super) argv: Vec<String>,
-    /// Seconds after which the command is ended; 0 for no limit
-    #[arg(long, default_value = "30", value_name = "SECONDS", value_parser = super::cmd::exec::seconds)]
+    /// Command for the shell there; after --, program and arguments without a shell
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    pub(super) command: Vec<String>,
+    /// Time after which the command is ended, seconds or 90s, 15m, 1h; 0 for no limit
+    #[arg(long, default_value = "30", value_name = "TIME", value_parser = super::cmd::exec::seconds)]
     pub(super) timeout: std::time::Duration,
     /// JSON instead of the output: an object, or a line for each of several machines
     #[arg(long)]
@@ -538,7 +575,7 @@ pub(super) struct ExecArgs {
     #[arg(long, default_value_t = 32, value_name = "N")]
     pub(super) parallel: usize,
     /// Show equal outputs of several machines once, under their names
-    #[arg(long)]
+    #[arg(long, conflicts_with = "out_dir")]
     pub(super) fold: bool,
     /// Write the output of several machines to HOST.out and HOST.err in this directory instead of the screen
     #[arg(long, value_name = "DIR")]

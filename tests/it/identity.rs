@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
 
-use fleetmux::client::{AttachEvent, Client, ConnectionState, Error, Options};
+use fleetmux::client::{AttachEvent, Client, ConnectionState, Error, FleetEvent, Options};
 use fleetmux::fleet::{Code, Credentials, Endpoint, JoinToken, MachineId, Role, Secret, SessionSpec, Size};
 use tempfile::TempDir;
 
 use crate::support::{Fleet, PATIENCE, Pane, driver, kill, machine, observer, processes_naming, sh, signal, until};
 
 /// A relay with TLS in a directory of its own, and what was said and shown while it lived.
-struct Realm {
+pub struct Realm {
     dir: TempDir,
     relay: Option<Child>,
     agents: Vec<Child>,
-    endpoint: Endpoint,
+    pub endpoint: Endpoint,
     /// Standard output and error of all commands.
     said: Mutex<Vec<u8>>,
     /// Keys and tokens: they may be in the files of their owners and nowhere else.
@@ -26,7 +26,7 @@ struct Realm {
 }
 
 impl Realm {
-    fn start() -> Realm {
+    pub fn start() -> Realm {
         let dir = tempfile::Builder::new().prefix("fmi").tempdir().unwrap();
         let said = Mutex::default();
         let secrets = Mutex::default();
@@ -40,7 +40,7 @@ impl Realm {
         realm
     }
 
-    fn serve(&mut self, address: &str) {
+    pub fn serve(&mut self, address: &str) {
         let mut command = self.command(&["relay", "--listen", &format!("tls://{address}"), "--die-with-parent"]);
         let log = fs::File::options().create(true).append(true).open(self.path("relay.log")).unwrap();
         let mut relay =
@@ -51,16 +51,16 @@ impl Realm {
         self.relay = Some(relay);
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// The socket of the relay's owner.
-    fn own(&self) -> String {
+    pub fn own(&self) -> String {
         format!("unix:{}", self.path("relay/relay.sock").display())
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fleetmux"));
         command.args(args).stdin(Stdio::null()).env_remove("FLEETMUX_RELAY").env_remove("FLEETMUX_API_KEY");
         command.env("FLEETMUX_RUNTIME_DIR", self.path("run")).env("FLEETMUX_STATE_DIR", self.path("state"));
@@ -74,19 +74,19 @@ impl Realm {
         said.extend_from_slice(&output.stderr);
     }
 
-    fn run(&self, args: &[&str]) -> Output {
+    pub fn run(&self, args: &[&str]) -> Output {
         self.command(args).output().unwrap()
     }
 
     /// Standard output and error of a command whose output must not show a secret.
-    fn says(&self, args: &[&str]) -> String {
+    pub fn says(&self, args: &[&str]) -> String {
         let output = self.run(args);
         self.note(&output);
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
     }
 
     /// A secret, as the command shows it once.
-    fn secret(&self, args: &[&str]) -> String {
+    pub fn secret(&self, args: &[&str]) -> String {
         let output = self.run(args);
         let secret = String::from_utf8(output.stdout).unwrap().trim().to_string();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -99,21 +99,21 @@ impl Realm {
         secret
     }
 
-    fn token(&self, more: &[&str]) -> String {
+    pub fn token(&self, more: &[&str]) -> String {
         let dir = self.path("relay");
         self.secret(&[&["relay", "token", "--dir", dir.to_str().unwrap()], more].concat())
     }
 
-    fn key(&self, name: &str, more: &[&str]) -> String {
+    pub fn key(&self, name: &str, more: &[&str]) -> String {
         self.secret(&[&["keys", "create", "--relay", &self.own(), "--name", name], more].concat())
     }
 
-    fn join(&self, name: &str, token: &str) -> String {
+    pub fn join(&self, name: &str, token: &str) -> String {
         self.says(&["agent", "join", token, "--name", name, "--dir", self.path(name).to_str().unwrap()])
     }
 
     /// Starts the agent of a machine that has joined.
-    fn agent(&mut self, name: &str) {
+    pub fn agent(&mut self, name: &str) {
         let log = fs::File::options().create(true).append(true).open(self.path(&format!("{name}.log"))).unwrap();
         let dir = self.path(name);
         let mut command = self.command(&["agent", "start", "--foreground", "--die-with-parent", "--dir"]);
@@ -122,11 +122,16 @@ impl Realm {
         self.agents.push(command.arg(dir).stdout(Stdio::null()).stderr(log).spawn().unwrap());
     }
 
-    fn ca_pem(&self) -> String {
+    /// The relay goes, as a host does that loses power.
+    pub fn kill_relay(&mut self) {
+        kill(self.relay.take());
+    }
+
+    pub fn ca_pem(&self) -> String {
         fs::read_to_string(self.path("relay/ca.pem")).unwrap()
     }
 
-    fn client(&self, key: &str) -> Client {
+    pub fn client(&self, key: &str) -> Client {
         let key = Some(Secret::new(key));
         let credentials = Credentials { key, ca_pem: Some(self.ca_pem()), ca_fingerprint: None };
         Client::connect(self.endpoint.clone(), Options { credentials, ..Options::default() })

@@ -10,6 +10,7 @@ mod connect;
 mod delivery;
 mod examples;
 mod exec;
+mod guidance;
 mod hostile;
 mod identity;
 mod limits;
