@@ -12,10 +12,10 @@ use super::exec::Execs;
 use super::facts;
 use super::files::Files;
 use super::keepers::{self, Gone, KeeperLink, Place};
-use super::link::{self, DataTx, LinkNote};
+use super::link::{self, DataTx};
 use super::lock::AgentLock;
 use super::permissions::{Action, Chosen, Permissions, Subject};
-use crate::fleet::{Code, Credentials, Endpoint, MachineFacts, Refusal, Role, SessionId, SessionSpec, is_deceptive};
+use crate::fleet::{Code, MachineFacts, Refusal, Role, SessionId, SessionSpec, is_deceptive};
 use crate::keeper::launch;
 use crate::wire::{self, v1};
 use v1::agent_up::Frame as Up;
@@ -106,8 +106,7 @@ struct Hub {
 /// Runs until dropped.
 pub(super) async fn run(
     facts: MachineFacts,
-    relay: Endpoint,
-    credentials: Credentials,
+    link: link::Options,
     dir: PathBuf,
     logs: PathBuf,
     permissions: Arc<Permissions>,
@@ -115,8 +114,7 @@ pub(super) async fn run(
 ) {
     let (events_tx, mut events_rx) = mpsc::channel(EVENTS_CAP);
     let seed = facts.id.as_bytes().iter().fold(0, |seed: u64, byte| seed.rotate_left(8) ^ u64::from(*byte));
-    let note = LinkNote::new(lock.dir());
-    let data = link::start(relay, credentials, seed, note, events_tx.clone());
+    let data = link::start(link, seed, events_tx.clone());
     let files = Files::new(events_tx.clone(), permissions.clone());
     let mut hub = Hub {
         facts,

@@ -3,7 +3,6 @@
 //! Control frames of the hub overtake session data, so that a slow uplink never stops the agent itself; data waits in
 //! the tasks that read keepers, each on its own.
 
-use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,7 +11,7 @@ use futures_core::Stream;
 use tokio::sync::{mpsc, watch};
 
 use super::hub::Event;
-use crate::config::paths;
+use super::standing::Record;
 use crate::fleet::{Code, Credentials, Endpoint, Refusal};
 use crate::stream::Backoff;
 use crate::wire::{self, refusal_of, v1};
@@ -30,10 +29,6 @@ const REFUSED_DELAY: Duration = Duration::from_secs(30);
 /// Delay after another agent with this machine's identity took the link: two of them must not take it from each other
 /// again and again.
 const REPLACED_DELAY: Duration = Duration::from_secs(30);
-/// File in the agent's directory that says why there is no link.
-const NOTE: &str = "link-error";
-/// Characters of it; the relay chose them.
-const NOTE_CAP: usize = 500;
 /// A link that lived for so long was a good one: the next attempt is the first again.
 const STEADY: Duration = Duration::from_secs(5);
 
@@ -53,43 +48,6 @@ impl DataTx {
     }
 }
 
-/// Why there is no link to the relay, for whoever asks about this agent.
-pub(super) struct LinkNote {
-    path: PathBuf,
-    said: Option<String>,
-}
-
-impl LinkNote {
-    pub(super) fn new(dir: &Path) -> LinkNote {
-        let mut note = LinkNote { path: dir.join(NOTE), said: Some(String::new()) };
-        note.set(None);
-        note
-    }
-
-    fn set(&mut self, why: Option<&str>) {
-        if self.said.as_deref() == why {
-            return;
-        }
-        let written = match why {
-            Some(why) => paths::write_private(&self.path, why.as_bytes()),
-            None => std::fs::remove_file(&self.path),
-        };
-        if let Err(err) = written
-            && err.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::debug!(%err, "cannot note the state of the link");
-        }
-        self.said = why.map(str::to_string);
-    }
-}
-
-/// Why the agent of this directory has no link to its relay, as it said last; `None` if it has one, or has not tried.
-pub fn link_error(dir: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(dir.join(NOTE)).ok()?;
-    let text: String = text.chars().filter(|c| !c.is_control()).take(NOTE_CAP).collect();
-    (!text.is_empty()).then_some(text)
-}
-
 /// How long to wait when the relay said no.
 fn delay_after(refusal: &Refusal) -> Duration {
     match refusal.code {
@@ -99,37 +57,36 @@ fn delay_after(refusal: &Refusal) -> Duration {
     }
 }
 
+/// Where the link goes, and who is told how it stands.
+pub(super) struct Options {
+    pub(super) relay: Endpoint,
+    pub(super) credentials: Credentials,
+    pub(super) record: Record,
+}
+
 /// Starts dialling; events go to the hub.
-pub(super) fn start(
-    relay: Endpoint,
-    credentials: Credentials,
-    seed: u64,
-    note: LinkNote,
-    events_tx: mpsc::Sender<Event>,
-) -> DataTx {
+pub(super) fn start(options: Options, seed: u64, events_tx: mpsc::Sender<Event>) -> DataTx {
     let (current_tx, current_rx) = watch::channel(None);
-    tokio::spawn(dial(relay, credentials, seed, note, current_tx, events_tx));
+    tokio::spawn(dial(options, seed, current_tx, events_tx));
     DataTx { current_rx }
 }
 
 async fn dial(
-    relay: Endpoint,
-    credentials: Credentials,
+    options: Options,
     seed: u64,
-    mut note: LinkNote,
     current_tx: watch::Sender<Option<mpsc::Sender<v1::RoutedDown>>>,
     events_tx: mpsc::Sender<Event>,
 ) {
+    let Options { relay, credentials, mut record } = options;
     let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1, seed);
     let mut said = String::new();
     loop {
         let started = tokio::time::Instant::now();
         let mut delay = Duration::ZERO;
-        let outcome = attempt(&relay, &credentials, &mut note, &current_tx, &events_tx).await;
+        let outcome = attempt(&relay, &credentials, &mut record, &current_tx, &events_tx).await;
         let was_up = current_tx.send_replace(None).is_some();
-        note.set(Some(
-            outcome.as_ref().map_or_else(|refusal| refusal.message.as_str(), |()| "the relay closed the link"),
-        ));
+        let why = outcome.as_ref().map_or_else(|refusal| refusal.message.as_str(), |()| "the relay closed the link");
+        record.not_linked(why);
         match outcome {
             Ok(()) => tracing::warn!(%relay, "the relay closed the link"),
             Err(refusal) if was_up => {
@@ -158,7 +115,7 @@ async fn dial(
 async fn attempt(
     relay: &Endpoint,
     credentials: &Credentials,
-    note: &mut LinkNote,
+    record: &mut Record,
     current_tx: &watch::Sender<Option<mpsc::Sender<v1::RoutedDown>>>,
     events_tx: &mpsc::Sender<Event>,
 ) -> Result<(), Refusal> {
@@ -180,8 +137,8 @@ async fn attempt(
         }
         _ => return Err(unavailable("the relay did not open with a hello".into())),
     }
-    note.set(None);
     current_tx.send_replace(Some(data_tx));
+    record.linked();
     let _ = events_tx.send(Event::RelayUp { control_tx, exec_tx, files_tx }).await;
     loop {
         match frames.message().await {

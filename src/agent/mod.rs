@@ -12,13 +12,14 @@ mod keepers;
 mod link;
 mod lock;
 pub mod permissions;
+mod standing;
 
 pub use exec::run_guard;
 pub use facts::local_labels;
 pub use join::{JoinError, Membership, join, membership};
 pub use keepers::count as session_count;
-pub use link::link_error;
 pub use lock::{AgentLock, LockError, lock_holder};
+pub use standing::{Standing, standing};
 
 use std::future::Future;
 use std::io;
@@ -76,8 +77,10 @@ pub async fn run(options: Options, end: impl Future<Output = ()>) -> Result<(), 
     let facts = facts::facts(&options).map_err(|err| AgentError::Io { path: options.state_dir.clone(), err })?;
     tracing::info!(machine = %facts.id, name = facts.name, relay = %options.relay, "agent starts");
     let permissions = Arc::new(Permissions::open(options.permissions, &facts.name));
+    let record = standing::Record::start(&options.dir, &facts, &options.relay);
+    let link = link::Options { relay: options.relay, credentials: options.credentials, record };
     tokio::select! {
-        () = hub::run(facts, options.relay, options.credentials, sessions, keeper_logs, permissions, lock) => {}
+        () = hub::run(facts, link, sessions, keeper_logs, permissions, lock) => {}
         () = end => tracing::info!("agent ends; sessions live on"),
     }
     Ok(())

@@ -10,9 +10,12 @@ pub(super) use super::relay_args::{
     KeysCommand, LoginArgs, RelayArgs, RelayCommand, RelayInitArgs, RelayMachinesCommand, TokenArgs,
 };
 pub(super) use super::session_args::{
-    ConnectArgs, ExecArgs, MachinesArgs, SessionAttachArgs, SessionCommand, SessionNewArgs,
+    ConnectArgs, ExecArgs, MachinesArgs, SessionAttachArgs, SessionCommand, SessionListArgs, SessionNewArgs,
 };
 use crate::fleet::Endpoint;
+
+/// Heading of the flags that every command has.
+const GLOBAL: &str = "Options of every command";
 
 /// A terminal multiplexer for a fleet of machines.
 ///
@@ -39,12 +42,13 @@ Exit codes:
   128+n  a remote command was ended by signal n
   255    our own failure, with a sentence on standard error; anything else is the remote program's own
 
-Variables: FLEETMUX_RELAY, FLEETMUX_THEME, FLEETMUX_LOG, FLEETMUX_RUNTIME_DIR, FLEETMUX_STATE_DIR, FLEETMUX_CONFIG_DIR,
+Variables: FLEETMUX_RELAY, FLEETMUX_THEME, FLEETMUX_LOG, FLEETMUX_RUNTIME_DIR, FLEETMUX_STATE_DIR, FLEETMUX_CONFIG_DIR, \
 NO_COLOR"
 )]
 pub(super) struct Args {
-    /// The relay: tls://host:port, unix:/path/to/socket or a loopback host:port
-    #[arg(long, global = true, env = "FLEETMUX_RELAY", value_name = "RELAY")]
+    /// The relay: tls://host:port, unix:/path/to/socket or a loopback host:port [env: FLEETMUX_RELAY]
+    // Clap's own `env` would have every usage line of an error claim that the flag is needed.
+    #[arg(long, global = true, value_name = "RELAY", help_heading = GLOBAL, display_order = 900)]
     pub(super) relay: Option<Endpoint>,
     #[command(flatten)]
     pub(super) identity: IdentityArgs,
@@ -58,13 +62,13 @@ pub(super) struct Args {
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub(super) struct IdentityArgs {
     /// The API key [default: FLEETMUX_API_KEY, CMDOP_API_KEY, or the configuration's]
-    #[arg(long, global = true, value_name = "KEY", hide_default_value = true)]
+    #[arg(long, global = true, value_name = "KEY", hide_default_value = true, help_heading = GLOBAL, display_order = 901)]
     pub(super) key: Option<String>,
-    /// File with the CA that may vouch for the relay
-    #[arg(long, global = true, env = "FLEETMUX_CA", value_name = "FILE")]
+    /// File with the CA that may vouch for the relay [env: FLEETMUX_CA]
+    #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL, display_order = 902)]
     pub(super) ca: Option<PathBuf>,
-    /// The relay of this name in the configuration
-    #[arg(long, global = true, env = "FLEETMUX_PROFILE", value_name = "NAME")]
+    /// The relay of this name in the configuration [env: FLEETMUX_PROFILE]
+    #[arg(long, global = true, value_name = "NAME", help_heading = GLOBAL, display_order = 903)]
     pub(super) profile: Option<String>,
 }
 
@@ -96,8 +100,8 @@ pub(super) struct WallArgs {
     /// Theme of the wall: dark, light, high-contrast, or a file in the themes directory
     #[arg(long, env = "FLEETMUX_THEME", default_value = "dark", value_name = "NAME")]
     pub(super) theme: String,
-    /// Show only these sessions, by id or the end of it
-    #[arg(long = "session", value_name = "ID")]
+    /// Show only these sessions, by name, MACHINE/NAME, or id or a part of it
+    #[arg(long = "session", value_name = "NAME|ID")]
     pub(super) sessions: Vec<String>,
     /// Take the wheel of the sessions shown; on this machine's own relay that is the default
     #[arg(long)]
@@ -119,6 +123,8 @@ pub(super) enum Command {
     Keys(KeysCommand),
     /// Store a relay and a key for this user
     Login(LoginArgs),
+    /// Remove the stored relay and key of this user
+    Logout,
     /// List the machines of the fleet
     Machines(MachinesArgs),
     /// List, make and end sessions
@@ -126,6 +132,12 @@ pub(super) enum Command {
     Session(SessionCommand),
     /// Attach to a machine's session in this terminal; Ctrl+D detaches
     Connect(ConnectArgs),
+    /// `session list`, as tmux calls it
+    #[command(hide = true, alias = "sessions")]
+    Ls(SessionListArgs),
+    /// `session attach`, as tmux calls it
+    #[command(hide = true)]
+    Attach(SessionAttachArgs),
     /// Run a command on one machine or on several, and leave with its exit code
     Exec(ExecArgs),
     /// List, read, write, move and search files of a machine
@@ -209,7 +221,7 @@ pub(super) struct AgentDirArgs {
 
 #[derive(Clone, Debug, ClapArgs)]
 #[command(after_help = "\
-The agent finds the sessions that live on this machine; losing it loses nothing. `fleetmux agent install` has systemd
+The agent finds the sessions that live on this machine; losing it loses nothing. `fleetmux agent install` has systemd \
 keep it running.
 
 Examples:

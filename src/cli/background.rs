@@ -6,10 +6,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use color_eyre::eyre::{Context, Result, bail};
+use color_eyre::eyre::{Context, Report, Result, bail, eyre};
 
 use super::identity;
-use crate::client::{Client, FleetEvent};
+use crate::client::{Client, Error, FleetEvent};
 use crate::config::paths;
 use crate::fleet::Endpoint;
 
@@ -26,13 +26,24 @@ pub(super) async fn client(relay: Option<Endpoint>) -> Result<Client> {
         None => local_relay().await?,
     };
     let options = identity::options(&endpoint);
-    let client = Client::connect(endpoint, options);
-    client.connected(CONNECT_TIMEOUT).await?;
+    let client = Client::connect(endpoint.clone(), options);
+    client.connected(CONNECT_TIMEOUT).await.map_err(|err| from_where(err, &endpoint))?;
     if is_local {
         // A server that was just started: its agent links a moment after its relay listens.
         let _ = tokio::time::timeout(CONNECT_TIMEOUT, any_machine(&client)).await;
     }
     Ok(client)
+}
+
+/// Somebody who set the variable in another hour, or shell, looks for the fault elsewhere.
+fn from_where(err: Error, endpoint: &Endpoint) -> Report {
+    match err {
+        Error::NoRelay(message) if identity::is_from_environment(endpoint) => eyre!(
+            "{message}; the address comes from {variable}: start a relay there, or `unset {variable}`",
+            variable = identity::RELAY_VARIABLE
+        ),
+        err => err.into(),
+    }
 }
 
 async fn any_machine(client: &Client) {

@@ -9,15 +9,15 @@ use super::args::AgentDirArgs;
 /// Flags of `permissions`.
 #[derive(Clone, Debug, ClapArgs)]
 #[command(after_long_help = "\
-The rules are in permissions.toml in the configuration directory, or in the directory given to the agent with --dir. The
-agent obeys a changed file from the next request on; who is attached already is judged again when it attaches or asks
+The rules are in permissions.toml in the configuration directory, or in the directory given to the agent with --dir. The \
+agent obeys a changed file from the next request on; who is attached already is judged again when it attaches or asks \
 for another role.
 
-The first rule that covers a request decides, otherwise the default. WHO is a name as the relay authenticated it, with *
-and ? as wildcards: uid:1000, loopback, key:ci, key:*, *. `allow drive` covers observe too, `deny observe` covers drive
-too. --command goes with exec and create and is matched with the whole command: a glob, whose * and ? in an allowing rule
-stop at what begins another command (; & | < > $ ` ( ) and line ends), or /a regular expression/. --session goes with
-observe, drive, create and destroy and is a glob over the session's name.
+The first rule that covers a request decides, otherwise the default. WHO is a name as the relay authenticated it, with * \
+and ? as wildcards: uid:1000, loopback, key:ci, key:*, machine:ID, *. `allow drive` covers observe too, `deny observe` covers drive \
+too. --command narrows exec and create, and no other action of the rule; it is matched with the whole command: a glob, \
+whose * and ? in an allowing rule stop at what begins another command (; & | < > $ ` ( ) and line ends), or /a regular \
+expression/. --session goes with observe, drive, create and destroy and is a glob over the session's name.
 
 `password set` makes the machine ask every API key for a password as well, which the published SDKs show when they attach
 (an hour lasts until the next time). It is kept hashed.
@@ -44,6 +44,7 @@ pub(super) struct PermissionsArgs {
 #[derive(Clone, Debug, Subcommand)]
 pub(super) enum PermissionsCommand {
     /// Show the rules and where they are
+    #[command(alias = "show")]
     List {
         /// JSON instead of a table
         #[arg(long)]
@@ -85,7 +86,7 @@ pub(super) enum PasswordCommand {
 /// A rule as arguments.
 #[derive(Clone, Debug, ClapArgs)]
 pub(super) struct RuleArgs {
-    /// Whom it is about: uid:1000, loopback, key:NAME; * and ? are wildcards
+    /// Whom it is about: uid:1000, loopback, key:NAME, machine:ID, or * for all; * and ? are wildcards
     pub(super) who: String,
     /// observe, drive, create, destroy, exec, read, write, files (both), separated by commas; or *
     pub(super) actions: String,
@@ -126,7 +127,10 @@ pub(super) struct TestArgs {
 
 /// Flags of `agent status`.
 #[derive(Clone, Debug, ClapArgs)]
-#[command(after_help = "Exit codes: 0 it runs; 1 it does not; 255 our own failure")]
+#[command(after_help = "\
+An agent that runs may still have no link to its relay: `link` says so, and why. With --json that is `linked`, and `link_error`.
+
+Exit codes: 0 it runs; 1 it does not; 255 our own failure")]
 pub(super) struct AgentStatusArgs {
     #[command(flatten)]
     pub(super) dir: AgentDirArgs,
@@ -141,7 +145,7 @@ pub(super) struct AgentStatusArgs {
 The unit has KillMode=process: `systemctl restart` and `stop` end the agent only, and the sessions live on.
 
 Examples:
-  fleetmux agent install --dry-run --relay relay.example.org:7443
+  fleetmux agent install --dry-run --relay tls://relay.example.org:7443
   sudo fleetmux agent install --system --name web-1 --label role=web")]
 pub(super) struct InstallArgs {
     /// A unit of this user's own systemd [default unless root]
@@ -173,7 +177,7 @@ pub(super) enum LogPart {
 /// Flags of `logs`.
 #[derive(Clone, Debug, ClapArgs)]
 #[command(after_help = "\
-The logs are in the state directory, rotated at 4 MiB, and `fleetmux agent status` names the agent's. FLEETMUX_LOG sets
+The logs are in the state directory, rotated at 4 MiB, and `fleetmux agent status` names the agent's. FLEETMUX_LOG sets \
 what is logged: FLEETMUX_LOG=debug, FLEETMUX_LOG=fleetmux::relay=trace. No log has typed bytes, keys or variables.
 
 Examples:
@@ -186,7 +190,7 @@ pub(super) struct LogsArgs {
     #[arg(short, long)]
     pub(super) follow: bool,
     /// Lines of the past
-    #[arg(short = 'n', long, default_value_t = 50, value_name = "LINES")]
+    #[arg(short = 'n', long, alias = "tail", default_value_t = 50, value_name = "LINES")]
     pub(super) lines: usize,
     /// The agent's directory, if it was started with --dir
     #[arg(long, value_name = "DIR")]

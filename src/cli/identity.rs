@@ -10,6 +10,9 @@ use crate::client::Options;
 use crate::config::profile;
 use crate::fleet::{Credentials, Endpoint, Secret};
 
+/// Names the relay of all commands.
+pub(super) const RELAY_VARIABLE: &str = "FLEETMUX_RELAY";
+
 /// A process runs one command with one identity; set once, before the command.
 static IDENTITY: OnceLock<Identity> = OnceLock::new();
 
@@ -19,6 +22,22 @@ struct Identity {
     /// For relays with TLS only: a key that lies in the environment is not meant for this machine's own relay.
     env_key: Option<Secret>,
     profile: profile::Profile,
+}
+
+/// Fills in from the environment what no flag has said.
+pub(super) fn from_environment(relay: &mut Option<Endpoint>, args: &mut IdentityArgs) -> Result<()> {
+    let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+    if relay.is_none() {
+        *relay = variable(RELAY_VARIABLE).map(|text| text.parse().wrap_err(RELAY_VARIABLE)).transpose()?;
+    }
+    args.ca = args.ca.take().or_else(|| variable("FLEETMUX_CA").map(PathBuf::from));
+    args.profile = args.profile.take().or_else(|| variable("FLEETMUX_PROFILE"));
+    Ok(())
+}
+
+/// Whether the environment names this relay.
+pub(super) fn is_from_environment(relay: &Endpoint) -> bool {
+    std::env::var(RELAY_VARIABLE).is_ok_and(|text| text.parse().as_ref() == Ok(relay))
 }
 
 /// Reads flags, environment and configuration, and says which relay they name.

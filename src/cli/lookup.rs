@@ -3,7 +3,7 @@
 use color_eyre::eyre::{Result, bail};
 
 use crate::cli::output::ago;
-use crate::fleet::{Machine, Selector, Session, find_machine, find_session};
+use crate::fleet::{Machine, MachineFacts, Selector, Session, SessionId, find_machine, find_session};
 use crate::runtime::now_ms;
 
 /// The machine of this name, host name or beginning of an id; several candidates are listed.
@@ -14,7 +14,21 @@ pub(super) fn machine<'a>(machines: &'a [Machine], wanted: &str) -> Result<&'a M
 /// The machines that a selector means, of which there is at least one.
 pub(super) fn chosen(machines: &[Machine], selector: &Selector) -> Result<Vec<Machine>> {
     if let Selector::Names(names) = selector {
-        return names.iter().map(|name| machine(machines, name).cloned()).collect();
+        let mut chosen = Vec::new();
+        for name in names {
+            match Selector::is_glob(name) {
+                true => {
+                    let one = Selector::Names(vec![name.clone()]);
+                    let fit: Vec<&Machine> = machines.iter().filter(|machine| one.matches(&machine.facts)).collect();
+                    if fit.is_empty() {
+                        bail!("no machine is called {name}; see `fleetmux machines` for names and labels");
+                    }
+                    chosen.extend(fit.into_iter().cloned());
+                }
+                false => chosen.push(machine(machines, name)?.clone()),
+            }
+        }
+        return Ok(chosen);
     }
     let chosen: Vec<Machine> = machines.iter().filter(|machine| selector.matches(&machine.facts)).cloned().collect();
     if chosen.is_empty() {
@@ -23,9 +37,36 @@ pub(super) fn chosen(machines: &[Machine], selector: &Selector) -> Result<Vec<Ma
     Ok(chosen)
 }
 
-/// The session of this id, or beginning or end of an id; several candidates are listed.
-pub(super) fn session<'a>(sessions: &'a [Session], wanted: &str) -> Result<&'a Session> {
-    Ok(find_session(sessions, wanted)?)
+/// The session of this id, name or MACHINE/NAME, or beginning or end of an id; several candidates are listed.
+pub(super) fn session<'a>(machines: &[Machine], sessions: &'a [Session], wanted: &str) -> Result<&'a Session> {
+    // A name comes from its machine, and must not stand for another session's id.
+    if wanted.parse::<SessionId>().is_ok() {
+        return Ok(find_session(sessions, wanted)?);
+    }
+    let machine_of = |session: &Session| machines.iter().find(|machine| machine.facts.id == session.machine);
+    let is_named = |session: &&Session| {
+        session.display_name() == wanted
+            || wanted.split_once('/').is_some_and(|(machine, name)| {
+                let is_there = |facts: &MachineFacts| facts.name == machine || facts.hostname == machine;
+                session.display_name() == name && machine_of(session).is_some_and(|machine| is_there(&machine.facts))
+            })
+    };
+    let named: Vec<&Session> = sessions.iter().filter(is_named).collect();
+    // One that has ended only counts where none of that name lives.
+    let living: Vec<&Session> = named.iter().copied().filter(|session| session.summary.exit.is_none()).collect();
+    match if living.is_empty() { named } else { living }.as_slice() {
+        [] => Ok(find_session(sessions, wanted)?),
+        [one] => Ok(one),
+        several => {
+            let line = |session: &&Session| {
+                let machine = machine_of(session).map_or("?", |machine| machine.facts.name.as_str());
+                format!("  {}  {machine}/{}", session.id(), session.display_name())
+            };
+            let mut list: Vec<String> = several.iter().map(line).collect();
+            list.sort_unstable();
+            bail!("{wanted:?} fits several sessions; write MACHINE/NAME or an id:\n{}", list.join("\n"))
+        }
+    }
 }
 
 /// A machine that can be reached now; says what to do about one that cannot.

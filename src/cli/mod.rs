@@ -18,10 +18,13 @@ use clap::Parser;
 use color_eyre::eyre::Result;
 
 use crate::runtime;
-use args::{Args, Command, KeeperArgs};
+use args::{Args, Command, KeeperArgs, SessionCommand};
 
 /// Exit code of our own failures, as ssh has it: a remote program's codes stay below.
 const FAILED: u8 = 255;
+
+/// Exit code when nobody reads our output any more: 128 + SIGPIPE.
+const NOBODY_READS: u8 = 141;
 
 /// Parses, dispatches, and tells what went wrong.
 pub fn main() -> ExitCode {
@@ -34,6 +37,8 @@ pub fn main() -> ExitCode {
     };
     match outcome {
         Ok(code) => code,
+        // Whoever read our output has left, which is theirs to do.
+        Err(err) if output::is_nobody_reading(&err) => ExitCode::from(NOBODY_READS),
         Err(err) => {
             eprintln!("fleetmux: {err:#}");
             ExitCode::from(FAILED)
@@ -55,17 +60,32 @@ fn dispatch(args: Args) -> Result<ExitCode> {
     runtime::block_on(run(args))?
 }
 
-async fn run(args: Args) -> Result<ExitCode> {
+async fn run(mut args: Args) -> Result<ExitCode> {
+    let flag = args.relay.clone();
+    identity::from_environment(&mut args.relay, &mut args.identity)?;
     let named = args.relay.clone();
-    // An agent has its own identity, and a login makes one.
+    // An agent has its own identity, a login makes one, and some need none: a broken configuration is no matter to them.
     let relay = match &args.command {
-        Some(Command::Agent(_) | Command::Login(_) | Command::Server { .. }) => args.relay,
-        // A configuration that cannot be used is what the doctor is asked about, and no business of a relay's.
-        Some(Command::Doctor(_) | Command::Relay(_)) => identity::settle(args.relay.clone(), &args.identity)
-            .unwrap_or_else(|err| {
-                eprintln!("fleetmux: without the configuration: {err:#}");
-                args.relay
-            }),
+        Some(
+            Command::Agent(_)
+            | Command::Login(_)
+            | Command::Logout
+            | Command::Server { .. }
+            | Command::Permissions(_)
+            | Command::Logs(_)
+            | Command::Completions(_)
+            | Command::Man(_)
+            | Command::Demo(_),
+        ) => args.relay,
+        // A configuration that cannot be used is no business of a relay's.
+        Some(Command::Relay(_)) => identity::settle(args.relay.clone(), &args.identity).unwrap_or_else(|err| {
+            eprintln!("fleetmux: without the configuration: {err:#}");
+            args.relay
+        }),
+        Some(Command::Doctor(options)) => {
+            let settled = identity::settle(args.relay, &args.identity);
+            return cmd::doctor::run(named, settled, options).await;
+        }
         _ => identity::settle(args.relay, &args.identity)?,
     };
     match args.command {
@@ -73,21 +93,25 @@ async fn run(args: Args) -> Result<ExitCode> {
         Some(Command::Relay(options)) => cmd::relay::run(named, options).await,
         Some(Command::Keys(command)) => cmd::keys::run(named, command).await,
         Some(Command::Login(options)) => cmd::login::run(options, &args.identity).await,
-        Some(Command::Agent(command)) => cmd::agent::run(relay, command).await,
+        Some(Command::Logout) => cmd::login::logout(&args.identity),
+        Some(Command::Agent(command)) => cmd::agent::run(relay, flag, command).await,
         Some(Command::Machines(options)) => cmd::machines::run(relay, &options).await,
         Some(Command::Session(command)) => cmd::session::run(relay, command).await,
+        Some(Command::Ls(options)) => cmd::session::run(relay, SessionCommand::List(options)).await,
+        Some(Command::Attach(options)) => cmd::session::run(relay, SessionCommand::Attach(options)).await,
         Some(Command::Connect(options)) => cmd::connect::run(relay, options).await,
         Some(Command::Exec(options)) => cmd::exec::run(relay, options).await,
         Some(Command::Files(command)) => cmd::files::run(relay, command).await,
         Some(Command::Permissions(options)) => cmd::permissions::run(&options),
         Some(Command::Logs(options)) => cmd::logs::run(&options).await,
-        Some(Command::Doctor(options)) => cmd::doctor::run(relay, &options).await,
         Some(Command::Completions(options)) => cmd::completions::completions(&options),
         Some(Command::Man(options)) => cmd::completions::man(&options),
         Some(Command::Demo(options)) => cmd::demo::run(options).await,
         Some(Command::Bench(command)) => cmd::bench::run(relay, command).await,
         Some(Command::Server { dir }) => cmd::server::run(dir).await,
         // Handled before the runtime starts.
-        Some(Command::Keeper(_) | Command::DemoApp { .. } | Command::ExecGuard) => Ok(ExitCode::SUCCESS),
+        Some(Command::Keeper(_) | Command::DemoApp { .. } | Command::ExecGuard | Command::Doctor(_)) => {
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }

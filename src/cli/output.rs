@@ -17,6 +17,12 @@ pub(super) fn print(text: &str) -> io::Result<()> {
     }
 }
 
+/// Whether an error is that of an output that nobody reads any more.
+pub(super) fn is_nobody_reading(err: &color_eyre::eyre::Report) -> bool {
+    let is_pipe = |err: &io::Error| err.kind() == io::ErrorKind::BrokenPipe;
+    err.chain().any(|err| err.downcast_ref::<io::Error>().is_some_and(is_pipe))
+}
+
 /// "1 session", "2 sessions".
 pub(super) fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
@@ -154,6 +160,8 @@ pub(super) fn machine_json(machine: &Machine) -> serde_json::Value {
     serde_json::json!({
         "machine_id": facts.id.to_string(),
         "name": facts.name,
+        // As sessions and commands name their machine, to join by.
+        "machine": facts.name,
         "hostname": facts.hostname,
         "status": if machine.is_online { "online" } else { "offline" },
         "os": facts.os,
@@ -176,6 +184,7 @@ pub(super) fn session_json(session: &Session, machine: Option<&Machine>) -> serd
     serde_json::json!({
         "session_id": session.id().to_string(),
         "machine_id": session.machine.to_string(),
+        "machine": machine.map(|machine| machine.facts.name.as_str()),
         "machine_hostname": machine.map_or("?", |machine| machine.facts.name.as_str()),
         "name": session.display_name(),
         "status": SessionStatus::of(session, machine, now_ms()).to_string(),
@@ -208,15 +217,20 @@ fn client_json(client: &Viewer) -> serde_json::Value {
     })
 }
 
+/// How a session is doing, in the words of its JSON, and how its program ended.
+pub(super) fn session_status(session: &Session, machine: Option<&Machine>) -> String {
+    let status = SessionStatus::of(session, machine, now_ms());
+    match session.summary.exit {
+        Some(exit) => format!("{status} ({exit})"),
+        None => status.to_string(),
+    }
+}
+
 /// A session as lines for people.
 pub(super) fn session_text(session: &Session, machine: Option<&Machine>) -> String {
     let summary = &session.summary;
     let now = now_ms();
-    let status = SessionStatus::of(session, machine, now);
-    let status = match summary.exit {
-        Some(exit) => format!("{status} ({exit})"),
-        None => status.to_string(),
-    };
+    let status = session_status(session, machine);
     let or_dash = |text: &str| if text.is_empty() { "-".to_string() } else { text.to_string() };
     let lines = [
         ("Session", session.id().to_string()),

@@ -121,8 +121,11 @@ pub(super) enum KeysCommand {
 #[derive(Clone, Debug, ClapArgs)]
 pub(super) struct KeysCreateArgs {
     /// Name, unique in its workspace; it is in the audit log
-    #[arg(long)]
-    pub(super) name: String,
+    #[arg(value_name = "NAME", required_unless_present = "flag_name", conflicts_with = "flag_name")]
+    pub(super) name: Option<String>,
+    /// The same as a flag
+    #[arg(long = "name", value_name = "NAME", hide = true)]
+    pub(super) flag_name: Option<String>,
     /// The workspace it sees [default: default]
     #[arg(long)]
     pub(super) workspace: Option<String>,

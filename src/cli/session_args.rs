@@ -21,7 +21,7 @@ pub(super) struct MachinesArgs {
     /// Go on showing what changes, until interrupted
     #[arg(short, long)]
     pub(super) watch: bool,
-    /// Only these: web-1,db-1 or role=web,env!=dev,host~^db
+    /// Only these: web-1,'db-*' or role=web,env!=dev,host~^db (conditions must all hold)
     #[arg(short, long)]
     pub(super) selector: Option<Selector>,
 }
@@ -29,21 +29,13 @@ pub(super) struct MachinesArgs {
 #[derive(Debug, Subcommand)]
 pub(super) enum SessionCommand {
     /// List sessions
-    List {
-        /// Of this machine only: name, host name or the beginning of its id
-        machine: Option<String>,
-        /// Of these machines only: web-1,db-1 or role=web,env!=dev,host~^db
-        #[arg(short, long, conflicts_with = "machine")]
-        selector: Option<Selector>,
-        /// JSON instead of a table
-        #[arg(long)]
-        json: bool,
-    },
+    #[command(alias = "ls")]
+    List(SessionListArgs),
     /// Make a session and print its id
     New(SessionNewArgs),
     /// Show one session
     Show {
-        /// Its id, or a part of it from either end
+        /// Its name, MACHINE/NAME, or its id or a part of it from either end
         session: String,
         /// JSON instead of lines
         #[arg(long)]
@@ -52,8 +44,9 @@ pub(super) enum SessionCommand {
     /// Show a session and, in a terminal, attach to it; Ctrl+D detaches
     Attach(SessionAttachArgs),
     /// End a session and its programs
+    #[command(alias = "kill")]
     Destroy {
-        /// Its id, or a part of it from either end
+        /// Its name, MACHINE/NAME, or its id or a part of it from either end
         session: String,
         /// JSON instead of a line
         #[arg(long)]
@@ -61,7 +54,7 @@ pub(super) enum SessionCommand {
     },
     /// Give a session another name
     Rename {
-        /// Its id, or a part of it from either end
+        /// Its name, MACHINE/NAME, or its id or a part of it from either end
         session: String,
         /// The name; an empty one means that of its program
         name: String,
@@ -72,8 +65,20 @@ pub(super) enum SessionCommand {
 }
 
 #[derive(Clone, Debug, ClapArgs)]
+pub(super) struct SessionListArgs {
+    /// Of this machine only: name, host name or the beginning of its id
+    pub(super) machine: Option<String>,
+    /// Of these machines only: web-1,'db-*' or role=web,env!=dev,host~^db
+    #[arg(short, long, conflicts_with = "machine")]
+    pub(super) selector: Option<Selector>,
+    /// JSON instead of a table
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
 pub(super) struct SessionAttachArgs {
-    /// Its id, or a part of it from either end
+    /// Its name, MACHINE/NAME, or its id or a part of it from either end
     pub(super) session: String,
     /// Attach even if standard output is no terminal, or with --json
     #[arg(long, short)]
@@ -120,9 +125,16 @@ pub(super) struct SessionNewArgs {
 }
 
 #[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  fleetmux connect web-1                      the active session; made if there is none
+  fleetmux connect web-1 --new                one more
+  fleetmux connect web-1 --observe            watch
+  fleetmux connect --session web-1/deploy     a session by name; an id or a part of it will do too
+  fleetmux connect web-1 --list               what there is to attach to")]
 pub(super) struct ConnectArgs {
     /// The machine: name, host name or the beginning of its id
-    #[arg(required_unless_present = "list")]
+    #[arg(required_unless_present_any = ["list", "session"])]
     pub(super) machine: Option<String>,
     /// Watch only: nothing typed is sent
     #[arg(long)]
@@ -130,10 +142,10 @@ pub(super) struct ConnectArgs {
     /// Make a new session instead of joining the active one
     #[arg(long, conflicts_with = "session")]
     pub(super) new: bool,
-    /// Attach to this session, by id or a part of it from either end
-    #[arg(long, value_name = "ID")]
+    /// Attach to this session: name, MACHINE/NAME, or id or a part of it from either end
+    #[arg(long, value_name = "NAME|ID")]
     pub(super) session: Option<String>,
-    /// List the machines with their sessions and leave
+    /// List the machines, or the one named, with their sessions and leave
     #[arg(long)]
     pub(super) list: bool,
     /// With --list: JSON instead of a table
@@ -148,18 +160,28 @@ pub(super) struct ConnectArgs {
 }
 
 #[derive(Clone, ClapArgs)]
+#[command(after_help = "\
+As with ssh, what follows the machines is one command for the shell there, to the end of the line; flags of fleetmux come \
+before it. After -- it is a program and its arguments, run as they are, without a shell.
+
+Several machines: names and globs with commas are any of them (web-1,'db-*'); conditions with commas must all hold \
+(role=web,env!=dev,host~^db); for one or the other there is a pattern (host~^(web|db)). A command on several machines \
+leaves with 0 if it went well everywhere, with 255 if none was reached, else with 1.
+
+Examples:
+  fleetmux exec web-1 uname -a
+  fleetmux exec web-1 'dmesg | tail'
+  fleetmux exec --timeout 5m 'role=web' ./deploy.sh
+  fleetmux exec all --fold -- uname -r")]
 pub(super) struct ExecArgs {
-    /// One machine by name, host name or the beginning of its id; or several: web-1,db-1 or role=web,env!=dev,host~^db or all
+    /// One machine by name, host name or the beginning of its id; or several: web-1,'db-*' or role=web,env!=dev,host~^db or all
     #[arg(value_name = "MACHINES")]
     pub(super) target: String,
-    /// Command for the shell there
-    #[arg(required_unless_present = "argv", conflicts_with = "argv")]
-    pub(super) command: Option<String>,
-    /// Program and arguments, run without a shell
-    #[arg(last = true)]
-    pub(super) argv: Vec<String>,
-    /// Seconds after which the command is ended; 0 for no limit
-    #[arg(long, default_value = "30", value_name = "SECONDS", value_parser = super::cmd::exec::seconds)]
+    /// Command for the shell there; after --, program and arguments without a shell
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    pub(super) command: Vec<String>,
+    /// Time after which the command is ended, seconds or 90s, 15m, 1h; 0 for no limit
+    #[arg(long, default_value = "30", value_name = "TIME", value_parser = super::cmd::exec::seconds)]
     pub(super) timeout: std::time::Duration,
     /// JSON instead of the output: an object, or a line for each of several machines
     #[arg(long)]
@@ -180,7 +202,7 @@ pub(super) struct ExecArgs {
     #[arg(long, default_value_t = 32, value_name = "N")]
     pub(super) parallel: usize,
     /// Show equal outputs of several machines once, under their names
-    #[arg(long)]
+    #[arg(long, conflicts_with = "out_dir")]
     pub(super) fold: bool,
     /// Write the output of several machines to HOST.out and HOST.err in this directory instead of the screen
     #[arg(long, value_name = "DIR")]

@@ -52,7 +52,7 @@ pub use files::{
 pub use fleet::FleetWatch;
 pub use inbox::Inbox;
 pub use options::{AttachOptions, Options};
-pub use probe::{CERTIFICATE_DAYS_CAP, Probe, probe};
+pub use probe::{CERTIFICATE_DAYS_CAP, Probe, probe, reach};
 pub use terminal::{
     Batch, BufferStats, Buffering, SessionInfo, Signal, Start, StreamInput, StreamOptions, Terminal, TerminalStream,
     WhenFull,

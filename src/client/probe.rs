@@ -9,7 +9,7 @@ use super::fleet::event_from;
 use super::{Error, FleetEvent};
 use crate::fleet::{Credentials, Endpoint, Machine, Session};
 use crate::runtime::now_ms;
-use crate::wire::{self, v1};
+use crate::wire::{self, DialError, v1};
 
 /// How long the whole look may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -49,10 +49,21 @@ pub async fn probe(relay: &Endpoint, credentials: &Credentials) -> Result<Probe,
     }
 }
 
+fn no_relay(err: DialError) -> Error {
+    if err.is_final() { Error::Untrusted(err.to_string()) } else { Error::NoRelay(err.to_string()) }
+}
+
+/// As far as a machine's key goes, which is for its agent only: whether the relay answers and proves itself.
+pub async fn reach(relay: &Endpoint, credentials: &Credentials) -> Result<Duration, Error> {
+    let started = Instant::now();
+    wire::dial(relay, credentials).await.map_err(no_relay)?;
+    Ok(started.elapsed())
+}
+
 async fn look(relay: &Endpoint, credentials: &Credentials) -> Result<Probe, Error> {
     let refused = |err: &dyn std::fmt::Display| Error::Refused(err.to_string());
     let started = Instant::now();
-    let channel = wire::dial(relay, credentials).await.map_err(|err| Error::NoRelay(err.to_string()))?;
+    let channel = wire::dial(relay, credentials).await.map_err(no_relay)?;
     let connect = started.elapsed();
     let certificate_days = wire::certificate_days(relay, credentials, now_ms(), CERTIFICATE_DAYS_CAP).await;
     let (frames_tx, frames_rx) = mpsc::channel(2);
@@ -60,12 +71,13 @@ async fn look(relay: &Endpoint, credentials: &Credentials) -> Result<Probe, Erro
     // A fresh channel has room for both.
     let _ = frames_tx.try_send(up(v1::client_up::Frame::Hello(wire::hello())));
     let mut client = wire::client_service(channel);
-    let answer = client.link(ReceiverStream::new(frames_rx)).await.map_err(|status| refused(&status.message()))?;
+    let answer =
+        client.link(ReceiverStream::new(frames_rx)).await.map_err(|status| Error::from(wire::refusal_of(&status)))?;
     let mut frames = answer.into_inner();
     let mut hello = None;
     let mut pinged = None;
     let (hello, round_trip) = loop {
-        let frame = frames.message().await.map_err(|status| refused(&status.message()))?;
+        let frame = frames.message().await.map_err(|status| Error::from(wire::refusal_of(&status)))?;
         match frame.ok_or_else(|| refused(&"the relay closed the stream"))?.frame {
             Some(v1::client_down::Frame::Hello(theirs)) => {
                 hello = Some(theirs);
@@ -81,12 +93,12 @@ async fn look(relay: &Endpoint, credentials: &Credentials) -> Result<Probe, Erro
         }
     };
     let asked = now_ms();
-    let answer = client.watch(v1::WatchRequest {}).await.map_err(|status| refused(&status.message()))?;
+    let answer = client.watch(v1::WatchRequest {}).await.map_err(|status| Error::from(wire::refusal_of(&status)))?;
     let answered = now_ms();
     let theirs = answer.metadata().get(wire::TIME_HEADER).and_then(|time| time.to_str().ok()?.parse::<u64>().ok());
     // The relay's clock was read in the middle of the call, more or less.
     let skew_ms = theirs.map(|theirs| theirs as i64 - (asked + (answered.saturating_sub(asked)) / 2) as i64);
-    let event = answer.into_inner().message().await.map_err(|status| refused(&status.message()))?;
+    let event = answer.into_inner().message().await.map_err(|status| Error::from(wire::refusal_of(&status)))?;
     let Some(FleetEvent::Snapshot { machines, sessions }) = event.and_then(event_from) else {
         return Err(refused(&"the relay sent no snapshot of the fleet"));
     };

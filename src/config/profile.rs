@@ -106,7 +106,6 @@ pub fn load(name: Option<&str>, workspace: Option<&str>) -> Result<Profile, Conf
 /// Stores a profile, on top or by name, and says where.
 pub fn save(name: Option<&str>, profile: &Profile) -> Result<PathBuf, ConfigError> {
     let path = path().ok_or(ConfigError::NoDirectory)?;
-    let io = |err| ConfigError::Io { path: path.clone(), err };
     let mut file = read(&path)?.unwrap_or_default();
     let entry = Entry {
         relay: profile.relay.as_ref().map(Endpoint::to_string),
@@ -118,12 +117,30 @@ pub fn save(name: Option<&str>, profile: &Profile) -> Result<PathBuf, ConfigErro
         Some(name) => drop(file.relays.insert(name.into(), entry)),
         None => file.default = entry,
     }
-    let text = toml::to_string(&file).map_err(|err| io(io::Error::other(err)))?;
+    write(&path, &file)?;
+    Ok(path)
+}
+
+/// Removes a profile, the one on top or one by name; where it was and which relay it named, if there was one.
+pub fn forget(name: Option<&str>) -> Result<Option<(PathBuf, String)>, ConfigError> {
+    let Some(path) = path() else { return Ok(None) };
+    let Some(mut file) = read(&path)? else { return Ok(None) };
+    let entry = match name {
+        Some(name) => file.relays.remove(name),
+        None => Some(std::mem::take(&mut file.default)),
+    };
+    let Some(relay) = entry.and_then(|entry| entry.relay) else { return Ok(None) };
+    write(&path, &file)?;
+    Ok(Some((path, relay)))
+}
+
+fn write(path: &Path, file: &File) -> Result<(), ConfigError> {
+    let io = |err| ConfigError::Io { path: path.into(), err };
+    let text = toml::to_string(file).map_err(|err| io(io::Error::other(err)))?;
     if let Some(dir) = path.parent() {
         paths::make_private_dir(dir).map_err(io)?;
     }
-    paths::write_private(&path, text.as_bytes()).map_err(io)?;
-    Ok(path)
+    paths::write_private(path, text.as_bytes()).map_err(io)
 }
 
 /// `$FLEETMUX_CONFIG`, or `config.toml` in the user's configuration directory.

@@ -1,4 +1,4 @@
-//! Which machines a person means: `web-1`, `web-1,db-1`, `role=web,env!=dev,host~^db`, `*` or `all`.
+//! Which machines a person means: `web-1`, `web-1,db-*` (any of them), `role=web,env!=dev,host~^db` (all of it), `*` or `all`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -38,7 +38,7 @@ enum Wanted {
 /// A text that is no selector.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{reason} in the selector {text:?}; write a machine's name, several with commas, role=web,env!=dev,host~^db, or all"
+    "{reason} in the selector {text:?}; write a machine's name, several with commas, web-*, role=web,env!=dev,host~^db, or all"
 )]
 pub struct SelectorError {
     text: String,
@@ -50,18 +50,24 @@ impl Selector {
     pub fn matches(&self, facts: &MachineFacts) -> bool {
         match self {
             Selector::All => true,
-            Selector::Names(names) => {
-                names.iter().any(|name| facts.name == *name || facts.hostname == *name || facts.id.to_string() == *name)
-            }
+            Selector::Names(names) => names.iter().any(|name| match Selector::is_glob(name) {
+                true => glob(name).is_some_and(|glob| glob.is_match(&facts.name) || glob.is_match(&facts.hostname)),
+                false => facts.name == *name || facts.hostname == *name || facts.id.to_string() == *name,
+            }),
             Selector::Matching(conditions) => conditions.iter().all(|condition| condition.holds(facts)),
         }
+    }
+
+    /// Whether a name has wildcards, and may be that of several machines.
+    pub fn is_glob(name: &str) -> bool {
+        name.contains(['*', '?'])
     }
 
     /// The name, if this is a single one.
     pub fn single(&self) -> Option<&str> {
         match self {
             Selector::Names(names) => match names.as_slice() {
-                [name] => Some(name),
+                [name] if !Selector::is_glob(name) => Some(name),
                 _ => None,
             },
             _ => None,
@@ -110,6 +116,9 @@ impl FromStr for Selector {
             };
             let (key, rest) = term.split_at(at);
             let (is_negated, rest) = rest.strip_prefix('!').map_or((false, rest), |rest| (true, rest));
+            if matches!(rest, "=" | "~") {
+                return error("a condition without a value (a machine without the label: `KEY!~.`)");
+            }
             let wanted = if let Some(value) = rest.strip_prefix('=') {
                 Wanted::Equal(value.into())
             } else if let Some(pattern) = rest.strip_prefix('~') {
@@ -134,6 +143,12 @@ impl FromStr for Selector {
             (true, _) => Ok(Selector::Matching(conditions)),
         }
     }
+}
+
+/// A name with wildcards: `*` is any text, `?` one character.
+fn glob(name: &str) -> Option<Regex> {
+    let text = regex::escape(name).replace("\\*", ".*").replace("\\?", ".");
+    Regex::new(&format!("(?s)^{text}$")).ok()
 }
 
 /// Terms between commas; a comma within brackets belongs to a pattern: `host~^db{1,2}$`.
@@ -233,6 +248,11 @@ mod tests {
         assert_eq!(chosen("host~^web-[0-9]{1,2}$,role~w"), ["web-1", "web-2"]);
         assert_eq!(chosen("arch=x86_64,os~Debian,env=prod"), ["web-1", "db-1"]);
         assert_eq!(chosen("role=nothing"), [""; 0]);
+        assert_eq!(chosen("web-*"), ["web-1", "web-2"]);
+        assert_eq!(chosen("?are,db-1"), ["db-1", "bare"]);
+        assert_eq!(chosen("*.example.net").len(), 4);
+        let single = |text: &str| text.parse::<Selector>().unwrap().single().map(String::from);
+        assert_eq!((single("web-1"), single("web-*")), (Some("web-1".into()), None));
     }
 
     #[test]
@@ -246,6 +266,8 @@ mod tests {
         let why = |text: &str| text.parse::<Selector>().map(|s| s.to_string()).unwrap_err().reason;
         assert_eq!(why(""), "an empty term");
         assert_eq!(why("role=web,"), "an empty term");
+        let valueless = "a condition without a value (a machine without the label: `KEY!~.`)";
+        assert_eq!([why("role="), why("role!=,a=b"), why("host~")], [valueless; 3]);
         assert_eq!(why("=web"), "a condition without a key");
         assert_eq!(why("role!web"), "a `!` without `=` or `~`");
         assert_eq!(why("web-1,role=web"), "names beside conditions");

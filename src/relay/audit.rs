@@ -201,7 +201,7 @@ impl Log {
         if self.is_torn {
             text.push(b'\n');
         }
-        let about = (lost > 0).then(|| Line { ts_ms: line.ts_ms, event: Audited::AuditLost { count: lost } });
+        let about = (lost > 0).then_some(Line { ts_ms: line.ts_ms, event: Audited::AuditLost { count: lost } });
         for line in about.iter().chain([line]) {
             serde_json::to_writer(&mut text, line)?;
             text.push(b'\n');

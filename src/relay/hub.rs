@@ -292,7 +292,7 @@ impl Hub {
             !is_theirs(watcher)
         });
         for lanes in self.lanes.values() {
-            lanes.revoke(&is_theirs, refusal);
+            lanes.revoke(is_theirs, refusal);
         }
         let clients: Vec<ConnId> =
             self.clients.iter().filter(|(_, (client, _))| is_theirs(client)).map(|(conn, _)| *conn).collect();

@@ -6,14 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel as Http2, Endpoint as Transport};
+use tonic::transport::{Channel as Http2, Endpoint as Transport, Uri};
 use tonic::{Request, Status};
 
 use super::FRAME_CAP;
+use super::first_byte::{FirstByte, HTTP2, TLS_ALERT};
 use super::tls;
 use super::v1::admin_service_client::AdminServiceClient;
 use super::v1::agent_service_client::AgentServiceClient;
@@ -45,9 +47,16 @@ pub enum DialError {
     },
     /// TLS was asked for, and a plain server answered: a wrong port, or somebody in between.
     #[error(
-        "{endpoint} does not speak TLS, so nothing was sent to it; check the port, and that the relay runs with `--listen {endpoint}`"
+        "{endpoint} does not speak TLS, so nothing was sent to it; check the port, and that the relay runs with `--listen {endpoint}`; one \
+         of this machine without TLS is written without tls://"
     )]
     NotTls {
+        /// Where.
+        endpoint: Endpoint,
+    },
+    /// The reverse: a relay with TLS was spoken to in the clear.
+    #[error("the relay at {endpoint} speaks TLS; write tls://{endpoint}")]
+    NotPlain {
         /// Where.
         endpoint: Endpoint,
     },
@@ -77,8 +86,8 @@ pub enum DialError {
         /// Where.
         endpoint: Endpoint,
     },
-    /// TLS, but not HTTP/2.
-    #[error("{endpoint} speaks TLS but is no relay; check the port")]
+    /// Something answers, but not with HTTP/2.
+    #[error("what answers at {endpoint} is no relay; check the port")]
     NotARelay {
         /// Where.
         endpoint: Endpoint,
@@ -184,23 +193,41 @@ async fn open(endpoint: &Endpoint, credentials: &Credentials) -> Result<Http2, D
             if credentials.key.is_some() && !is_loopback(endpoint) {
                 return Err(DialError::PlainKey { endpoint: endpoint.clone() });
             }
+            let tcp = TcpStream::connect(address).await.map_err(|err| failed(&err))?;
+            let _ = tcp.set_nodelay(true);
+            let (stream, first) = FirstByte::of(tcp);
             let transport = set_up(transport(format!("http://{address}"))?);
-            transport.connect().await.map_err(|err| failed(&err))
+            let http2 = transport.connect_with_connector(once(stream)).await.map_err(|err| failed(&err))?;
+            match first.await {
+                Ok(HTTP2) => Ok(http2),
+                Ok(TLS_ALERT) => Err(DialError::NotPlain { endpoint: endpoint.clone() }),
+                Ok(_) => Err(DialError::NotARelay { endpoint: endpoint.clone() }),
+                Err(_) => {
+                    let reason =
+                        format!("it ends the connection without a word; if it speaks TLS, write tls://{address}");
+                    Err(DialError::unreachable(endpoint, reason))
+                }
+            }
         }
         Endpoint::Tls(address) => {
             let tcp = TcpStream::connect(address).await.map_err(|err| failed(&err))?;
             let _ = tcp.set_nodelay(true);
             let stream = tls::connect(endpoint, tcp, credentials).await?;
-            // One connection, used once: whoever wants another one dials anew and looks at the certificate again.
-            let once = Arc::new(Mutex::new(Some(stream)));
-            let connector = tower::service_fn(move |_| {
-                let stream = once.lock().unwrap_or_else(PoisonError::into_inner).take();
-                async move { stream.map(TokioIo::new).ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)) }
-            });
             let transport = set_up(transport(format!("http://{address}"))?);
-            transport.connect_with_connector(connector).await.map_err(|err| failed(&err))
+            transport.connect_with_connector(once(stream)).await.map_err(|err| failed(&err))
         }
     }
+}
+
+/// A connector with one connection, used once: whoever wants another one dials anew and looks at who answers again.
+fn once<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+) -> impl tower::Service<Uri, Response = TokioIo<S>, Error = io::Error, Future: Send> + Send + 'static {
+    let once = Arc::new(Mutex::new(Some(stream)));
+    tower::service_fn(move |_: Uri| {
+        let stream = once.lock().unwrap_or_else(PoisonError::into_inner).take();
+        async move { stream.map(TokioIo::new).ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)) }
+    })
 }
 
 fn is_loopback(endpoint: &Endpoint) -> bool {

@@ -4,6 +4,7 @@
 
 mod convert;
 mod dial;
+mod first_byte;
 mod frame;
 mod hello;
 mod serve_tls;

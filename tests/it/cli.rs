@@ -29,7 +29,7 @@ pub fn ok(command: &mut Command) -> String {
 }
 
 /// Exit code, standard output, standard error.
-fn outcome(command: &mut Command) -> (i32, String, String) {
+pub fn outcome(command: &mut Command) -> (i32, String, String) {
     let Output { status, stdout, stderr } = command.output().unwrap();
     (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
@@ -189,7 +189,8 @@ async fn an_agent_in_the_background_is_started_shown_restarted_and_stopped() {
     );
     let (code, said, err) = run(&["start", "--name", "web-1"]);
     assert_eq!(code, 0, "{err}");
-    assert!(said.starts_with("agent started (process ") && said.ends_with(&format!("relay {}\n", fleet.endpoint())));
+    let linked = format!("linked to {} as web-1\n", fleet.endpoint());
+    assert!(said.starts_with("agent started (process ") && said.ends_with(&linked), "{said}");
     let client = fleet.client();
     let session = fleet.session(&client, "web-1", sh("cat")).await;
     let (code, said, _) = run(&["status", "--json"]);
@@ -202,6 +203,11 @@ async fn an_agent_in_the_background_is_started_shown_restarted_and_stopped() {
             "running": true,
             "pid": first,
             "relay": fleet.endpoint().to_string(),
+            "linked": true,
+            "machine": "web-1",
+            "machine_id": session.machine.to_string(),
+            "link_error": null,
+            "joined": null,
             "sessions": 1,
             "sessions_dir": dir.join("s").display().to_string(),
             "log": dir.join("state/logs/agent.log").display().to_string(),
@@ -394,7 +400,7 @@ async fn doctor_finds_a_healthy_fleet_healthy_and_a_sick_one_sick() {
     }
     assert_eq!(code, 0);
     assert_eq!(found("sessions").1, "1 session, all adopted");
-    assert!(found("agent").1.ends_with("linked as web-1"), "{:?}", found("agent"));
+    assert!(found("agent").1.ends_with(" as web-1"), "{:?}", found("agent"));
     std::fs::write(dir.join("permissions.toml"), "default = 'perhaps'").unwrap();
     fleet.kill_relay();
     let (code, found) = look(&fleet);
@@ -405,7 +411,7 @@ async fn doctor_finds_a_healthy_fleet_healthy_and_a_sick_one_sick() {
     assert!(found("relay").2.contains("fleetmux logs relay"));
     assert_eq!(found("clock").0, "warning");
     let lines = outcome(fleetmux(&fleet).args(["doctor", "--dir"]).arg(&dir).env("LC_ALL", "C.UTF-8")).1;
-    assert!(lines.contains("✗ permissions  ") && lines.contains("✓ directories  runtime "), "{lines}");
+    assert!(lines.contains("✗ permissions   ") && lines.contains("✓ directories   runtime "), "{lines}");
 }
 
 /// The script in a real bash, asked as the line editor asks it.
@@ -438,7 +444,7 @@ async fn bash_completes_commands_machines_and_sessions() {
     assert_eq!(complete(&["fleetmux", "agent", "re"]), ["restart"]);
     assert_eq!(complete(&["fleetmux", "connect", "w"]), ["web-1"]);
     assert_eq!(complete(&["fleetmux", "connect", ""]), ["db-1", "web-1"]);
-    assert_eq!(complete(&["fleetmux", "session", "destroy", ""]), [session.id().to_string()]);
+    assert_eq!(complete(&["fleetmux", "session", "destroy", ""]), [format!("web-1/{}", session.display_name())]);
 }
 
 #[test]

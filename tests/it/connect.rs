@@ -148,7 +148,11 @@ async fn connect_makes_the_active_session_and_the_next_one_joins_it() {
         terminal.send(b"\x04");
         assert!(terminal.ended().await.success());
         assert!(terminal.is_cooked());
-        assert!(terminal.text().contains("Detached; the session lives on."), "{}", terminal.text());
+        let said = terminal.text();
+        assert!(
+            said.contains("Detached; the session lives on.") && said.contains("To return: fleetmux session attach"),
+            "{said}"
+        );
     }
     let (_, sessions) = fleet.client().fleet().await.unwrap();
     assert_eq!(sessions.iter().map(|session| session.id().to_string()).collect::<Vec<_>>(), [id]);

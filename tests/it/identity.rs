@@ -18,7 +18,7 @@ pub struct Realm {
     dir: TempDir,
     relay: Option<Child>,
     agents: Vec<Child>,
-    endpoint: Endpoint,
+    pub endpoint: Endpoint,
     /// Standard output and error of all commands.
     said: Mutex<Vec<u8>>,
     /// Keys and tokens: they may be in the files of their owners and nowhere else.
@@ -40,7 +40,7 @@ impl Realm {
         realm
     }
 
-    fn serve(&mut self, address: &str) {
+    pub fn serve(&mut self, address: &str) {
         let mut command = self.command(&["relay", "--listen", &format!("tls://{address}"), "--die-with-parent"]);
         let log = fs::File::options().create(true).append(true).open(self.path("relay.log")).unwrap();
         let mut relay =
@@ -51,16 +51,16 @@ impl Realm {
         self.relay = Some(relay);
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// The socket of the relay's owner.
-    fn own(&self) -> String {
+    pub fn own(&self) -> String {
         format!("unix:{}", self.path("relay/relay.sock").display())
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fleetmux"));
         command.args(args).stdin(Stdio::null()).env_remove("FLEETMUX_RELAY").env_remove("FLEETMUX_API_KEY");
         command.env("FLEETMUX_RUNTIME_DIR", self.path("run")).env("FLEETMUX_STATE_DIR", self.path("state"));
@@ -74,19 +74,19 @@ impl Realm {
         said.extend_from_slice(&output.stderr);
     }
 
-    fn run(&self, args: &[&str]) -> Output {
+    pub fn run(&self, args: &[&str]) -> Output {
         self.command(args).output().unwrap()
     }
 
     /// Standard output and error of a command whose output must not show a secret.
-    fn says(&self, args: &[&str]) -> String {
+    pub fn says(&self, args: &[&str]) -> String {
         let output = self.run(args);
         self.note(&output);
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
     }
 
     /// A secret, as the command shows it once.
-    fn secret(&self, args: &[&str]) -> String {
+    pub fn secret(&self, args: &[&str]) -> String {
         let output = self.run(args);
         let secret = String::from_utf8(output.stdout).unwrap().trim().to_string();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -122,7 +122,12 @@ impl Realm {
         self.agents.push(command.arg(dir).stdout(Stdio::null()).stderr(log).spawn().unwrap());
     }
 
-    fn ca_pem(&self) -> String {
+    /// The relay goes, as a host does that loses power.
+    pub fn kill_relay(&mut self) {
+        kill(self.relay.take());
+    }
+
+    pub fn ca_pem(&self) -> String {
         fs::read_to_string(self.path("relay/ca.pem")).unwrap()
     }
 
@@ -660,6 +665,11 @@ async fn a_key_that_is_good_no_longer_loses_every_stream_it_opened_and_hears_why
     until("the process group is gone", || processes_naming("sleep 31536018").is_empty()).await;
 }
 
+/// Why an agent has no link, as it says itself.
+fn link_error(dir: &Path) -> Option<String> {
+    fleetmux::agent::standing(dir)?.error
+}
+
 /// A machine made from the image of another one threw that one out, and was thrown out by it, several times a second, and
 /// nobody said why. And of an agent that the relay does not let in only its log knew.
 #[tokio::test]
@@ -680,17 +690,14 @@ async fn a_cloned_machine_and_a_revoked_one_hear_what_they_are() {
     for log in ["web-1.log", "relay.log"] {
         until(log, || fs::read_to_string(realm.path(log)).unwrap_or_default().contains(says)).await;
     }
-    until("the older one's note", || {
-        fleetmux::agent::link_error(&realm.path("web-1")).is_some_and(|why| why.contains(says))
-    })
-    .await;
+    until("the older one's note", || link_error(&realm.path("web-1")).is_some_and(|why| why.contains(says))).await;
     assert!(!fs::read_to_string(realm.path("clone.log")).unwrap().contains(says), "the newer one stays");
-    assert_eq!(fleetmux::agent::link_error(&realm.path("clone")), None);
+    assert_eq!(link_error(&realm.path("clone")), None);
     let dir = realm.path("relay");
     let said = realm.says(&["relay", "machines", "revoke", "web-1", "--dir", dir.to_str().unwrap()]);
     assert!(said.contains("web-1 is revoked"), "{said}");
     until("the refused one's note", || {
-        let note = fleetmux::agent::link_error(&realm.path("clone"));
+        let note = link_error(&realm.path("clone"));
         note.is_some_and(|why| why.contains("the key of machine web-1 is revoked; `fleetmux agent join`"))
     })
     .await;

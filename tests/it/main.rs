@@ -11,6 +11,7 @@ mod delivery;
 mod examples;
 mod exec;
 mod files;
+mod guidance;
 mod hostile;
 mod identity;
 mod limits;

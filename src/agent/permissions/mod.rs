@@ -12,7 +12,7 @@ mod rules;
 
 pub use edit::{EditError, RulesFile};
 pub use password::PasswordHash;
-pub use rules::{Action, Chosen, Effect, Rule, Rules, RulesError, Subject, Verdict, actions_from};
+pub use rules::{Action, Chosen, Effect, Rule, Rules, RulesError, Subject, Verdict, actions_from, who_from};
 
 use std::io;
 use std::os::unix::fs::MetadataExt;

@@ -8,7 +8,7 @@ use color_eyre::eyre::{Result, bail, eyre};
 use rustix::process::{Pid, Signal};
 use serde_json::json;
 
-use crate::agent::{self, lock_holder};
+use crate::agent::{self, Standing, lock_holder, standing};
 use crate::cli::args::{AgentCommand, AgentDirArgs, AgentStartArgs, JoinArgs};
 use crate::cli::background;
 use crate::cli::output::{counted, json_text, print};
@@ -19,12 +19,17 @@ use crate::runtime::{self, LogTo};
 /// How long an agent may take to end.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-pub(in crate::cli) async fn run(relay: Option<Endpoint>, command: AgentCommand) -> Result<ExitCode> {
+/// `flag` is the relay if this very line names it.
+pub(in crate::cli) async fn run(
+    relay: Option<Endpoint>,
+    flag: Option<Endpoint>,
+    command: AgentCommand,
+) -> Result<ExitCode> {
     match command {
         AgentCommand::Join(args) => join(args).await,
         AgentCommand::Start(args) => start(relay, args).await,
         AgentCommand::Stop(args) => stop(&dir_of(&args)).await,
-        AgentCommand::Restart(args) => restart(&dir_of(&args)).await,
+        AgentCommand::Restart(args) => restart(flag, &args).await,
         AgentCommand::Status(args) => status(&args.dir, args.json),
         AgentCommand::Install(args) => super::install::run(relay, &args),
     }
@@ -39,6 +44,11 @@ fn state_dir_of(args: &AgentDirArgs) -> PathBuf {
     args.dir.as_ref().map_or_else(paths::state_dir, |dir| dir.join("state"))
 }
 
+/// For commands that are proposed: they are about the same agent.
+fn dir_flag(args: &AgentDirArgs) -> String {
+    args.dir.as_ref().map(|dir| format!(" --dir {}", dir.display())).unwrap_or_default()
+}
+
 async fn join(args: JoinArgs) -> Result<ExitCode> {
     let labels = agent::local_labels(&args.labels)
         .map_err(|bad| eyre!("{bad:?} is no label; write key=value without spaces, commas or = ! ~ ^"))?;
@@ -48,7 +58,7 @@ async fn join(args: JoinArgs) -> Result<ExitCode> {
         paths::make_private_dir(dir)?;
     }
     let joined = agent::join(&token, &args.name, labels, &state_dir_of(&args.dir)).await?;
-    let dir_flag = args.dir.dir.as_ref().map(|dir| format!(" --dir {}", dir.display())).unwrap_or_default();
+    let dir_flag = dir_flag(&args.dir);
     let next = match lock_holder(&dir_of(&args.dir)) {
         Some(_) => format!("fleetmux agent stop{dir_flag} && fleetmux agent start{dir_flag}"),
         None => format!("fleetmux agent start{dir_flag}"),
@@ -97,7 +107,10 @@ async fn start(relay: Option<Endpoint>, args: AgentStartArgs) -> Result<ExitCode
         }
         background::start_detached(&command, &log)?;
         let pid = lock_holder(&dir).unwrap_or(0);
-        print(&format!("agent started (process {pid}), relay {relay}\n"))?;
+        let link = super::agent_link::settled(&dir).await?;
+        let next = super::agent_link::next_step(link.as_ref(), joined.is_some(), &dir_flag(&args.dir));
+        let link = link.map_or_else(|| format!("relay {relay}"), |link| super::agent_link::words(&link));
+        print(&format!("agent started (process {pid}), {link}\n{next}"))?;
         return Ok(ExitCode::SUCCESS);
     }
     let log = paths::log_file(&state_dir, "agent");
@@ -150,7 +163,8 @@ async fn end(pid: u32) -> Result<()> {
 }
 
 /// Stops the agent and starts it with the arguments it was started with.
-async fn restart(dir: &Path) -> Result<ExitCode> {
+async fn restart(named: Option<Endpoint>, args: &AgentDirArgs) -> Result<ExitCode> {
+    let dir = &dir_of(args);
     let Some(pid) = lock_holder(dir) else {
         bail!("no agent runs for {}; start one with `fleetmux agent start`", dir.display());
     };
@@ -160,6 +174,15 @@ async fn restart(dir: &Path) -> Result<ExitCode> {
             "the agent (process {pid}) runs in the foreground of another program; restart it there, for example with \
              `systemctl restart {}`",
             super::install::UNIT
+        );
+    }
+    if let Some(named) = named.map(|relay| relay.to_string())
+        && process.relay().is_some_and(|present| present != named)
+    {
+        bail!(
+            "restart keeps the relay that the agent was started with, {}; for another one: `fleetmux agent stop` and \
+             `fleetmux agent start --relay {named}`",
+            process.relay().unwrap_or_default()
         );
     }
     if let Err(err) = check_start(process.own_dir(dir), dir) {
@@ -229,7 +252,7 @@ impl Process {
 }
 
 fn status(dir: &AgentDirArgs, is_json: bool) -> Result<ExitCode> {
-    let own_dir = dir.dir.as_deref();
+    let (own_dir, flag) = (dir.dir.as_deref(), dir_flag(dir));
     let dir = dir_of(dir);
     let sessions = paths::sessions_dir(&dir);
     let count = agent::session_count(&sessions);
@@ -240,13 +263,20 @@ fn status(dir: &AgentDirArgs, is_json: bool) -> Result<ExitCode> {
         Some(process) => process.log(&dir),
         None => paths::logs_dir(&paths::agent_state_dir(own_dir)).join("agent.log"),
     };
-    let relay = process.as_ref().and_then(Process::relay);
+    let link = standing(&dir);
+    let relay = link.as_ref().map(|link| link.relay.clone()).or_else(|| process.as_ref().and_then(Process::relay));
+    let joined = agent::membership(&paths::agent_state_dir(own_dir)).ok().flatten();
     let permissions = paths::permissions_file(own_dir);
     if is_json {
         print(&json_text(&json!({
             "running": pid.is_some(),
             "pid": pid,
             "relay": relay,
+            "linked": link.as_ref().map(|link| link.is_linked),
+            "machine": link.as_ref().map(|link| &link.machine),
+            "machine_id": link.as_ref().map(|link| &link.machine_id),
+            "link_error": link.as_ref().and_then(|link| link.error.as_ref()),
+            "joined": joined.as_ref().map(|joined| joined.relay.to_string()),
             "sessions": count,
             "sessions_dir": sessions.display().to_string(),
             "log": log.display().to_string(),
@@ -258,7 +288,12 @@ fn status(dir: &AgentDirArgs, is_json: bool) -> Result<ExitCode> {
             None => format!("no agent runs; {counted} in {}\n", sessions.display()),
         };
         let relay = relay.map_or_else(String::new, |relay| format!("relay        {relay}\n"));
-        let next = if pid.is_none() { "start it with `fleetmux agent start`\n" } else { "" };
+        let words = |link: &Standing| format!("link         {}\n", super::agent_link::words(link));
+        let relay = relay + &link.as_ref().map_or_else(String::new, words);
+        let next = match pid {
+            Some(_) => super::agent_link::next_step(link.as_ref(), joined.is_some(), &flag),
+            None => super::agent_link::first_step(joined.as_ref(), &flag),
+        };
         let (log, permissions) = (log.display(), permissions.display());
         print(&format!("{runs}{relay}log          {log}\npermissions  {permissions}\n{next}"))?;
     }

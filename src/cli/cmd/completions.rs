@@ -13,7 +13,7 @@ use clap_complete::{ArgValueCandidates, CompleteEnv, CompletionCandidate};
 use clap_mangen::Man;
 use color_eyre::eyre::{Result, eyre};
 
-use crate::cli::args::Args;
+use crate::cli::args::{Args, IdentityArgs};
 use crate::cli::host_args::{CompletionsArgs, ManArgs};
 use crate::cli::identity;
 use crate::cli::output::print;
@@ -79,17 +79,38 @@ fn page(command: &Command) -> Result<Vec<u8>> {
         man.render_subcommands_section(&mut page)?;
     }
     if command.get_after_help().is_some() || command.get_after_long_help().is_some() {
-        page.extend_from_slice(b".nf\n");
-        man.render_extra_section(&mut page)?;
-        page.extend_from_slice(b".fi\n");
+        page.extend_from_slice(extra(command).as_bytes());
     }
     Ok(page)
+}
+
+/// What follows the options: prose is filled, indented lines are examples and tables and stay as they are.
+fn extra(command: &Command) -> String {
+    let text = command.get_after_long_help().or(command.get_after_help());
+    let text = text.map(ToString::to_string).unwrap_or_default();
+    let mut page = String::from(".SH EXTRA\n");
+    let mut is_filled = true;
+    for line in text.lines() {
+        let is_prose = !line.starts_with("  ");
+        if is_prose != is_filled {
+            page += if is_prose { ".fi\n" } else { ".nf\n" };
+            is_filled = is_prose;
+        }
+        let safe = line.replace('\\', "\\e").replace('-', "\\-");
+        // A heading's examples begin on a line of their own; an empty line parts paragraphs.
+        match line {
+            "" => page += ".PP\n",
+            _ if safe.starts_with(['.', '\'']) => page += &format!("\\&{safe}\n"),
+            _ => page += &format!("{safe}\n"),
+        }
+    }
+    page + if is_filled { "" } else { ".fi\n" }
 }
 
 /// Every argument that means a machine or a session offers those there are.
 fn with_names(command: Command) -> Command {
     let command = command.mut_args(|arg| match arg.get_id().as_str() {
-        "machine" | "host" => arg.add(ArgValueCandidates::new(machines)),
+        "machine" | "host" | "target" => arg.add(ArgValueCandidates::new(machines)),
         "session" | "sessions" => arg.add(ArgValueCandidates::new(sessions)),
         _ => arg,
     });
@@ -110,11 +131,20 @@ fn machines() -> Vec<CompletionCandidate> {
 
 fn sessions() -> Vec<CompletionCandidate> {
     let Some(probe) = look() else { return Vec::new() };
-    let candidate = |session: &crate::fleet::Session| {
+    let name = |session: &crate::fleet::Session| {
         let machine = probe.machines.iter().find(|machine| machine.facts.id == session.machine);
         let machine = machine.map_or("?", |machine| machine.facts.name.as_str());
-        let help = format!("{machine} {}", session.display_name());
-        CompletionCandidate::new(session.id().to_string()).help(is_plain(&help).then(|| help.into()))
+        format!("{machine}/{}", session.display_name())
+    };
+    let is_only = |named: &str| probe.sessions.iter().filter(|session| name(session) == named).count() == 1;
+    let candidate = |session: &crate::fleet::Session| {
+        let (id, name) = (session.id().to_string(), name(session));
+        let is_word = is_plain(&name.replacen('/', "", 1)) && !name.contains(' ');
+        // Names mean more than ids, as long as they mean one session.
+        match is_word && is_only(&name) {
+            true => CompletionCandidate::new(name).help(Some(id.into())),
+            false => CompletionCandidate::new(id).help(is_word.then(|| name.into())),
+        }
     };
     probe.sessions.iter().map(candidate).collect()
 }
@@ -131,7 +161,9 @@ fn look() -> Option<Probe> {
         named.map(|relay| relay.to_string_lossy().into_owned()).or_else(|| std::env::var("FLEETMUX_RELAY").ok());
     let relay = match named {
         Some(relay) => relay.parse().ok()?,
-        None => Endpoint::Unix(paths::relay_socket(&paths::runtime_dir())),
+        None => identity::settle(None, &IdentityArgs::default())
+            .ok()?
+            .unwrap_or_else(|| Endpoint::Unix(paths::relay_socket(&paths::runtime_dir()))),
     };
     runtime::block_on(async {
         tokio::time::timeout(PATIENCE, probe(&relay, &identity::options(&relay).credentials)).await

@@ -19,16 +19,18 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: ConnectArgs) -> R
     let client = background::client(relay).await?;
     let (machines, sessions) = client.fleet().await?;
     let (machines, sessions) = lookup::in_workspace(machines, sessions, args.workspace.as_deref())?;
-    let wanted = match &args.machine {
-        Some(machine) if !args.list => machine,
-        _ => {
-            print(&if args.json { list_json(&machines, &sessions) } else { list(&machines, &sessions) })?;
-            return Ok(ExitCode::SUCCESS);
-        }
-    };
-    let machine = lookup::machine(&machines, wanted)?;
-    let here: Vec<Session> = sessions.into_iter().filter(|session| session.machine == machine.facts.id).collect();
-    let named = args.session.as_deref().map(|id| lookup::session(&here, id)).transpose()?;
+    let wanted = args.machine.as_deref().map(|wanted| lookup::machine(&machines, wanted)).transpose()?;
+    if args.list {
+        let shown = wanted.map_or(machines.as_slice(), std::slice::from_ref);
+        print(&if args.json { list_json(shown, &sessions) } else { list(shown, &sessions) })?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let is_here = |session: &Session| wanted.is_none_or(|machine| session.machine == machine.facts.id);
+    let here: Vec<Session> = sessions.into_iter().filter(is_here).collect();
+    let named = args.session.as_deref().map(|id| lookup::session(&machines, &here, id)).transpose()?;
+    let of_session = |session: &Session| machines.iter().find(|machine| machine.facts.id == session.machine);
+    let machine = wanted.or_else(|| named.and_then(of_session));
+    let machine = machine.ok_or_else(|| eyre!("the session's machine is not known to the relay"))?;
     lookup::online(machine)?;
     needs_terminal()?;
     let session = match named.or_else(|| active_session(&here, machine.facts.id).filter(|_| !args.new)) {
@@ -65,9 +67,10 @@ pub(super) async fn attach(
     let size = raw::terminal_size()?;
     let options = AttachOptions { keyframe: KeyframeKind::Terminal, label: label(), ..AttachOptions::new(role, size) };
     let attachment = client.attach(session, options);
+    let back = format!("To return: fleetmux session attach {session}\n");
     match raw::run(attachment, detach_key, format!("Connected to {machine}, session {session}")).await? {
-        Ended::Detached => print("\nDetached; the session lives on.\n")?,
-        Ended::Cut => print("\nConnection closed; the session lives on.\n")?,
+        Ended::Detached => print(&format!("\nDetached; the session lives on.\n{back}"))?,
+        Ended::Cut => print(&format!("\nConnection closed; the session lives on.\n{back}"))?,
         Ended::Exited(exit) => {
             print(&format!("\nThe session has ended ({exit}).\n"))?;
             return Ok(ExitCode::from(exit.code.clamp(0, 255) as u8));

@@ -10,11 +10,12 @@ use std::process::ExitCode;
 use color_eyre::eyre::Result;
 use serde_json::json;
 
-use crate::agent::{self, lock_holder};
+use super::agent_link;
+use crate::agent::{self, JoinError, Membership, Standing, lock_holder, standing};
 use crate::cli::host_args::DoctorArgs;
 use crate::cli::identity;
 use crate::cli::output::{counted, has_color, json_text, print};
-use crate::client::{CERTIFICATE_DAYS_CAP, Error, Probe, probe};
+use crate::client::{CERTIFICATE_DAYS_CAP, Error, Probe, probe, reach};
 use crate::config::paths;
 use crate::fleet::{Endpoint, MachineId};
 use crate::relay::CERTIFICATE_WARN_DAYS;
@@ -28,6 +29,7 @@ struct Check {
 /// All checks, in the order they are shown.
 const CHECKS: &[Check] = &[
     Check { name: "directories", run: directories },
+    Check { name: "configuration", run: configuration },
     Check { name: "permissions", run: permissions },
     Check { name: "relay", run: relay },
     Check { name: "http/2", run: http2 },
@@ -51,13 +53,37 @@ const OPEN_FILES_WARN: u64 = 4096;
 /// What the checks look at.
 struct Patient {
     relay: Endpoint,
-    /// The relay was not named: it is this machine's own, started when needed.
-    is_local: bool,
-    probe: Result<Probe, Error>,
+    origin: Origin,
+    sight: Sight,
+    /// Why the configuration cannot be used.
+    config_trouble: Option<String>,
     own_dir: Option<PathBuf>,
     agent_dir: PathBuf,
     state_dir: PathBuf,
     agent: Option<u32>,
+    link: Option<Standing>,
+    joined: Result<Option<Membership>, JoinError>,
+}
+
+/// Why this relay is the one that is looked at; the first that applies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// A flag, the environment or the configuration names it.
+    Named,
+    /// This machine has joined it.
+    Joined,
+    /// This user serves it to others from this machine.
+    Served,
+    /// This machine's own, started when needed.
+    Local,
+}
+
+/// What is seen of the relay.
+enum Sight {
+    Whole(Box<Probe>),
+    /// A machine's key is for its agent only: it answers and proves itself, and tells no more. Time to connect.
+    Outside(std::time::Duration),
+    Nothing(Error),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -87,19 +113,13 @@ fn bad(says: impl Into<String>, todo: impl Into<String>) -> Finding {
     Finding { level: Level::Bad, says: says.into(), todo: todo.into() }
 }
 
-pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: &DoctorArgs) -> Result<ExitCode> {
-    let is_local = relay.is_none();
-    let relay = relay.unwrap_or_else(|| Endpoint::Unix(paths::relay_socket(&paths::runtime_dir())));
-    let agent_dir = args.dir.clone().unwrap_or_else(|| paths::runtime_dir().join("agent"));
-    let patient = Patient {
-        probe: probe(&relay, &identity::options(&relay).credentials).await,
-        relay,
-        is_local,
-        own_dir: args.dir.clone(),
-        state_dir: paths::agent_state_dir(args.dir.as_deref()),
-        agent: lock_holder(&agent_dir),
-        agent_dir,
-    };
+/// `settled` is the relay that flags and configuration name, or why the configuration cannot be used.
+pub(in crate::cli) async fn run(
+    named: Option<Endpoint>,
+    settled: Result<Option<Endpoint>>,
+    args: &DoctorArgs,
+) -> Result<ExitCode> {
+    let patient = Patient::admit(named, settled, args).await;
     let findings: Vec<(&str, Finding)> = CHECKS.iter().map(|check| (check.name, (check.run)(&patient))).collect();
     if args.json {
         let list = findings.iter().map(|(name, finding)| {
@@ -115,12 +135,54 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: &DoctorArgs) -> R
     Ok(if is_ill { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+impl Patient {
+    async fn admit(named: Option<Endpoint>, settled: Result<Option<Endpoint>>, args: &DoctorArgs) -> Patient {
+        let config_trouble = settled.as_ref().err().map(|err| format!("{err:#}"));
+        let configured = settled.unwrap_or(named);
+        let state_dir = paths::agent_state_dir(args.dir.as_deref());
+        let agent_dir = args.dir.clone().unwrap_or_else(|| paths::runtime_dir().join("agent"));
+        let joined = agent::membership(&state_dir);
+        let served = paths::relay_socket(&paths::relay_dir());
+        let (relay, origin) = match (configured, &joined) {
+            (Some(relay), _) => (relay, Origin::Named),
+            (None, Ok(Some(joined))) => (joined.relay.clone(), Origin::Joined),
+            _ if served.exists() => (Endpoint::Unix(served), Origin::Served),
+            _ => (Endpoint::Unix(paths::relay_socket(&paths::runtime_dir())), Origin::Local),
+        };
+        let sight = match (&joined, origin) {
+            (Ok(Some(joined)), Origin::Joined) => reach(&relay, &joined.credentials).await.map(Sight::Outside),
+            _ => probe(&relay, &identity::options(&relay).credentials).await.map(|probe| Sight::Whole(Box::new(probe))),
+        };
+        Patient {
+            relay,
+            origin,
+            sight: sight.unwrap_or_else(Sight::Nothing),
+            config_trouble,
+            own_dir: args.dir.clone(),
+            agent: lock_holder(&agent_dir),
+            link: standing(&agent_dir),
+            agent_dir,
+            state_dir,
+            joined,
+        }
+    }
+
+    /// What the relay told, or the finding of a check that has nothing to look at.
+    fn probe(&self) -> Result<&Probe, Finding> {
+        match &self.sight {
+            Sight::Whole(probe) => Ok(probe),
+            Sight::Outside(_) => Err(good("not looked at: a machine's key is for its agent only")),
+            Sight::Nothing(_) => Err(odd("not looked at: no relay answers", "")),
+        }
+    }
+}
+
 fn line(name: &str, finding: &Finding) -> String {
     let index = finding.level as usize;
     let mark = if is_utf8() { ["✓", "!", "✗"][index] } else { ["+", "!", "x"][index] };
     let mark = if has_color() { format!("\x1b[{}m{mark}\x1b[0m", [32, 33, 31][index]) } else { mark.to_string() };
-    let todo = if finding.todo.is_empty() { String::new() } else { format!("{:15}{}\n", "", finding.todo) };
-    format!("{mark} {name:<12} {}\n{todo}", finding.says)
+    let todo = if finding.todo.is_empty() { String::new() } else { format!("{:16}{}\n", "", finding.todo) };
+    format!("{mark} {name:<13} {}\n{todo}", finding.says)
 }
 
 fn directories(patient: &Patient) -> Finding {
@@ -161,6 +223,14 @@ fn exposed_secret(dir: &Path) -> Option<PathBuf> {
     files.into_iter().find(|path| std::fs::metadata(path).is_ok_and(|meta| meta.mode() & 0o044 != 0))
 }
 
+fn configuration(patient: &Patient) -> Finding {
+    match &patient.config_trouble {
+        None => good("the configuration is understood"),
+        Some(trouble) if trouble.contains("chmod") => bad(trouble, "until then no command that needs a relay works"),
+        Some(trouble) => bad(trouble, "mend the file, or put it aside and `fleetmux login` again"),
+    }
+}
+
 fn permissions(patient: &Patient) -> Finding {
     let path = paths::permissions_file(patient.own_dir.as_deref());
     match agent::permissions::load(&path) {
@@ -172,31 +242,48 @@ fn permissions(patient: &Patient) -> Finding {
 
 fn relay(patient: &Patient) -> Finding {
     let at = &patient.relay;
-    match (&patient.probe, at) {
-        (Ok(probe), _) => good(format!("{at} answers, connected in {:.1} ms", probe.connect.as_secs_f64() * 1000.0)),
-        (Err(_), Endpoint::Unix(path)) if patient.is_local && !path.exists() => odd(
+    let answers = |connect: std::time::Duration| {
+        good(format!("{at} answers, connected in {:.1} ms", connect.as_secs_f64() * 1000.0))
+    };
+    let whose = match patient.origin {
+        Origin::Joined => "this machine has joined it; ",
+        Origin::Served => "you serve it from this machine; ",
+        Origin::Named | Origin::Local => "",
+    };
+    match (&patient.sight, at) {
+        (Sight::Whole(probe), _) => answers(probe.connect),
+        (Sight::Outside(connect), _) => answers(*connect),
+        (Sight::Nothing(Error::Unauthenticated(message) | Error::PermissionDenied(message)), _) => {
+            bad(format!("the relay answered: {message}"), "log in with another key: `fleetmux login RELAY --key-stdin`")
+        }
+        (Sight::Nothing(_), Endpoint::Unix(path)) if patient.origin == Origin::Local && !path.exists() => odd(
             "this machine's own relay does not run",
             "any command that needs it starts it; --relay names another one",
         ),
-        (Err(err), _) => bad(
+        // The message says what to do.
+        (Sight::Nothing(err @ Error::Untrusted(_)), _) => bad(err.to_string(), ""),
+        (Sight::Nothing(err), _) => bad(
             err.to_string(),
-            "check the address, and that the relay runs there (`fleetmux logs relay` on its host) and the way is open",
+            format!(
+                "{whose}check the address, and that the relay runs there (`fleetmux logs relay` on its host) and the way is open"
+            ),
         ),
     }
 }
 
-/// The finding of a check that has nothing to look at.
-fn without_relay() -> Finding {
-    odd("not looked at: no relay answers", "")
-}
-
 fn http2(patient: &Patient) -> Finding {
-    let Ok(probe) = &patient.probe else { return without_relay() };
+    let probe = match patient.probe() {
+        Ok(probe) => probe,
+        Err(finding) => return finding,
+    };
     good(format!("a frame went there and back in {:.2} ms", probe.round_trip.as_secs_f64() * 1000.0))
 }
 
 fn version(patient: &Patient) -> Finding {
-    let Ok(probe) = &patient.probe else { return without_relay() };
+    let probe = match patient.probe() {
+        Ok(probe) => probe,
+        Err(finding) => return finding,
+    };
     let own = concat!("fleetmux ", env!("CARGO_PKG_VERSION"));
     let says = format!("relay {} (protocol {}), here {own}", probe.software, probe.protocol);
     if probe.software == own {
@@ -207,7 +294,10 @@ fn version(patient: &Patient) -> Finding {
 }
 
 fn clock(patient: &Patient) -> Finding {
-    let Ok(probe) = &patient.probe else { return without_relay() };
+    let probe = match patient.probe() {
+        Ok(probe) => probe,
+        Err(finding) => return finding,
+    };
     let Some(skew) = probe.skew_ms else {
         return odd("the relay does not tell its time", "upgrade the relay");
     };
@@ -225,7 +315,10 @@ fn clock(patient: &Patient) -> Finding {
 }
 
 fn certificate(patient: &Patient) -> Finding {
-    let Ok(probe) = &patient.probe else { return without_relay() };
+    let probe = match patient.probe() {
+        Ok(probe) => probe,
+        Err(finding) => return finding,
+    };
     if !matches!(patient.relay, Endpoint::Tls(_)) {
         return good("no TLS, so there is none");
     }
@@ -242,29 +335,44 @@ fn own_id(patient: &Patient) -> Option<MachineId> {
     std::fs::read_to_string(patient.state_dir.join("machine-id")).ok()?.trim().parse().ok()
 }
 
+/// The agent's own relay counts, which need not be the one that this user's commands talk to.
 fn agent_runs(patient: &Patient) -> Finding {
+    let joined = match &patient.joined {
+        Ok(joined) => joined.as_ref(),
+        Err(err) => return bad(err.to_string(), ""),
+    };
     let Some(pid) = patient.agent else {
-        return odd("no agent runs here", "`fleetmux agent start`, if this machine is to be in the fleet");
+        return match joined {
+            Some(joined) => odd(
+                format!("no agent runs here, and this machine has joined {} as {}", joined.relay, joined.name),
+                "`fleetmux agent start`",
+            ),
+            None => odd("no agent runs here", "`fleetmux agent start`, if this machine is to be in the fleet"),
+        };
     };
-    let Ok(probe) = &patient.probe else {
-        return odd(format!("process {pid} runs; its relay does not answer here"), "");
-    };
-    let id = own_id(patient);
-    let own = probe.machines.iter().find(|machine| Some(machine.facts.id) == id);
-    match own {
-        Some(machine) if machine.is_online => good(format!("process {pid} runs, linked as {}", machine.facts.name)),
-        _ => bad(
-            format!("process {pid} runs and is not linked to {}", patient.relay),
-            "`fleetmux logs agent` says why; `fleetmux agent status` names the relay it dials",
+    match &patient.link {
+        Some(link) if link.is_linked => good(format!("process {pid} runs, {}", agent_link::words(link))),
+        Some(link) => bad(
+            format!("process {pid} runs, {}", agent_link::words(link)),
+            "`fleetmux logs agent` has more; `fleetmux agent status` says how it stands now",
         ),
+        None => odd(format!("process {pid} runs, and does not tell whether it is linked"), "`fleetmux agent restart`"),
     }
 }
 
 fn sessions(patient: &Patient) -> Finding {
     let sockets = crate::agent::session_count(&paths::sessions_dir(&patient.agent_dir));
-    let (Ok(probe), Some(id), Some(_)) = (&patient.probe, own_id(patient), patient.agent) else {
-        let says = format!("{} here", counted(sockets, "keeper"));
+    let says = match sockets {
+        0 => "none on this machine".to_string(),
+        _ => format!("{} on this machine", counted(sockets, "session")),
+    };
+    if patient.agent.is_none() {
         return if sockets == 0 { good(says) } else { odd(says, "an agent adopts them: `fleetmux agent start`") };
+    }
+    // Another relay than the agent's knows nothing of them.
+    let is_asked = patient.link.as_ref().is_some_and(|link| link.relay == patient.relay.to_string());
+    let (Sight::Whole(probe), Some(id), true) = (&patient.sight, own_id(patient), is_asked) else {
+        return good(says);
     };
     let known = probe.sessions.iter().filter(|session| session.machine == id).count();
     if known < sockets {
@@ -289,7 +397,7 @@ fn open_files(_: &Patient) -> Finding {
 fn terminal(_: &Patient) -> Finding {
     let var = |name: &str| std::env::var(name).unwrap_or_default();
     if !std::io::stdout().is_terminal() {
-        return good("standard output is none; nothing to look at");
+        return good("not a terminal; nothing to look at");
     }
     let term = var("TERM");
     if term.is_empty() || term == "dumb" {

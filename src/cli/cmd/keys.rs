@@ -11,7 +11,7 @@ use crate::cli::identity;
 use crate::cli::output::{ago, json_text, print, table};
 use crate::client::{Client, KeyInfo, KeyRequest, TokenRequest};
 use crate::config::paths;
-use crate::fleet::{Actions, Endpoint};
+use crate::fleet::{Actions, Code, Endpoint, find_machine};
 use crate::runtime::now_ms;
 
 /// How long the relay may take to answer.
@@ -22,7 +22,7 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, command: KeysCommand) -
     match command {
         KeysCommand::Create(args) => {
             let request = KeyRequest {
-                name: args.name,
+                name: args.name.or(args.flag_name).unwrap_or_default(),
                 workspace: args.workspace,
                 actions: args.actions.into_iter().collect(),
                 expires_s: args.expires.map(|life| life.0),
@@ -71,12 +71,26 @@ pub(in crate::cli) async fn machines(relay: Option<Endpoint>, command: RelayMach
     match command {
         RelayMachinesCommand::List { json, dir } => {
             let client = admin(relay, dir.as_deref()).await?;
-            let keys = client.keys().await?.into_iter().filter(|key| key.machine.is_some()).collect::<Vec<_>>();
-            print(&if json { as_json(&keys) } else { as_table(&keys) })?;
+            let mut keys: Vec<KeyInfo> = client.keys().await?.into_iter().filter(|key| key.machine.is_some()).collect();
+            // A machine's key is called as it joined, the machine as its agent says now.
+            let (machines, _) = client.fleet().await?;
+            for key in &mut keys {
+                if let Some(machine) = machines.iter().find(|machine| Some(machine.facts.id) == key.machine) {
+                    key.name.clone_from(&machine.facts.name);
+                }
+            }
+            print(&if json { as_json(&keys) } else { machines_table(&keys) })?;
         }
         RelayMachinesCommand::Revoke { machine, dir } => {
             let client = admin(relay, dir.as_deref()).await?;
-            let revoked = client.revoke_machine(&machine).await?;
+            // By the name it has now, as it is listed; the relay itself knows the one it joined with.
+            let (machines, _) = client.fleet().await?;
+            let wanted = match find_machine(&machines, &machine) {
+                Ok(found) => found.facts.id.to_string(),
+                Err(refusal) if refusal.code == Code::Ambiguous => return Err(refusal.into()),
+                Err(_) => machine,
+            };
+            let revoked = client.revoke_machine(&wanted).await?;
             print(&format!(
                 "the key of machine {} is revoked; its agent is cut off, its sessions live on there\n",
                 revoked.name
@@ -128,6 +142,21 @@ fn as_table(keys: &[KeyInfo]) -> String {
     };
     let header = ["NAME", "WORKSPACE", "MAY", "KEY", "CREATED", "USED", "EXPIRES", "ID"];
     table(&header, &keys.iter().map(row).collect::<Vec<_>>())
+}
+
+/// Two machines may have one name: the id is what `revoke` always understands.
+fn machines_table(keys: &[KeyInfo]) -> String {
+    let now = now_ms();
+    let row = |key: &KeyInfo| {
+        vec![
+            key.name.clone(),
+            key.machine.map_or_else(String::new, |id| id.to_string()),
+            key.workspace.clone(),
+            format!("{} ago", ago(key.created_ms, now)),
+            key.last_used_ms.map_or("never".into(), |used| format!("{} ago", ago(used, now))),
+        ]
+    };
+    table(&["NAME", "ID", "WORKSPACE", "JOINED", "USED"], &keys.iter().map(row).collect::<Vec<_>>())
 }
 
 fn as_json(keys: &[KeyInfo]) -> String {

@@ -8,6 +8,7 @@ use color_eyre::eyre::{Context, Result, bail};
 
 use crate::cli::args::{IdentityArgs, LoginArgs};
 use crate::cli::output::print;
+use crate::cli::raw;
 use crate::client::{Client, Options};
 use crate::config::profile::{self, Profile};
 use crate::fleet::{Credentials, Endpoint, JoinToken, Secret};
@@ -62,16 +63,41 @@ pub(in crate::cli) async fn run(args: LoginArgs, identity: &IdentityArgs) -> Res
     Ok(ExitCode::SUCCESS)
 }
 
+/// Forgets what a login stored; the key itself is as good as before.
+pub(in crate::cli) fn logout(identity: &IdentityArgs) -> Result<ExitCode> {
+    let said = match profile::forget(identity.profile.as_deref())? {
+        Some((path, relay)) => format!(
+            "logged out of {relay}; the key is removed from {}, and ends with `fleetmux keys revoke` at the relay\n",
+            path.display()
+        ),
+        None => "nobody is logged in here\n".into(),
+    };
+    print(&said)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 fn read_key(is_stdin: bool) -> Result<Secret> {
     if !is_stdin {
         bail!("give the key on standard input with --key-stdin, so that it is in no process list");
     }
-    if std::io::stdin().is_terminal() {
-        eprintln!("paste the key, then Enter and Ctrl+D:");
-    }
-    let mut text = String::new();
+    let is_terminal = std::io::stdin().is_terminal();
     // Keys are short; whatever else is piped in is not read to its end.
-    std::io::stdin().take(4096).read_to_string(&mut text)?;
+    let mut text = String::new();
+    if is_terminal {
+        eprint!("paste the key, then Enter (it is not shown): ");
+        let silence = raw::Silence::begin()?;
+        // A terminal gives a line at a time.
+        let mut line = [0; 4096];
+        let count = std::io::stdin().read(&mut line)?;
+        drop(silence);
+        eprintln!();
+        if line[..count].contains(&raw::INTERRUPT) {
+            bail!("interrupted; nothing is stored");
+        }
+        text = String::from_utf8_lossy(&line[..count]).into_owned();
+    } else {
+        std::io::stdin().take(4096).read_to_string(&mut text)?;
+    }
     if text.trim().is_empty() {
         bail!("there is no key on standard input");
     }

@@ -186,14 +186,15 @@ fn open(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-fn watch(dir: &Path) -> io::Result<AsyncFd<OwnedFd>> {
+/// Watches what is written, made or renamed in a directory.
+pub(super) fn watch(dir: &Path) -> io::Result<AsyncFd<OwnedFd>> {
     let fd = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
     inotify::add_watch(&fd, dir, WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO)?;
     runtime::watch_fd(fd, Interest::READABLE)
 }
 
 /// Waits until something in the directory changes.
-async fn wait(watch: &AsyncFd<OwnedFd>) -> io::Result<()> {
+pub(super) async fn wait(watch: &AsyncFd<OwnedFd>) -> io::Result<()> {
     let mut ready = watch.readable().await?;
     let mut buffer = [MaybeUninit::uninit(); 4096];
     let mut events = inotify::Reader::new(watch.get_ref().as_fd(), &mut buffer);

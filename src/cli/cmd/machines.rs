@@ -18,6 +18,11 @@ use crate::runtime::now_ms;
 const TICK: Duration = Duration::from_secs(1);
 
 pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: &MachinesArgs) -> Result<ExitCode> {
+    if relay.is_none() && std::io::stdout().is_terminal() && std::io::stderr().is_terminal() {
+        eprintln!(
+            "no relay is configured: this is this computer alone; `fleetmux login RELAY --key-stdin` shows a fleet"
+        );
+    }
     let client = background::client(relay).await?;
     let selector = args.selector.clone().unwrap_or(Selector::All);
     if args.watch {

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(super) mod agent;
+mod agent_link;
 pub(super) mod bench;
 pub(super) mod completions;
 pub(super) mod connect;

@@ -9,7 +9,7 @@ use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use serde_json::json;
 
 use crate::agent::permissions::{
-    Action, Effect, FILE_NAME, PasswordHash, Rule, Rules, RulesFile, Subject, Verdict, actions_from, load,
+    Action, Effect, FILE_NAME, PasswordHash, Rule, Rules, RulesFile, Subject, Verdict, actions_from, load, who_from,
 };
 use crate::cli::host_args::{PasswordCommand, PermissionsArgs, PermissionsCommand, RuleArgs, TestArgs};
 use crate::cli::output::{json_text, print, table};
@@ -152,16 +152,11 @@ fn shown(path: &Path, rules: &Rules) -> String {
 
 fn add(path: &Path, effect: Effect, args: &RuleArgs) -> Result<ExitCode> {
     let names: Vec<&str> = args.actions.split(',').collect();
+    let who = args.who.split(',').map(|who| who_from(who.trim())).collect::<Result<Vec<_>, _>>();
     let rule = actions_from(&names)
         .and_then(|actions| {
-            Rule::new(
-                effect,
-                vec![args.who.clone()],
-                actions,
-                args.command.as_deref(),
-                args.session.as_deref(),
-                args.path.as_deref(),
-            )
+            let (command, session) = (args.command.as_deref(), args.session.as_deref());
+            Rule::new(effect, who?, actions, command, session, args.path.as_deref())
         })
         .map_err(|err| eyre!(err))?;
     let mut file = RulesFile::open(path)?;
@@ -190,10 +185,11 @@ fn remove(path: &Path, number: usize) -> Result<ExitCode> {
 
 fn test(path: &Path, args: &TestArgs) -> Result<ExitCode> {
     let action: Action = args.action.parse().map_err(|err: String| eyre!(err))?;
+    let who = who_from(&args.who).map_err(|err| eyre!(err))?;
     let rules = load(path)?.unwrap_or_default();
     let (command, session, path) = (args.command.as_deref(), args.session.as_deref(), args.path.as_deref());
     let subject = Subject { command, session, path, ..Subject::default() };
-    let verdict = rules.verdict(&args.who, action, &subject);
+    let verdict = rules.verdict(&who, action, &subject);
     let effect = verdict.effect();
     if args.json {
         let rule = match verdict {
@@ -209,7 +205,7 @@ fn test(path: &Path, args: &TestArgs) -> Result<ExitCode> {
         print(&format!(
             "{}: {} may {}{action}, by {by}\n",
             past(effect),
-            args.who,
+            who,
             if effect == Effect::Allow { "" } else { "not " }
         ))?;
     }

@@ -5,16 +5,16 @@ use std::process::ExitCode;
 
 use color_eyre::eyre::{Result, eyre};
 
-use crate::cli::args::{SessionAttachArgs, SessionCommand, SessionNewArgs};
-use crate::cli::output::{ago, json_text, print, session_json, session_text, table};
+use crate::cli::args::{SessionAttachArgs, SessionCommand, SessionListArgs, SessionNewArgs};
+use crate::cli::output::{ago, json_text, print, session_json, session_status, session_text, table};
 use crate::cli::{background, lookup};
 use crate::client::Client;
-use crate::fleet::{Endpoint, Machine, Role, Selector, Session, SessionSpec, Size};
+use crate::fleet::{Endpoint, Machine, Role, Session, SessionSpec, Size};
 use crate::runtime::now_ms;
 
 pub(in crate::cli) async fn run(relay: Option<Endpoint>, command: SessionCommand) -> Result<ExitCode> {
     match command {
-        SessionCommand::List { machine, selector, json } => list(relay, machine.as_deref(), selector, json).await,
+        SessionCommand::List(args) => list(relay, args).await,
         SessionCommand::New(args) => new(relay, args).await,
         SessionCommand::Show { session, json } => {
             let known = Known::find(relay, &session).await?;
@@ -53,7 +53,7 @@ impl Known {
     async fn find(relay: Option<Endpoint>, wanted: &str) -> Result<Known> {
         let client = background::client(relay).await?;
         let (machines, sessions) = client.fleet().await?;
-        let session = lookup::session(&sessions, wanted)?.clone();
+        let session = lookup::session(&machines, &sessions, wanted)?.clone();
         let machine = machines.into_iter().find(|machine| machine.facts.id == session.machine);
         Ok(Known { client, session, machine })
     }
@@ -79,15 +79,11 @@ async fn attach(relay: Option<Endpoint>, args: SessionAttachArgs) -> Result<Exit
     super::connect::attach(&known.client, &machine.facts.name, known.session.id(), role, detach_key).await
 }
 
-async fn list(
-    relay: Option<Endpoint>,
-    machine: Option<&str>,
-    selector: Option<Selector>,
-    json: bool,
-) -> Result<ExitCode> {
+async fn list(relay: Option<Endpoint>, args: SessionListArgs) -> Result<ExitCode> {
+    let SessionListArgs { machine, selector, json } = args;
     let client = background::client(relay).await?;
     let (machines, mut sessions) = client.fleet().await?;
-    if let Some(wanted) = machine {
+    if let Some(wanted) = &machine {
         let id = lookup::machine(&machines, wanted)?.facts.id;
         sessions.retain(|session| session.machine == id);
     }
@@ -111,13 +107,17 @@ async fn list(
                 session.id().to_string(),
                 machine_of(session).map_or("?".into(), |machine| machine.facts.name.clone()),
                 session.display_name().to_string(),
-                summary.exit.map_or("running".into(), |exit| exit.to_string()),
+                session_status(session, machine_of(session)),
                 format!("{} driving, {} observing", summary.drivers, summary.observers),
                 ago(session.created_ms, now),
             ]
         })
         .collect();
     print(&table(&["SESSION", "MACHINE", "NAME", "STATUS", "CLIENTS", "AGE"], &rows))?;
+    if rows.is_empty() {
+        let machine = machine.as_deref().unwrap_or("MACHINE");
+        eprintln!("no session yet; `fleetmux connect {machine}` makes one, and `fleetmux session new {machine}`");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -21,8 +21,8 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: &WallArgs) -> Res
     let open = if args.sessions.is_empty() {
         tui::Open::AllSessions
     } else {
-        let (_, sessions) = client.fleet().await?;
-        let find = |wanted: &String| lookup::session(&sessions, wanted).map(|session| session.id());
+        let (machines, sessions) = client.fleet().await?;
+        let find = |wanted: &String| lookup::session(&machines, &sessions, wanted).map(|session| session.id());
         tui::Open::Sessions(args.sessions.iter().map(find).collect::<Result<Vec<SessionId>>>()?)
     };
     let options = tui::Options {

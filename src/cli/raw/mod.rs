@@ -22,6 +22,7 @@ use crate::runtime;
 use escape::{Keys, Typed};
 use filter::ReplyFilter;
 use mode::RawMode;
+pub(in crate::cli) use mode::{INTERRUPT, Silence};
 use screen::Output;
 use view::View;
 

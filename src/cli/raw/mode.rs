@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Mutex, Once, PoisonError};
 
-use rustix::termios::{OptionalActions, Termios};
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios};
 
 use super::screen;
 
@@ -49,6 +49,30 @@ impl RawMode {
 impl Drop for RawMode {
     fn drop(&mut self) {
         give_back(true);
+    }
+}
+
+/// Ctrl+C, as a line typed under [`Silence`] ends with it.
+pub(in crate::cli) const INTERRUPT: u8 = 3;
+
+/// A terminal that does not show what is typed, for the time of its life.
+pub(in crate::cli) struct Silence(Termios);
+
+impl Silence {
+    pub(in crate::cli) fn begin() -> io::Result<Silence> {
+        let before = rustix::termios::tcgetattr(rustix::stdio::stdin())?;
+        let mut silent = before.clone();
+        // An interrupt would end this program before it gives the terminal back: it ends the line instead.
+        silent.local_modes.remove(LocalModes::ECHO | LocalModes::ISIG);
+        silent.special_codes[SpecialCodeIndex::VEOL] = INTERRUPT;
+        rustix::termios::tcsetattr(rustix::stdio::stdin(), OptionalActions::Flush, &silent)?;
+        Ok(Silence(before))
+    }
+}
+
+impl Drop for Silence {
+    fn drop(&mut self) {
+        let _ = rustix::termios::tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &self.0);
     }
 }
 

@@ -194,13 +194,14 @@ impl Core {
         let channel = state.channels.get_mut(&number);
         let Some(channel) = channel.filter(|channel| channel.session == session) else { return };
         match &down.frame {
-            Some(Down::Refused(refused)) if refused.code() == v1::Code::PermissionDenied => {
-                if channel.denied != refused.message {
-                    channel.denied.clone_from(&refused.message);
-                    let (principal, reason) = (state.caller.principal.to_string(), refused.message.clone());
-                    let what = format!("{} session {session}", refused.frame);
-                    self.effects.push(Effect::Audit(Audited::Denied { principal, what, reason }));
-                }
+            // A client that tries again and again is told again and again, and noted once.
+            Some(Down::Refused(refused))
+                if refused.code() == v1::Code::PermissionDenied && channel.denied != refused.message =>
+            {
+                channel.denied.clone_from(&refused.message);
+                let (principal, reason) = (state.caller.principal.to_string(), refused.message.clone());
+                let what = format!("{} session {session}", refused.frame);
+                self.effects.push(Effect::Audit(Audited::Denied { principal, what, reason }));
             }
             Some(Down::Attached(attached)) => channel.outbox.start_at(attached.offset),
             Some(Down::Keyframe(keyframe)) => channel.outbox.start_at(keyframe.offset),

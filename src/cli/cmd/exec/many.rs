@@ -87,7 +87,10 @@ pub(super) async fn run(
             // Nobody reads what we show.
             _ = interrupts.recv(), if *cancel_tx.borrow() => return Ok(ExitCode::from(INTERRUPTED)),
         };
-        shown?;
+        if let Err(err) = shown {
+            show.leave();
+            return Err(err);
+        }
     }
     show.finish().await
 }

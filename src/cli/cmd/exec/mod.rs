@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use color_eyre::eyre::{Result, eyre};
 
-use crate::cli::args::ExecArgs;
+use crate::cli::args::{ExecArgs, Life};
 use crate::cli::{background, lookup};
 use crate::client::{ExecExit, ExecOptions, Program};
 use crate::fleet::{Endpoint, Selector};
@@ -39,9 +39,9 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: ExecArgs) -> Resu
 }
 
 fn options(args: &ExecArgs) -> Result<ExecOptions> {
-    let mut options = match &args.command {
-        Some(command) => ExecOptions::shell(command),
-        None => ExecOptions::argv(&args.argv),
+    let mut options = match is_behind_dashes(std::env::args(), args.command.len()) {
+        true => ExecOptions::argv(&args.command),
+        false => ExecOptions::shell(args.command.join(" ")),
     };
     for pair in &args.env {
         // The value may be a secret: only the name is shown.
@@ -54,9 +54,17 @@ fn options(args: &ExecArgs) -> Result<ExecOptions> {
     Ok(options)
 }
 
-/// `--timeout`: seconds, fractions allowed.
+/// Whether the last `count` words of a command line follow `--`, which the parser does not tell.
+fn is_behind_dashes(line: impl DoubleEndedIterator<Item = String>, count: usize) -> bool {
+    line.rev().nth(count).is_some_and(|word| word == "--")
+}
+
+/// `--timeout`: seconds, fractions allowed, or a time span.
 pub(in crate::cli) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| format!("{text:?} is no number of seconds"))?;
+    if let Ok(Life(seconds)) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let seconds: f64 = text.parse().map_err(|_| format!("{text:?} is no time; write seconds, or 90s, 15m, 1h"))?;
     Duration::try_from_secs_f64(seconds).map_err(|_| "seconds are 0 (no limit) or more".into())
 }
 

@@ -9,14 +9,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::report::{Kept, Report};
 use super::writer::{To, Writer};
 use super::{INTERRUPTED, SIGINT, command_text, exit_code, input, timeout_hint};
-use crate::cli::FAILED;
 use crate::cli::args::ExecArgs;
 use crate::cli::output::{json_text, print};
+use crate::cli::{FAILED, NOBODY_READS};
 use crate::client::{Client, EXEC_OUTPUT_CAP, Error, ExecEvent, ExecExit, ExecOptions};
 use crate::fleet::Machine;
-
-/// Exit code when nobody reads our output any more: 128 + SIGPIPE.
-const NOBODY_READS: u8 = 141;
 
 /// How it went, as far as we followed it.
 enum Followed {

@@ -42,6 +42,8 @@ impl Kept {
 /// One command on one machine as JSON.
 #[derive(Serialize)]
 pub(super) struct Report {
+    /// Display name, by which machines and sessions join.
+    machine: String,
     hostname: String,
     command: String,
     exit_code: u8,
@@ -59,6 +61,7 @@ pub(super) struct Report {
 impl Report {
     pub(super) fn ended(hostname: String, command: String, exit: &ExecExit, kept: Kept) -> Report {
         Report {
+            machine: hostname.clone(),
             hostname,
             command,
             exit_code: exit_code(exit),

@@ -151,7 +151,7 @@ fn target(local: Option<&Path>, name: &OsStr) -> Result<PathBuf> {
 
 /// What a file is written into: one that is replaced as a whole, or a device or pipe that takes it as it comes.
 enum Sink {
-    Whole(Replacement),
+    Whole(Box<Replacement>),
     Stream(File),
 }
 
@@ -181,7 +181,7 @@ impl Sink {
             }
             Err(_) => Access::New(mode),
         };
-        Replacement::begin(dir.as_fd(), name, access).map(Sink::Whole)
+        Replacement::begin(dir.as_fd(), name, access).map(|replacement| Sink::Whole(Box::new(replacement)))
     }
 
     fn file(&mut self) -> &mut File {
