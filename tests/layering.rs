@@ -70,6 +70,7 @@ const FENCES: &[(&str, &[&str])] = &[
             "keeper/link.rs",
             "runtime",
             "wire/dial.rs",
+            "wire/first_byte.rs",
             "wire/tls.rs",
             "wire/serve_tls.rs",
             "agent",

@@ -176,7 +176,8 @@ impl Shield {
         self.held.push(byte);
         if self.held.len() > SEQUENCE_CAP {
             match self.state {
-                State::Osc | State::DcsHead => self.drop_string(),
+                State::DcsHead => self.drop_string(),
+                // Too long to be shown; its own end is still waited for.
                 _ => self.held.truncate(SEQUENCE_CAP),
             }
         }
@@ -302,11 +303,14 @@ mod tests {
     }
 
     #[test]
-    fn a_string_without_an_end_keeps_nothing() {
+    fn a_string_without_an_end_keeps_little() {
         let mut shield = Shield::default();
         assert!(shield.pass(&[b"\x1b]0;", vec![b'x'; 1 << 20].as_slice()].concat()).is_empty());
-        assert!(shield.held.is_empty());
+        assert!(shield.held.len() <= SEQUENCE_CAP);
         assert_eq!(shield.pass(b"\x07back"), b"back");
+        assert!(shield.pass(&[b"\x1bP", vec![b'1'; 1 << 20].as_slice()].concat()).is_empty());
+        assert!(shield.held.is_empty());
+        assert_eq!(shield.pass(b"\x07\x1b\\back"), b"back");
         assert!(shield.pass(&[b"\x1b[", vec![b'1'; 1 << 20].as_slice()].concat()).is_empty());
         assert!(shield.held.len() <= SEQUENCE_CAP);
         assert_eq!(shield.pass(b"mback"), b"back");
