@@ -19,10 +19,11 @@ too. --command narrows exec and create, and no other action of the rule; it is m
 whose * and ? in an allowing rule stop at what begins another command (; & | < > $ ` ( ) and line ends), or /a regular \
 expression/. --session goes with observe, drive, create and destroy and is a glob over the session's name.
 
-`password set` makes the machine ask every API key for a password as well, which the published SDKs show when they attach
+`password set` makes the machine ask every API key for a password as well, which the published SDKs show when they attach \
 (an hour lasts until the next time). It is kept hashed.
 
-A file that is broken when the agent starts denies everything; one that breaks later leaves the last good rules in force.
+A file that is broken denies everything, unless good rules were read before it: those stay in force. A file that is removed \
+is no rules: everything the relay lets through is allowed.
 
 Examples:
   fleetmux permissions default deny

@@ -131,7 +131,8 @@ pub(super) fn days_left_of(
     // The name is looked at last: a certificate that is only for others is in its time.
     let name = ServerName::try_from("relay.invalid").ok()?;
     let is_valid_in = |days: u64| {
-        let then = UnixTime::since_unix_epoch(Duration::from_secs(now_ms / 1000 + days * DAY_S));
+        // In its very last second a certificate counts as over: no whole day is left at that moment.
+        let then = UnixTime::since_unix_epoch(Duration::from_secs(now_ms / 1000 + days * DAY_S + 1));
         match verifier.verify_server_cert(own, rest, &name, &[], then) {
             Ok(_) | Err(TlsError::InvalidCertificate(CertificateError::NotValidForNameContext { .. })) => Some(true),
             Err(TlsError::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })) => {

@@ -370,7 +370,8 @@ async fn json_has_the_documented_fields_in_their_order() {
   "signal": null,
   "truncated": false,
   "timed_out": false,
-  "error": null
+  "error": null,
+  "machine": "web-1"
 }
 "#
     );

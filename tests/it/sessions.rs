@@ -48,6 +48,7 @@ async fn a_session_is_made_shown_renamed_and_ended() {
             "exit_code",
             "last_heartbeat_at_ms",
             "last_output_at_ms",
+            "machine",
             "machine_hostname",
             "machine_id",
             "name",

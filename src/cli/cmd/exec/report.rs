@@ -42,8 +42,6 @@ impl Kept {
 /// One command on one machine as JSON.
 #[derive(Serialize)]
 pub(super) struct Report {
-    /// Display name, by which machines and sessions join.
-    machine: String,
     hostname: String,
     command: String,
     exit_code: u8,
@@ -56,6 +54,8 @@ pub(super) struct Report {
     timed_out: bool,
     /// Why it did not run or its end is not known.
     error: Option<String>,
+    /// Display name, by which this joins with machines and sessions.
+    machine: String,
 }
 
 impl Report {
