@@ -246,12 +246,13 @@ impl Core {
         }
     }
 
-    /// Off the stream, nothing is under way any more, and there is something to catch up with.
+    /// Off the stream, nothing is under way any more, and there is something to catch up with: what is sent to this client
+    /// alone is what puts it back on the stream at every hop.
     fn may_catch_up(&self, client: &Client) -> bool {
         let is_off = client.delivery == Delivery::Latest && !client.is_following && client.consumed >= client.sent;
-        let has_news = || client.sent < self.log.end() || client.resizes_sent < self.log.resizes_at(client.sent);
+        let has_news = client.sent < self.log.end() || client.resizes_sent < self.log.resizes_at(client.sent);
         let is_read = !client.has_keyframe_unread && self.has_room(client.link);
-        is_off && is_read && (client.pace_ms == 0 || has_news())
+        is_off && is_read && has_news
     }
 
     /// A new size, in its place in everybody's stream.

@@ -157,6 +157,50 @@ fn a_viewer_that_draws_gets_screens_of_a_flood_and_the_stream_after_it() {
     assert_eq!(bench.output(id, &[b'e'; 60_000]).len(), 1, "the answer to a key comes as it is");
 }
 
+/// After a flood the keyframe was the last that came: the keeper took the client for one on the stream, and the relay, which
+/// had been told that it is off it and nothing since, passed it none of the output for everybody.
+#[test]
+fn what_follows_a_flood_is_sent_to_the_client_that_was_off_the_stream() {
+    let (mut bench, id) = (Bench::new(), ClientId::random());
+    bench.up(id, Up::Attach(Attach { pace_ms: Some(16), ..attach(Role::Driver) }));
+    let mut is_off = false;
+    let mut next = |bench: &mut Bench, what: Option<&[u8]>| {
+        if let Some(data) = what {
+            bench.core.output(Bytes::copy_from_slice(data), bench.now);
+        }
+        let mut shown = 0;
+        for effect in bench.core.take_effects() {
+            // As a relay does it.
+            match effect {
+                Effect::Send { client: Some(_), down: Down::Behind, .. } => is_off = true,
+                Effect::Send { client: Some(_), down: Down::Output { data, .. }, .. } => {
+                    is_off = false;
+                    shown += data.len();
+                }
+                Effect::Send { client: Some(_), down: Down::Keyframe { .. } | Down::Resized { .. }, .. } => {
+                    is_off = false
+                }
+                Effect::Send { client: None, down: Down::Output { data, .. }, .. } if !is_off => shown += data.len(),
+                _ => {}
+            }
+        }
+        shown
+    };
+    for flood in 0..3u64 {
+        let data = [b'a'; 100_000];
+        next(&mut bench, Some(&data));
+        // Everything is read, and time passes.
+        for _ in 0..4 {
+            bench.now += 100;
+            bench.core.frame(LINK, Some(id), Up::Consumed(u64::MAX), bench.now);
+            bench.core.catch_up_due(bench.now);
+            next(&mut bench, None);
+        }
+        assert_eq!(next(&mut bench, Some(b"prompt")), 6, "after flood {flood}");
+        bench.now += 1000;
+    }
+}
+
 #[test]
 fn a_copy_starts_at_the_oldest_byte_there_is_and_says_what_it_missed() {
     let (mut bench, id) = (Bench::new(), ClientId::random());
