@@ -13,7 +13,7 @@ use fleetmux::fleet::Endpoint;
 use tempfile::TempDir;
 
 /// A step that takes longer has failed; no case depends on it being reached.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(150);
 /// The password of a machine that has one.
 const PASSWORD: &str = "correct horse battery";
 
@@ -71,20 +71,25 @@ impl World {
     /// This user's own background server, with its discovery files.
     pub(crate) fn local() -> World {
         let mut world = World::empty(Listen::Local);
-        let (dir, home) = (world.path("run"), world.path("home"));
+        let home = world.path("home");
         fs::create_dir_all(home.join(".cmdop")).unwrap();
         // What a server that was killed left behind.
         let stale = format!(r#"{{"pid": {}, "address": "/nowhere", "transport": "unix"}}"#, i32::MAX);
         fs::write(home.join(".cmdop/agent.info"), stale).unwrap();
-        let mut server = world.command(&["server", "--dir", dir.to_str().unwrap()]);
-        fs::create_dir_all(&dir).unwrap();
+        fs::create_dir_all(world.path("run")).unwrap();
+        world.start_server();
+        world
+    }
+
+    fn start_server(&mut self) {
+        let dir = self.path("run");
+        let mut server = self.command(&["server", "--dir", dir.to_str().unwrap()]);
         let mut child = server.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line.trim(), "ready");
-        world.relay = Some(child);
-        world.wait_for(&Endpoint::Unix(dir.join("relay.sock")), None);
-        world
+        assert_eq!(line.trim(), "ready", "{}", self.log());
+        self.relay = Some(child);
+        self.wait_for(&Endpoint::Unix(dir.join("relay.sock")), None);
     }
 
     fn empty(listen: Listen) -> World {
@@ -177,9 +182,15 @@ impl World {
 
     fn command(&self, args: &[&str]) -> Command {
         let log = fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fleetmux"));
-        command.args(args).stdin(Stdio::null()).stderr(log).env("SHELL", "/bin/bash").env("HOME", self.path("home"));
-        command.env("LANG", "C.UTF-8");
+        let mut command = self.at_home(env!("CARGO_BIN_EXE_fleetmux"));
+        command.args(args).stdin(Stdio::null()).stderr(log);
+        command
+    }
+
+    /// A program in the surroundings of this world's user, and in nothing of the one who tests.
+    fn at_home(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env("SHELL", "/bin/bash").env("HOME", self.path("home")).env("LANG", "C.UTF-8");
         command.env("FLEETMUX_RUNTIME_DIR", self.path("run")).env("FLEETMUX_STATE_DIR", self.path("state"));
         command.env("FLEETMUX_CONFIG_DIR", self.path("config")).env("XDG_RUNTIME_DIR", self.path("xdg"));
         command.env_remove("FLEETMUX_RELAY").env_remove("FLEETMUX_API_KEY").env_remove("CMDOP_API_KEY");
@@ -248,8 +259,8 @@ impl World {
         let mut stdin = child.stdin.take().unwrap();
         for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
             if let Some(words) = line.strip_prefix("ask ") {
-                self.answer(words);
-                writeln!(stdin, "ok").unwrap();
+                let answer = format!("ok {}", self.answer(words));
+                writeln!(stdin, "{}", answer.trim_end()).unwrap();
             }
         }
         let mut said = String::new();
@@ -260,12 +271,16 @@ impl World {
         assert!(status.success(), "{id} fails ({status}): {said}\n── the log ──\n{}", self.log());
     }
 
-    fn answer(&mut self, words: &str) {
+    /// Does what a case asks for; what it wants to know of it.
+    fn answer(&mut self, words: &str) -> String {
         let (what, name) = words.split_once(' ').unwrap_or((words, ""));
         match what {
             "stop-agent" => kill(self.agents.iter_mut().find(|agent| agent.0 == name).unwrap().1.take()),
             "start-agent" => self.start_agent(name),
             "restart-relay" => self.restart_relay(),
+            "kill-server" => kill(self.relay.take()),
+            "start-server" => self.start_server(),
+            "key" => return self.said(&["keys", "create", "--prefix", name, "asked-for"]),
             "password" => self.password(name, "set"),
             "deny" => {
                 let words: Vec<&str> = name.split(' ').collect();
@@ -275,6 +290,7 @@ impl World {
             "no-password" => self.password(name, "clear"),
             other => panic!("the case asks for {other}"),
         }
+        String::new()
     }
 
     fn password(&self, machine: &str, what: &str) {

@@ -257,3 +257,17 @@ def add(case, Client, fails):
         fails(Code.NOT_FOUND, lambda: unknown.read(path))
         assert Files(session="").read(path).content == b"abc", "the only machine"
         assert Files(session="local").read(path).content == b"abc"
+
+    @case("SYN-02")
+    def by_the_synchronous_flavour():
+        """Every call there is, on one channel, one after the other."""
+        files = Files()
+        files.call("FileCreateDirectory", path=files / "d")
+        files.call("FileWrite", path=files / "d/f", content=b"abc")
+        files.call("FileCopy", source_path=files / "d/f", destination_path=files / "d/g")
+        files.call("FileMove", source_path=files / "d/g", destination_path=files / "h")
+        assert [entry.name for entry in files.list().entries] == ["d", "h"]
+        assert files.call("FileGetInfo", path=files / "h").entry.size == 3
+        assert files.read(files / "h").content == b"abc"
+        files.call("FileDelete", path=files / "d", recursive=True)
+        assert os.listdir(files.root) == ["h"]
