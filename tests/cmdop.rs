@@ -5,6 +5,8 @@
 
 #[path = "cmdop/hostile.rs"]
 mod hostile;
+#[path = "cmdop/readme.rs"]
+mod readme;
 #[path = "cmdop/world.rs"]
 mod world;
 

@@ -197,6 +197,19 @@ impl World {
         command
     }
 
+    /// A program of somebody who has fleetmux, both SDKs and the relay's CA, and reads in README what to do with them.
+    pub(crate) fn reader(&self, program: &str) -> Command {
+        let bins = [Path::new(env!("CARGO_BIN_EXE_fleetmux")).parent().unwrap().into(), installed().join("py/bin")];
+        let path = std::env::var_os("PATH").unwrap();
+        let path = std::env::join_paths(bins.into_iter().chain(std::env::split_paths(&path))).unwrap();
+        let mut command = self.at_home(program);
+        command.current_dir(self.dir.path()).stdin(Stdio::null()).env("PATH", path);
+        command.env("NODE_PATH", installed().join("node/node_modules")).env("PIP_NO_INDEX", "1");
+        command.env("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", self.path("relay/ca.pem"));
+        command.env("FLEETMUX_RELAY", self.endpoint().to_string()).env("CMDOP_GRPC_SERVER", &self.server);
+        command
+    }
+
     fn run(&self, args: &[&str]) -> Output {
         let output = self.command(args).output().unwrap();
         assert!(output.status.success(), "{args:?}: {}", self.log());
