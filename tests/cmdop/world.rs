@@ -234,8 +234,8 @@ impl World {
     }
 
     pub(crate) fn python(mut self, id: &str) {
-        let mut command = Command::new(installed().join("py/bin/python"));
-        command.arg("-B").arg(cases("python/cases.py")).arg(id).env("PYTHONPATH", installed().join("stubs"));
+        let mut command = python();
+        command.arg(cases("python/cases.py")).arg(id);
         self.case(id, command);
     }
 
@@ -350,15 +350,21 @@ fn installed() -> &'static Path {
     })
 }
 
+/// Python with the stubs; what it compiles of them and of the cases is kept, but not beside the sources.
+fn python() -> Command {
+    let mut command = Command::new(installed().join("py/bin/python"));
+    command.env("PYTHONPATH", installed().join("stubs")).env("PYTHONPYCACHEPREFIX", installed().join("bytecode"));
+    command.env_remove("PYTHONDONTWRITEBYTECODE");
+    command
+}
+
 /// The ids of all cases in a language.
 pub(crate) fn written(language: &str) -> Vec<String> {
-    let (program, script) = match language {
-        "node" => (PathBuf::from("node"), "node/cases.js"),
-        _ => (installed().join("py/bin/python"), "python/cases.py"),
+    let (mut command, script) = match language {
+        "node" => (Command::new("node"), "node/cases.js"),
+        _ => (python(), "python/cases.py"),
     };
-    let mut command = Command::new(program);
     command.arg(cases(script)).arg("--list").env("NODE_PATH", installed().join("node/node_modules"));
-    command.env("PYTHONPATH", installed().join("stubs")).env("PYTHONDONTWRITEBYTECODE", "1");
     for name in ["CASE_ONE", "CASE_TWO", "CASE_KEY", "CASE_OBSERVER"] {
         command.env(name, "-");
     }
