@@ -26,7 +26,7 @@ use super::store::{Memory, Store, StoreError};
 use crate::config::paths;
 use crate::fleet::{Endpoint, Fingerprint, JoinToken, Labels, Refusal, Secret};
 use crate::runtime::now_ms;
-use crate::wire::{FRAME_CAP, ServeError, accept_tls, fingerprint, v1};
+use crate::wire::{FRAME_CAP, FRAME_SIZE, ServeError, accept_tls, fingerprint, v1};
 
 /// Bytes under way on one stream; more only lets a slow viewer fall further behind.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -304,6 +304,7 @@ impl Parts {
         Server::builder()
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_frame_size(FRAME_SIZE)
             .max_concurrent_streams(STREAMS_CAP)
             .http2_keepalive_interval(Some(KEEPALIVE))
             .http2_keepalive_timeout(Some(KEEPALIVE))

@@ -29,6 +29,8 @@ use crate::fleet::{Credentials, Endpoint};
 const STREAM_WINDOW: u32 = 256 * 1024;
 /// Bytes under way on one connection.
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Largest frame taken: a chunk of a command's output or of a file, with what goes around it, is one.
+pub const FRAME_SIZE: u32 = 66 * 1024;
 /// A relay silent for this long is asked, and left when it does not answer.
 const KEEPALIVE: Duration = Duration::from_secs(5);
 /// How long connecting may take.
@@ -173,6 +175,7 @@ async fn open(endpoint: &Endpoint, credentials: &Credentials) -> Result<Http2, D
         transport
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_frame_size(FRAME_SIZE)
             .http2_keep_alive_interval(KEEPALIVE)
             .keep_alive_timeout(KEEPALIVE)
             .connect_timeout(CONNECT_TIMEOUT)

@@ -28,8 +28,8 @@ pub use convert::{
     size_from, spec_from, summary_from, up, up_from,
 };
 pub use dial::{
-    Bearer, Channel, DialError, admin_service, agent_service, client_service, dial, exec_service, file_service,
-    join_service,
+    Bearer, Channel, DialError, FRAME_SIZE, admin_service, agent_service, client_service, dial, exec_service,
+    file_service, join_service,
 };
 pub use frame::{FRAME_CAP, FrameError, encode_frame, read_frame};
 pub use hello::{HelloError, PROTOCOL_VERSION, TIME_HEADER, check_hello, hello};

@@ -12,7 +12,8 @@ use tokio_rustls::rustls::crypto::{CryptoProvider, ring, verify_tls12_signature,
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
+    CertificateError, CipherSuite, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore,
+    SignatureScheme,
 };
 
 use super::dial::DialError;
@@ -62,7 +63,10 @@ pub async fn certificate_days(endpoint: &Endpoint, credentials: &Credentials, no
 }
 
 fn config(endpoint: &Endpoint, credentials: &Credentials) -> Result<ClientConfig, DialError> {
-    let provider = Arc::new(ring::default_provider());
+    let mut provider = ring::default_provider();
+    // The first of these is taken. AES with 128 bits is as far from being broken as with 256, and a quarter faster.
+    provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+    let provider = Arc::new(provider);
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|err| DialError::unreachable(endpoint, err))?;

@@ -1,6 +1,8 @@
 //! Our standard output and error, written by a thread: a reader that pauses must not stop the connection's heartbeat.
 
+use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 
 use bytes::Bytes;
 use indicatif::ProgressBar;
@@ -61,6 +63,13 @@ fn start(bar: Option<ProgressBar>) -> Thread {
     let (done_tx, done_rx) = oneshot::channel();
     std::thread::spawn(move || {
         let mut outcome = Ok(());
+        // Chunks are written as they are: the standard library's buffer would look for the last line end in each.
+        let mut stdout = io::stdout().as_fd().try_clone_to_owned().map(File::from);
+        let mut write = |to, chunk: &Bytes| match (to, &mut stdout) {
+            (To::Stdout, Ok(stdout)) => stdout.write_all(chunk),
+            (To::Stdout, Err(err)) => Err(err.kind().into()),
+            (To::Stderr, _) => io::stderr().lock().write_all(chunk),
+        };
         while let Some((to, chunk)) = chunks_rx.blocking_recv() {
             outcome = match &bar {
                 Some(bar) => bar.suspend(|| write(to, &chunk)),
@@ -75,15 +84,4 @@ fn start(bar: Option<ProgressBar>) -> Thread {
         let _ = done_tx.send(outcome);
     });
     Thread { chunks_tx, done_rx }
-}
-
-fn write(to: To, chunk: &[u8]) -> io::Result<()> {
-    match to {
-        To::Stdout => {
-            let mut stdout = io::stdout().lock();
-            stdout.write_all(chunk)?;
-            stdout.flush()
-        }
-        To::Stderr => io::stderr().lock().write_all(chunk),
-    }
 }
