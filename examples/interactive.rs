@@ -36,8 +36,9 @@ async fn main() -> Result<(), Error> {
     stream.wait_for("\x1b[?1049l", PATIENCE).await?;
     println!("left the pager");
 
-    // Ctrl+C as a key, and a signal that needs none.
-    stream.send_input("echo sleeping; sleep 1000; echo \"status $?\"\n").await?;
+    // Ctrl+C as a key, and a signal that needs none. Whoever says that it is there is in front itself: between
+    // two commands of its own the shell would take the key.
+    stream.send_input("sh -c 'echo sleeping; exec sleep 1000'; echo \"status $?\"\n").await?;
     stream.wait_for("sleeping\r\n", PATIENCE).await?;
     stream.send_input(b"\x03").await?;
     stream.send_input("echo \"after $((1 + 1))\"\n").await?;
