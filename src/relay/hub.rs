@@ -124,6 +124,19 @@ pub(super) enum Event {
 /// The hub's mailbox.
 pub(super) type EventsTx = mpsc::Sender<Event>;
 
+/// A request to a machine, and who waits for the answer.
+struct Asked<T> {
+    since: Instant,
+    machine: MachineId,
+    answer_tx: T,
+}
+
+impl<T> Asked<T> {
+    fn now(machine: MachineId, answer_tx: T) -> Asked<T> {
+        Asked { since: Instant::now(), machine, answer_tx }
+    }
+}
+
 struct Hub {
     core: Core,
     store: Store,
@@ -132,9 +145,9 @@ struct Hub {
     lanes: HashMap<ConnId, Lanes>,
     clients: HashMap<ConnId, (Caller, Outgoing)>,
     watchers: Vec<(Caller, WatcherTx)>,
-    answers: HashMap<u64, (Instant, Answer)>,
+    answers: HashMap<u64, Asked<Answer>>,
     /// Questions to machines' rules, by the number of the request.
-    admissions: HashMap<u64, (Instant, oneshot::Sender<Result<bool, Refusal>>)>,
+    admissions: HashMap<u64, Asked<oneshot::Sender<Result<bool, Refusal>>>>,
     next_request: u64,
     started: Instant,
 }
@@ -223,7 +236,7 @@ impl Hub {
             }
             Event::Admit { caller, machine, admit, answer_tx } => {
                 self.next_request += 1;
-                self.admissions.insert(self.next_request, (Instant::now(), answer_tx));
+                self.admissions.insert(self.next_request, Asked::now(machine, answer_tx));
                 let admit = Some(v1::request::Request::Admit(admit));
                 let admit = v1::Request { request: admit, ..Default::default() };
                 self.core.request(self.next_request, &caller, machine, admit);
@@ -241,14 +254,14 @@ impl Hub {
                 let _ = answer_tx.send(Err(Refusal::new(Code::Invalid, message)));
             }
             Event::Create { caller, machine, spec, is_join, answer_tx } => {
-                let number = self.expect(answer_tx);
+                let number = self.expect(machine, answer_tx);
                 let create = Some(v1::request::Request::Create(spec));
                 let request = v1::Request { request: create, join: is_join, ..Default::default() };
                 self.core.request(number, &caller, machine, request);
             }
             Event::Rename { caller, session, name, answer_tx } => match self.machine_of(&caller, session) {
                 Some(machine) => {
-                    let number = self.expect(answer_tx);
+                    let number = self.expect(machine, answer_tx);
                     let rename = v1::RenameRequest { session: session.as_bytes().to_vec().into(), name };
                     let rename = Some(v1::request::Request::Rename(rename));
                     self.core.request(number, &caller, machine, v1::Request { request: rename, ..Default::default() });
@@ -260,7 +273,7 @@ impl Hub {
             },
             Event::Destroy { caller, session, answer_tx } => match self.machine_of(&caller, session) {
                 Some(machine) => {
-                    let number = self.expect(answer_tx);
+                    let number = self.expect(machine, answer_tx);
                     let id = session.as_bytes().to_vec().into();
                     let destroy = Some(v1::request::Request::Destroy(id));
                     self.core.request(number, &caller, machine, v1::Request { request: destroy, ..Default::default() });
@@ -379,8 +392,12 @@ impl Hub {
                 }
             }
             Some(Frame::Heartbeat(load)) => self.core.heartbeat(conn, &load, now),
+            // Numbers are easily guessed: nobody answers for another machine.
+            Some(Frame::Reply(reply)) if self.asked(reply.number) != self.core.machine_behind(conn) => {
+                tracing::warn!(conn, number = reply.number, "an agent answered what it was not asked");
+            }
             Some(Frame::Reply(v1::Reply { number, reply: Some(v1::reply::Reply::Admitted(admitted)) })) => {
-                if let Some((_, answer_tx)) = self.admissions.remove(&number) {
+                if let Some(Asked { answer_tx, .. }) = self.admissions.remove(&number) {
                     let _ = answer_tx.send(Ok(admitted.needs_password));
                 }
             }
@@ -412,33 +429,40 @@ impl Hub {
     }
 
     fn perform(&mut self) {
-        for effect in self.core.take_effects() {
-            match effect {
-                Effect::ToClient(conn, frame) => self.send_client(conn, frame),
-                Effect::ToAgent(conn, frame) => self.send_agent(conn, frame),
-                Effect::ToWatchers(workspace, event) => self.watchers.retain(|(caller, events_tx)| {
-                    !caller.sees(&workspace) || events_tx.try_send(Ok(event.clone())).is_ok()
-                }),
-                Effect::Audit(event) => self.audit.record(event),
-                Effect::Answer(number, answer) => {
-                    if let Some((_, answer_tx)) = self.answers.remove(&number) {
-                        let _ = answer_tx.send(answer);
-                    } else if let (Some((_, answer_tx)), Err(refusal)) = (self.admissions.remove(&number), answer) {
-                        let _ = answer_tx.send(Err(refusal));
+        loop {
+            let effects = self.core.take_effects();
+            if effects.is_empty() {
+                return;
+            }
+            // What they lead to is done after them.
+            for effect in effects {
+                match effect {
+                    Effect::ToClient(conn, frame) => self.send_client(conn, frame),
+                    Effect::ToAgent(conn, frame) => self.send_agent(conn, frame),
+                    Effect::ToWatchers(workspace, event) => self.watchers.retain(|(caller, events_tx)| {
+                        !caller.sees(&workspace) || events_tx.try_send(Ok(event.clone())).is_ok()
+                    }),
+                    Effect::Audit(event) => self.audit.record(event),
+                    Effect::Answer(number, answer) => {
+                        if let Some(Asked { answer_tx, .. }) = self.answers.remove(&number) {
+                            let _ = answer_tx.send(answer);
+                        } else if let (Some(asked), Err(refusal)) = (self.admissions.remove(&number), answer) {
+                            let _ = asked.answer_tx.send(Err(refusal));
+                        }
                     }
-                }
-                Effect::StoreMachine(id) => {
-                    if let Some(machine) = self.core.machine(id) {
-                        self.store.change(Change::Machine(Box::new(wire::machine(machine))));
+                    Effect::StoreMachine(id) => {
+                        if let Some(machine) = self.core.machine(id) {
+                            self.store.change(Change::Machine(Box::new(wire::machine(machine))));
+                        }
                     }
-                }
-                Effect::StoreSession(id, None) => self.store.change(Change::SessionGone(id.as_bytes().to_vec())),
-                Effect::StoreSession(id, Some(_)) => {
-                    if let Some(session) = self.core.session(id) {
-                        self.store.change(Change::Session(Box::new(session.into())));
+                    Effect::StoreSession(id, None) => self.store.change(Change::SessionGone(id.as_bytes().to_vec())),
+                    Effect::StoreSession(id, Some(_)) => {
+                        if let Some(session) = self.core.session(id) {
+                            self.store.change(Change::Session(Box::new(session.into())));
+                        }
                     }
+                    Effect::Hangup(conn) => self.replaced(conn),
                 }
-                Effect::Hangup(conn) => self.replaced(conn),
             }
         }
     }
@@ -451,12 +475,6 @@ impl Hub {
             Pushed::Overflowed(from) => {
                 tracing::info!(conn, channel, "a viewer does not keep up; its backlog is dropped");
                 self.core.overflowed(conn, channel, from);
-                let effects = self.core.take_effects();
-                for effect in effects {
-                    if let Effect::ToAgent(conn, frame) = effect {
-                        self.send_agent(conn, frame);
-                    }
-                }
             }
             Pushed::Full => {
                 tracing::warn!(conn, "a client takes nothing any more; its connection is given up");
@@ -471,6 +489,9 @@ impl Hub {
         if let Err(err) = frames_tx.try_send(Ok(frame)) {
             tracing::warn!(conn, %err, "an agent takes no frames; its connection is given up");
             self.agents.remove(&conn);
+            if let Some(lanes) = self.lanes.remove(&conn) {
+                lanes.close();
+            }
             self.core.agent_gone(conn, now_ms());
         }
     }
@@ -483,12 +504,12 @@ impl Hub {
         let late: Vec<u64> = self
             .answers
             .iter()
-            .filter(|(_, (since, answer_tx))| since.elapsed() > REQUEST_TIMEOUT || answer_tx.is_closed())
+            .filter(|(_, asked)| asked.since.elapsed() > REQUEST_TIMEOUT || asked.answer_tx.is_closed())
             .map(|(number, _)| *number)
             .collect();
-        self.admissions.retain(|_, (since, answer_tx)| since.elapsed() <= REQUEST_TIMEOUT && !answer_tx.is_closed());
+        self.admissions.retain(|_, asked| asked.since.elapsed() <= REQUEST_TIMEOUT && !asked.answer_tx.is_closed());
         for number in late {
-            if let Some((_, answer_tx)) = self.answers.remove(&number) {
+            if let Some(Asked { answer_tx, .. }) = self.answers.remove(&number) {
                 let message = "the machine's agent did not answer in time; see its log (`fleetmux agent status` there)";
                 let _ = answer_tx.send(Err(Refusal::new(Code::Unavailable, message)));
             }
@@ -509,9 +530,15 @@ impl Hub {
         known.is_some_and(|session| session.machine != machine)
     }
 
-    fn expect(&mut self, answer_tx: Answer) -> u64 {
+    /// Which machine a request was put to.
+    fn asked(&self, number: u64) -> Option<MachineId> {
+        let answer = self.answers.get(&number).map(|asked| asked.machine);
+        answer.or_else(|| self.admissions.get(&number).map(|asked| asked.machine))
+    }
+
+    fn expect(&mut self, machine: MachineId, answer_tx: Answer) -> u64 {
         self.next_request += 1;
-        self.answers.insert(self.next_request, (Instant::now(), answer_tx));
+        self.answers.insert(self.next_request, Asked::now(machine, answer_tx));
         self.next_request
     }
 }

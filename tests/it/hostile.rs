@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
 use fleetmux::client::Error;
-use fleetmux::fleet::{Code, SessionId, SessionSpec, Size};
+use fleetmux::fleet::{Code, MachineFacts, MachineId, SessionId, SessionSpec, Size};
 use fleetmux::wire::{self, v1};
 
 use crate::support::{Fleet, PATIENCE, Pane, driver, observer, processes_naming, sh};
@@ -34,6 +34,45 @@ async fn impossible_sizes_are_clamped_and_the_program_lives() {
     pane.until("a usual size", |pane| pane.screen.size() == Size::DEFAULT).await;
     pane.type_text("still-here\n");
     pane.until_text("still-here").await;
+}
+
+/// Requests to agents are numbered in a row, and nobody looked at whose answer it was: a machine that guessed the next number
+/// answered for another one, with a session of its own, to which somebody then typed.
+#[tokio::test]
+async fn no_agent_answers_for_another_machine() {
+    use v1::agent_up::Frame;
+    let fleet = Fleet::start(&["web-1"]);
+    let client = fleet.client();
+    let web = fleet.machine(&client, "web-1").await.facts;
+    let (frames_tx, frames_rx) = tokio::sync::mpsc::channel(256);
+    let send = async |frame| frames_tx.send(v1::AgentUp { frame: Some(frame) }).await.unwrap();
+    let channel = wire::dial(&fleet.endpoint(), &Default::default()).await.unwrap();
+    send(Frame::Hello(wire::hello())).await;
+    let intruder = MachineFacts { id: MachineId::random(), name: "intruder".into(), ..web.clone() };
+    send(Frame::Facts((&intruder).into())).await;
+    let frames = tokio_stream::wrappers::ReceiverStream::new(frames_rx);
+    let _link = wire::agent_service(channel).link(frames).await.unwrap();
+    fleet.machine(&client, "intruder").await;
+    // The right one takes its time.
+    let pid = fleet.agent_pid("web-1");
+    crate::support::signal(pid, "STOP");
+    let creating = client.create_session(web.id, sh("cat"));
+    tokio::pin!(creating);
+    let refused =
+        v1::Refused { code: v1::Code::Invalid.into(), message: "from the intruder".into(), ..Default::default() };
+    for _ in 0..20 {
+        for number in 1..=50 {
+            let reply = Some(v1::reply::Reply::Refused(refused.clone()));
+            send(Frame::Reply(v1::Reply { number, reply })).await;
+        }
+        tokio::select! {
+            made = &mut creating => panic!("{made:?}"),
+            fleet = client.fleet() => fleet.map(drop).unwrap(),
+        }
+    }
+    crate::support::signal(pid, "CONT");
+    let made = tokio::time::timeout(PATIENCE, creating).await.unwrap().unwrap();
+    assert_eq!(made.machine, web.id);
 }
 
 #[tokio::test]

@@ -111,6 +111,11 @@ impl Core {
         }
     }
 
+    /// The machine whose agent this is.
+    pub(in crate::relay) fn machine_behind(&self, conn: ConnId) -> Option<MachineId> {
+        self.agents.get(&conn).copied()
+    }
+
     /// The agent answered a request of ours.
     pub(in crate::relay) fn reply(&mut self, conn: ConnId, reply: v1::Reply) {
         let Some(&machine) = self.agents.get(&conn) else { return };
