@@ -58,6 +58,7 @@ pub(super) fn rename(job: &Job, rename: &v1::FileRename) -> Result<v1::FileDone,
     let is_tree = is_directory(&stat);
     if is_tree {
         job.guard.may_go(&old.path)?;
+        job.guard.may_go(&new.path)?;
         judge(job, old.dir.as_fd(), &old.name, &old.path, &|path| {
             job.guard.check(Action::Write, path)?;
             job.guard.check(Action::Read, path)?;

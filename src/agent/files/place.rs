@@ -4,6 +4,7 @@
 //! where that is, without links and without `..`, and the machine's rules judge that. What is done is done with the
 //! descriptor that was judged, so nobody can put something else there in between.
 
+use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -23,19 +24,20 @@ pub(super) struct Guard {
     permissions: Arc<Permissions>,
     principal: String,
     home: PathBuf,
-    /// The machine's own rules, which have the last word and are not changed from afar.
-    rules: PathBuf,
+    /// The machine's own rules, which have the last word and are not changed from afar: the file, and every link on the way to
+    /// it, for without one of them there would be no rules.
+    rules: Vec<PathBuf>,
 }
 
 impl Guard {
     pub(super) fn new(permissions: Arc<Permissions>, principal: String, home: PathBuf) -> Guard {
-        let rules = real_rules(permissions.path());
+        let rules = way_to(permissions.path());
         Guard { permissions, principal, home, rules }
     }
 
     /// Whether the rules allow it; the refusal says which one does not.
     pub(super) fn check(&self, action: Action, path: &Path) -> Result<(), Refusal> {
-        if action == Action::Write && path == self.rules {
+        if action == Action::Write && self.rules.iter().any(|rules| rules == path) {
             return Err(self.is_rules());
         }
         let path = path.to_string_lossy();
@@ -44,7 +46,7 @@ impl Guard {
 
     /// As `check`, for one of many.
     pub(super) fn allows(&self, action: Action, path: &Path) -> bool {
-        let is_rules = action == Action::Write && path == self.rules;
+        let is_rules = action == Action::Write && self.rules.iter().any(|rules| rules == path);
         let path = path.to_string_lossy();
         let subject = Subject { path: Some(&path), ..Subject::default() };
         !is_rules && self.permissions.allows(&self.principal, action, &subject)
@@ -55,13 +57,13 @@ impl Guard {
         self.permissions.has_paths()
     }
 
-    /// Whether a directory may go with all that is in it: not with the machine's rules.
+    /// Whether a directory may go, or come, with all that is in it: not with the machine's rules.
     pub(super) fn may_go(&self, path: &Path) -> Result<(), Refusal> {
-        if self.rules.starts_with(path) { Err(self.is_rules()) } else { Ok(()) }
+        if self.rules.iter().any(|rules| rules.starts_with(path)) { Err(self.is_rules()) } else { Ok(()) }
     }
 
     fn is_rules(&self) -> Refusal {
-        let (host, rules) = (self.permissions.host(), self.rules.display());
+        let (host, rules) = (self.permissions.host(), self.permissions.path().display());
         let message =
             format!("{host} lets nobody change its own rules from afar; run `fleetmux permissions` there ({rules})");
         Refusal::new(Code::PermissionDenied, message)
@@ -181,10 +183,28 @@ pub(super) fn is_directory(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::Directory
 }
 
-/// Where the rules really are, or would be.
-fn real_rules(path: &Path) -> PathBuf {
-    let beside = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
-    path.canonicalize().ok().or_else(beside).unwrap_or_else(|| path.to_path_buf())
+/// Where a path leads or would lead, without links, and before that every link that is followed on the way.
+fn way_to(path: &Path) -> Vec<PathBuf> {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let (mut way, mut here) = (Vec::new(), PathBuf::new());
+    let mut rest: VecDeque<OsString> = absolute.iter().map(OsString::from).collect();
+    while let Some(part) = rest.pop_front() {
+        if part == ".." {
+            here.pop();
+            continue;
+        }
+        // A part that is absolute begins anew.
+        let next = here.join(&part);
+        match std::fs::read_link(&next) {
+            Ok(target) if way.len() < LINKS_CAP => {
+                way.push(next);
+                target.iter().rev().for_each(|part| rest.push_front(part.into()));
+            }
+            _ => here = next,
+        }
+    }
+    way.push(here);
+    way
 }
 
 fn proc_path(fd: &OwnedFd) -> String {
@@ -255,6 +275,24 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    /// A link to the rules was removed from afar, and then everything was allowed.
+    #[test]
+    fn every_link_on_the_way_is_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        std::fs::create_dir_all(root.join("dotfiles/fleetmux")).unwrap();
+        std::fs::create_dir(root.join("home")).unwrap();
+        std::fs::write(root.join("dotfiles/p.toml"), "").unwrap();
+        symlink("../dotfiles", root.join("home/.config")).unwrap();
+        symlink("../p.toml", root.join("dotfiles/fleetmux/permissions.toml")).unwrap();
+        let way = way_to(&root.join("home/.config/fleetmux/permissions.toml"));
+        let expected = ["home/.config", "dotfiles/fleetmux/permissions.toml", "dotfiles/p.toml"];
+        assert_eq!(way, expected.map(|path| root.join(path)));
+        assert_eq!(way_to(&root.join("home/.config/new/x")), [root.join("home/.config"), root.join("dotfiles/new/x")]);
+        symlink("circle", root.join("circle")).unwrap();
+        assert_eq!(way_to(&root.join("circle")).len(), LINKS_CAP + 1);
+    }
 
     #[test]
     fn a_path_is_what_it_leads_to() {
