@@ -78,15 +78,23 @@ impl OutputLog {
         self.trim();
     }
 
-    /// Notes a resize at the current end.
-    pub fn resized(&mut self, size: Size) {
-        self.resizes.push_back((self.end, size));
-        if self.resizes.len() > RESIZES_CAP
-            && let Some((offset, _)) = self.resizes.pop_front()
-        {
+    /// Notes a resize at the current end; `true` if an earlier one at the same place, which it replaces, was forgotten for it.
+    pub fn resized(&mut self, size: Size) -> bool {
+        let end = self.end;
+        self.resizes.push_back((end, size));
+        if self.resizes.len() <= RESIZES_CAP {
+            return false;
+        }
+        let here = self.resizes.partition_point(|(at, _)| *at < end);
+        if self.resizes.len() - here > 1 {
+            self.resizes.remove(here);
+            return true;
+        }
+        if let Some((offset, _)) = self.resizes.pop_front() {
             // Bytes before a forgotten resize could be replayed at a wrong size only: they leave with it.
             while self.start <= offset && self.drop_oldest() {}
         }
+        false
     }
 
     /// The next piece at `offset`, at most `limit` bytes, or `None` at the end.

@@ -132,6 +132,13 @@ impl Clients {
         (client, is_known)
     }
 
+    /// The log has forgotten a resize at this offset: whoever is there has had one fewer of those that are left.
+    pub(super) fn resize_forgotten(&mut self, offset: u64) {
+        for client in self.table.values_mut().filter(|client| client.sent == offset) {
+            client.resizes_sent = client.resizes_sent.saturating_sub(1);
+        }
+    }
+
     /// The client left.
     pub(super) fn detach(&mut self, id: ClientId) {
         self.departures += 1;

@@ -398,9 +398,11 @@ impl Core {
             self.settle(now);
             self.size = size;
             self.screen.resize(size);
-            self.log.resized(size);
-            self.effects.push(Effect::Resize(size));
             let offset = self.log.end();
+            if self.log.resized(size) {
+                self.clients.resize_forgotten(offset);
+            }
+            self.effects.push(Effect::Resize(size));
             self.resized(offset, size);
         }
         self.tell_all(Down::Presence(self.viewers()));

@@ -201,6 +201,29 @@ fn what_follows_a_flood_is_sent_to_the_client_that_was_off_the_stream() {
     }
 }
 
+/// 257 resizes of a quiet session, a corner dragged for some seconds, emptied its log, and whoever followed the log heard of no
+/// later one.
+#[test]
+fn any_number_of_resizes_costs_no_output_and_each_last_one_is_told() {
+    let (mut bench, copy, driver) = (Bench::new(), ClientId::random(), ClientId::random());
+    bench.core.output(Bytes::from_static(b"quiet"), 0);
+    let wish = Attach { delivery: Delivery::Lossless, from_offset: Some(0), ..attach(Role::Observer) };
+    bench.up(copy, Up::Attach(wish));
+    bench.up(driver, Up::Attach(attach(Role::Driver)));
+    let mut told = Size::DEFAULT;
+    for step in 0..600 {
+        let size = Size::new(10 + step % 7, 20 + step % 11);
+        bench.core.frame(LINK, Some(driver), Up::Resize(size), bench.now);
+        for down in bench.downs(copy) {
+            if let Down::Resized { size, .. } = down {
+                told = size;
+            }
+        }
+        assert_eq!(told, size, "resize {step}");
+    }
+    assert_eq!(bench.core.log.start(), 0);
+}
+
 #[test]
 fn a_copy_starts_at_the_oldest_byte_there_is_and_says_what_it_missed() {
     let (mut bench, id) = (Bench::new(), ClientId::random());
