@@ -156,6 +156,8 @@ impl Facade {
         action: Action,
         password: String,
     ) -> Result<Result<bool, Refusal>, Status> {
+        // A stream that waits for a password is no connection that a revocation cuts.
+        self.inner.auth.still(&call.caller).map_err(|refusal| crate::wire::status_of(&refusal))?;
         let session = bytes::Bytes::copy_from_slice(place.session.as_bytes());
         let admit = v1::AdmitRequest { session, action: action.name().into(), password };
         let (answer_tx, answer_rx) = oneshot::channel();

@@ -265,6 +265,10 @@ impl Stage {
                 self.sender.adopt(self.sender.next());
                 self.typed.clear();
             }
+            // What there was to attach to is gone, and not because its program ended.
+            News::Down(Down::Refused { refusal, frame }) if frame == "attach" => {
+                self.ending = Some(Ended::Over(refusal.message));
+            }
             News::Down(Down::Exited(exit)) => {
                 self.attachment.send(Up::Consumed(exit.offset)).await?;
                 self.ending = Some(Ended::Over(format!("the session has ended ({exit})")));

@@ -20,6 +20,8 @@ use v1::file_up::Frame as Up;
 const PAGE: (u32, u32) = (100, 5000);
 /// Bytes of a file in one answer: what the SDKs take.
 const READ_CAP: u64 = 50_000_000;
+/// Bytes of any answer, before it is put together for the SDKs.
+const ANSWER_CAP: u64 = 64 * 1024 * 1024;
 /// Files that a search without a bound finds at most.
 const MATCHES: u32 = 100;
 
@@ -29,6 +31,8 @@ struct Talk {
     down_rx: mpsc::Receiver<Result<v1::FileDown, Status>>,
     credit: CreditIn,
     window: CreditOut,
+    /// Bytes that the machine may still answer with: credit is given for each, and none of them is passed on before the last.
+    left: u64,
 }
 
 impl Talk {
@@ -46,7 +50,7 @@ impl Talk {
         let begun = begin(&facade.inner.events_tx, &call.caller, &facade.inner.auth, start).await;
         let (running, down_rx) = begun.map_err(|refusal| status(&refusal))?;
         let (credit, window) = (CreditIn::new(FILE_WINDOW), CreditOut::new(FILE_WINDOW));
-        Ok(Talk { running, down_rx, credit, window })
+        Ok(Talk { running, down_rx, credit, window, left: ANSWER_CAP })
     }
 
     async fn recv(&mut self) -> Result<Down, Status> {
@@ -57,7 +61,14 @@ impl Talk {
                 Some(Down::Refused(refused)) => return Err(status(&wire::refusal_from(&refused))),
                 Some(Down::Credit(credit)) => self.window.grant(credit),
                 Some(frame) => {
-                    if let Some(credit) = wire::file_frame_len(&frame).and_then(|len| self.credit.consume(len)) {
+                    let len = wire::file_frame_len(&frame).unwrap_or_default();
+                    let Some(left) = self.left.checked_sub(len as u64) else {
+                        return Err(Status::internal(
+                            "the machine sent more than it was asked for; its agent may be broken",
+                        ));
+                    };
+                    self.left = left;
+                    if let Some(credit) = self.credit.consume(len) {
                         self.running.up(Up::Credit(credit));
                     }
                     return Ok(frame);
@@ -180,6 +191,7 @@ pub(super) async fn read(
     let wanted = if length == 0 { READ_CAP } else { length.min(READ_CAP) };
     let read = v1::FileRead { path: path(request.path.clone()), offset, length: wanted };
     let mut talk = Talk::begin(&facade, &call, &request.session_id, Action::Read, Request::Read(read)).await?;
+    talk.left = wanted;
     let mut content = BytesMut::new();
     let mut total_size = 0;
     let done = talk
