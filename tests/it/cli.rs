@@ -255,6 +255,22 @@ async fn an_agent_in_the_background_is_started_shown_restarted_and_stopped() {
     assert_eq!(run(&["stop"]).1, "no agent runs\n");
 }
 
+/// An agent without a name of its own was stopped by `restart` and not started: the empty end of its command line was lost.
+#[tokio::test]
+async fn an_agent_without_a_name_is_restarted() {
+    let fleet = Fleet::start(&[]);
+    let home = fleet.dir.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    let relay = fleet.endpoint().to_string();
+    let run = |args: &[&str]| outcome(bare(&home).env("FLEETMUX_RELAY", &relay).arg("agent").args(args));
+    let (code, _, err) = run(&["start"]);
+    assert_eq!(code, 0, "{err}");
+    let (code, said, err) = run(&["restart"]);
+    assert_eq!(code, 0, "{said}{err}");
+    assert_eq!(run(&["status"]).0, 0);
+    assert_eq!(run(&["stop"]).0, 0);
+}
+
 /// Whoever runs an agent in the foreground restarts it: a second one in the background would race with theirs.
 #[tokio::test]
 async fn an_agent_of_systemd_is_restarted_by_systemd() {

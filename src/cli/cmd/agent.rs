@@ -190,7 +190,11 @@ async fn restart(named: Option<Endpoint>, args: &AgentDirArgs) -> Result<ExitCod
     }
     end(pid).await?;
     let args: Vec<&str> = process.args.iter().map(String::as_str).collect();
-    background::start_detached(&args, &process.log(dir))?;
+    background::start_detached(&args, &process.log(dir)).map_err(|err| {
+        eyre!(
+            "the agent (process {pid}) was stopped, and another one did not start: {err:#}; see `fleetmux agent start`"
+        )
+    })?;
     let now = lock_holder(dir).map_or_else(String::new, |now| format!(", now process {now}"));
     print(&format!("agent restarted (was process {pid}{now}); its sessions lived on\n"))?;
     Ok(ExitCode::SUCCESS)
@@ -217,7 +221,8 @@ impl Process {
     pub(super) fn of(pid: u32) -> Process {
         let args = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let args = String::from_utf8_lossy(&args);
-        Process { args: args.trim_end_matches('\0').split('\0').skip(1).map(str::to_string).collect() }
+        // Each argument ends with a NUL, an empty last one too.
+        Process { args: args.strip_suffix('\0').unwrap_or(&args).split('\0').skip(1).map(str::to_string).collect() }
     }
 
     fn is_server(&self) -> bool {

@@ -84,8 +84,9 @@ fn read_key(is_stdin: bool) -> Result<Secret> {
     // Keys are short; whatever else is piped in is not read to its end.
     let mut text = String::new();
     if is_terminal {
-        eprint!("paste the key, then Enter (it is not shown): ");
+        // Before the invitation: whoever is quick is not shown either.
         let silence = raw::Silence::begin()?;
+        eprint!("paste the key, then Enter (it is not shown): ");
         // A terminal gives a line at a time.
         let mut line = [0; 4096];
         let count = std::io::stdin().read(&mut line)?;

@@ -63,10 +63,10 @@ fn read_password() -> Result<String> {
     let stdin = std::io::stdin();
     let before = stdin.is_terminal().then(|| tcgetattr(&stdin)).transpose()?;
     if let Some(before) = &before {
-        eprintln!("type the machine's new password and press Enter:");
         let mut quiet = before.clone();
         quiet.local_modes -= LocalModes::ECHO;
         tcsetattr(&stdin, OptionalActions::Flush, &quiet)?;
+        eprintln!("type the machine's new password and press Enter:");
     }
     let mut line = String::new();
     let read = stdin.lock().take(PASSWORD_CAP).read_line(&mut line);
