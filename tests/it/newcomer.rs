@@ -220,7 +220,7 @@ async fn readme_leads_from_nothing_to_two_machines_and_a_restart_of_everything_e
     // exec: one machine, and both by selector.
     let uptime = world.run("desk", &command(&daily, "fleetmux exec web-1"));
     assert!(uptime.contains("load average"), "{uptime}");
-    let both = command(&daily, "fleetmux exec 'role=web");
+    let both = command(&daily, "fleetmux exec --fold");
     let kernel = world.run("desk", "uname -r");
     let folded = world.run("desk", &both);
     assert!(folded.contains(kernel.trim()) && folded.contains("web-1") && folded.contains("web-2"), "{folded}");
