@@ -254,6 +254,10 @@ fn all() -> Vec<(String, String)> {
         ("agent_down.destroy", G::Request(request(v1::request::Request::Destroy(id(1))))),
         ("agent_down.admit", G::Request(request(v1::request::Request::Admit(admitting)))),
         ("agent_down.rename", G::Request(request(v1::request::Request::Rename(renaming)))),
+        (
+            "agent_down.revoked",
+            G::Revoked(v1::RevokedKeys { keys: vec![v1::RevokedKey { principal: "key:ci".into(), ago_ms: 9 }] }),
+        ),
         ("agent_down.ping", G::Ping(v1::Ping { token: 7 })),
         (
             "agent_down.exec",

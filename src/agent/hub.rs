@@ -306,6 +306,11 @@ impl Hub {
             Some(Frame::Request(request)) => self.request(request),
             Some(Frame::Exec(routed)) => self.execs.frame(routed),
             Some(Frame::Files(routed)) => self.files.frame(routed),
+            Some(Frame::Revoked(revoked)) => {
+                for key in revoked.keys {
+                    self.permissions.forget(&key.principal, Duration::from_millis(key.ago_ms));
+                }
+            }
             Some(Frame::Hello(_)) | None => {}
         }
     }

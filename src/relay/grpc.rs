@@ -18,6 +18,7 @@ use super::lane::{AgentFrames, Lane, Lanes};
 use super::outgoing::{Outgoing, OutgoingStream};
 use crate::fleet::{Action, Code, MachineId, Principal, Refusal, SessionId};
 use crate::wire::{self, status_of, v1};
+use v1::agent_down::Frame as ToAgent;
 
 /// Both services; cheap to clone.
 #[derive(Clone)]
@@ -77,8 +78,10 @@ impl v1::agent_service_server::AgentService for Services {
         let (exec, exec_rx) = Lane::new();
         let (files, files_rx) = Lane::new();
         let lanes = Lanes { exec, files };
-        // A fresh channel has room for the hello.
-        let _ = frames_tx.try_send(Ok(v1::AgentDown { frame: Some(v1::agent_down::Frame::Hello(wire::hello())) }));
+        // A fresh channel has room for the hello, and for what the agent missed.
+        for frame in [ToAgent::Hello(wire::hello()), ToAgent::Revoked(self.auth.ended(&agent))] {
+            let _ = frames_tx.try_send(Ok(v1::AgentDown { frame: Some(frame) }));
+        }
         let services = self.clone();
         tokio::spawn(async move {
             let first = frames.message().await;

@@ -295,6 +295,9 @@ impl Hub {
         for conn in agents {
             self.hang_up(conn, &refusal.message);
         }
+        if machine.is_none() {
+            self.forget(caller);
+        }
         let status = status_of(refusal);
         let is_theirs = |other: &Caller| other.principal == caller.principal && other.workspace == caller.workspace;
         self.watchers.retain(|(watcher, events_tx)| {
@@ -314,6 +317,22 @@ impl Hub {
                 outgoing.cut(status.clone());
             }
             self.core.client_gone(conn, now_ms());
+        }
+    }
+
+    /// Has the machines forget what a key's holder showed them: the next key of that name is somebody else's.
+    fn forget(&mut self, caller: &Caller) {
+        let key = v1::RevokedKey { principal: caller.principal.to_string(), ago_ms: 0 };
+        let revoked = v1::RevokedKeys { keys: vec![key] };
+        let hears = |agent: &AgentIs| match agent {
+            AgentIs::Local => true,
+            AgentIs::Joined { workspace, .. } => caller.sees(workspace),
+        };
+        let conns: Vec<ConnId> =
+            self.agents.iter().filter(|(_, (agent, _))| hears(agent)).map(|(conn, _)| *conn).collect();
+        for conn in conns {
+            let frame = Some(v1::agent_down::Frame::Revoked(revoked.clone()));
+            self.send_agent(conn, v1::AgentDown { frame });
         }
     }
 

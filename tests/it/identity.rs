@@ -9,6 +9,7 @@ use std::sync::Mutex;
 
 use fleetmux::client::{AttachEvent, Client, ConnectionState, Error, ExecOptions, FleetEvent, Options};
 use fleetmux::fleet::{Code, Credentials, Endpoint, JoinToken, MachineId, Role, Secret, SessionSpec, Size};
+use fleetmux::wire::{self, v1};
 use tempfile::TempDir;
 
 use crate::support::{Fleet, PATIENCE, Pane, driver, kill, machine, observer, processes_naming, sh, signal, until};
@@ -185,6 +186,39 @@ fn contains(haystack: &[u8], needle: &str) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle.as_bytes())
 }
 
+/// A machine remembers for an hour who showed its password, by name: a new key with the name of a revoked one got in with
+/// what that one had shown. Machines hear of keys that end, those that were away too.
+#[tokio::test]
+async fn machines_hear_which_keys_ended_now_and_while_they_were_away() {
+    use v1::agent_down::Frame;
+    let realm = Realm::start();
+    let relay: Endpoint = realm.own().parse().unwrap();
+    let link = async || {
+        let (frames_tx, frames_rx) = tokio::sync::mpsc::channel(1);
+        let hello = v1::agent_up::Frame::Hello(wire::hello());
+        frames_tx.send(v1::AgentUp { frame: Some(hello) }).await.unwrap();
+        let channel = wire::dial(&relay, &Default::default()).await.unwrap();
+        let frames = tokio_stream::wrappers::ReceiverStream::new(frames_rx);
+        (frames_tx, wire::agent_service(channel).link(frames).await.unwrap().into_inner())
+    };
+    async fn ended(frames: &mut tonic::Streaming<v1::AgentDown>) -> Vec<v1::RevokedKey> {
+        loop {
+            let frame = tokio::time::timeout(PATIENCE, frames.message()).await.unwrap().unwrap().unwrap();
+            if let Some(Frame::Revoked(revoked)) = frame.frame {
+                return revoked.keys;
+            }
+        }
+    }
+    let (_first, mut frames) = link().await;
+    assert!(ended(&mut frames).await.is_empty());
+    realm.key("ada", &[]);
+    realm.says(&["keys", "revoke", "ada", "--relay", &realm.own()]);
+    assert_eq!(ended(&mut frames).await, [v1::RevokedKey { principal: "key:ada".into(), ago_ms: 0 }]);
+    let (_second, mut frames) = link().await;
+    let names: Vec<String> = ended(&mut frames).await.into_iter().map(|key| key.principal).collect();
+    assert_eq!(names, ["key:ada"]);
+}
+
 #[tokio::test]
 async fn machines_join_over_tls_a_key_drives_them_and_revoking_cuts_both_off() {
     let mut realm = Realm::start();
@@ -206,7 +240,7 @@ async fn machines_join_over_tls_a_key_drives_them_and_revoking_cuts_both_off() {
     pane.until_text("typed-by-ada").await;
 
     // The same through the command line: log in once, and the key is where it may be.
-    let fingerprint = fleetmux::wire::fingerprint(&realm.ca_pem()).unwrap().to_string();
+    let fingerprint = wire::fingerprint(&realm.ca_pem()).unwrap().to_string();
     let relay = realm.endpoint.to_string();
     let mut login = realm.command(&["login", &relay, "--key-stdin", "--ca-fingerprint", &fingerprint]);
     let mut login = login.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -623,9 +657,9 @@ async fn a_key_that_is_good_no_longer_loses_every_stream_it_opened_and_hears_why
     // A watch of the fleet.
     let credentials =
         Credentials { key: Some(Secret::new(key.clone())), ca_pem: Some(realm.ca_pem()), ca_fingerprint: None };
-    let channel = fleetmux::wire::dial(&realm.endpoint, &credentials).await.unwrap();
-    let request = fleetmux::wire::v1::WatchRequest {};
-    let mut watch = fleetmux::wire::client_service(channel).watch(request).await.unwrap().into_inner();
+    let channel = wire::dial(&realm.endpoint, &credentials).await.unwrap();
+    let request = v1::WatchRequest {};
+    let mut watch = wire::client_service(channel).watch(request).await.unwrap().into_inner();
     assert!(watch.message().await.unwrap().is_some(), "the snapshot");
 
     assert!(realm.says(&["keys", "revoke", "ada", "--relay", &realm.own()]).contains("key ada"));

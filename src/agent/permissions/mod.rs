@@ -192,6 +192,11 @@ impl Permissions {
         Ok(())
     }
 
+    /// What a principal showed before this long ago was shown by somebody who had its name then.
+    pub fn forget(&self, principal: &str, ago: Duration) {
+        self.state().proofs.forget(principal, ago);
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

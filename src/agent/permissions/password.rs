@@ -120,6 +120,13 @@ impl Proofs {
         Ok(())
     }
 
+    /// A proof that is as old as this, or older, is nobody's any more.
+    pub(super) fn forget(&mut self, principal: &str, age: Duration) {
+        if self.shown.get(principal).is_some_and(|since| since.elapsed() >= age) {
+            self.shown.remove(principal);
+        }
+    }
+
     /// The password was right.
     pub(super) fn shown(&mut self, principal: &str) {
         self.wrong.remove(principal);
@@ -165,5 +172,16 @@ mod tests {
         proofs.may_try("key:ada", "web-1").unwrap();
         proofs.shown("key:ada");
         assert!(proofs.has("key:ada") && !proofs.has("key:eve"));
+    }
+
+    /// A new key with the name of one that was revoked inherited what that one had shown.
+    #[test]
+    fn a_proof_is_forgotten_and_a_later_one_is_not() {
+        let mut proofs = Proofs::default();
+        proofs.shown("key:ada");
+        proofs.forget("key:ada", Duration::from_secs(1));
+        assert!(proofs.has("key:ada"), "of the next one of this name");
+        proofs.forget("key:ada", Duration::ZERO);
+        assert!(!proofs.has("key:ada"));
     }
 }

@@ -216,6 +216,18 @@ impl Keyring {
         self.keys.iter().filter(has).cloned().collect()
     }
 
+    /// API keys that machines have to forget: who had them, and how long ago they ended, none longer than `memory`.
+    pub(in crate::relay) fn ended(&self, workspace: Option<&str>, memory: u64, now: u64) -> Vec<(Principal, u64)> {
+        let is_in = |key: &&Key| key.machine.is_none() && workspace.is_none_or(|workspace| key.workspace == workspace);
+        let ended = |key: &Key| {
+            let expired_ms = key.expires_ms.filter(|at| *at <= now);
+            let at = key.revoked_ms.into_iter().chain(expired_ms).min()?;
+            let ago = now.saturating_sub(at);
+            (ago <= memory).then(|| (key.caller().principal, ago))
+        };
+        self.keys.iter().filter(is_in).filter_map(ended).collect()
+    }
+
     /// Makes a join token; its secret is seen here and never again.
     pub(in crate::relay) fn create_token(
         &mut self,
@@ -364,6 +376,10 @@ mod tests {
         ring.revoke("ci", false, |_| true, 2).unwrap();
         assert!(message(ring.check(secret.reveal(), 3)).contains("key ci is revoked"));
         assert!(ring.create(new_key("ci", "default"), 4).is_ok(), "the name is free again");
+        let ended = |workspace, memory, now| ring.ended(workspace, memory, now);
+        assert_eq!(ended(Some("default"), 100, 10), [(Principal::key("ci"), 8)], "of the one that was revoked");
+        assert!(ended(Some("default"), 100, 103).is_empty() && ended(Some("other"), 100, 10).is_empty());
+        assert_eq!(ended(None, 100, 1001), [(Principal::key("ci"), 1)], "of the one that expired");
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub(super) use keyring::{Joined, Key, Keyring, NewKey, Token};
 
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tonic::Request;
 use tonic::metadata::MetadataMap;
@@ -22,8 +23,11 @@ use super::audit::{Audit, Audited};
 use super::store::{Change, Store};
 use crate::fleet::{Action, Caller, Code, MachineId, Principal, Refusal};
 use crate::runtime::now_ms;
+use crate::wire::v1;
 use limit::Limits;
 
+/// Longer than a machine remembers who showed its password.
+const MACHINE_MEMORY: Duration = Duration::from_secs(2 * 3600);
 /// Addresses from which a key was used, kept so that a neighbour's failures do not lock its holder out.
 const KNOWN_CAP: usize = 100_000;
 
@@ -201,6 +205,17 @@ impl Auth {
     /// Keys that expired after one moment and until another.
     pub(super) fn expired(&self, after: u64, until: u64) -> Vec<Key> {
         self.state().keyring.expired(after, until)
+    }
+
+    /// Keys whose holders an agent has to forget, for it may not have been there when they ended.
+    pub(super) fn ended(&self, agent: &AgentIs) -> v1::RevokedKeys {
+        let workspace = match agent {
+            AgentIs::Local => None,
+            AgentIs::Joined { workspace, .. } => Some(workspace.as_str()),
+        };
+        let ended = self.state().keyring.ended(workspace, MACHINE_MEMORY.as_millis() as u64, now_ms());
+        let key = |(principal, ago_ms): (Principal, u64)| v1::RevokedKey { principal: principal.to_string(), ago_ms };
+        v1::RevokedKeys { keys: ended.into_iter().map(key).collect() }
     }
 
     /// Keys that a caller may see.

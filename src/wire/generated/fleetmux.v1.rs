@@ -1732,7 +1732,7 @@ pub struct RoutedDown {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AgentDown {
-    #[prost(oneof = "agent_down::Frame", tags = "1, 2, 3, 4, 20, 21")]
+    #[prost(oneof = "agent_down::Frame", tags = "1, 2, 3, 4, 20, 21, 22")]
     pub frame: ::core::option::Option<agent_down::Frame>,
 }
 /// Nested message and enum types in `AgentDown`.
@@ -1751,7 +1751,22 @@ pub mod agent_down {
         Exec(super::RoutedExecUp),
         #[prost(message, tag = "21")]
         Files(super::RoutedFileUp),
+        #[prost(message, tag = "22")]
+        Revoked(super::RevokedKeys),
     }
+}
+/// Keys that open nothing any more: whoever comes with one of these names from now on is somebody else.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RevokedKeys {
+    #[prost(message, repeated, tag = "1")]
+    pub keys: ::prost::alloc::vec::Vec<RevokedKey>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokedKey {
+    #[prost(string, tag = "1")]
+    pub principal: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub ago_ms: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RoutedUp {
