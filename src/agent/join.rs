@@ -71,16 +71,23 @@ pub enum JoinError {
     },
 }
 
-/// Exchanges a token for a machine key and stores it; the CA is pinned by the token's fingerprint.
+/// Exchanges a token for a machine key and stores it; the CA is pinned by the token's fingerprint. Without a name it is the one of
+/// before at this relay, or the host's; without labels they are those of before.
 pub async fn join(token: &JoinToken, name: &str, labels: Labels, state_dir: &Path) -> Result<Membership, JoinError> {
     let io = |path: &Path, err| JoinError::Io { path: path.into(), err };
     paths::make_private_dir(state_dir).map_err(|err| io(state_dir, err))?;
     let relay = token.relay();
     let machine = facts::identity(state_dir).map_err(|err| io(&state_dir.join("machine-id"), err))?;
-    let name = if name.is_empty() { facts::hostname() } else { name.to_string() };
+    let before = membership(state_dir).ok().flatten();
     // A machine that joins again proves that it is the one that joined.
-    let present = membership(state_dir).ok().flatten().and_then(|membership| membership.credentials.key);
-    let credentials = Credentials { key: present, ca_pem: None, ca_fingerprint: Some(token.ca) };
+    let key = before.as_ref().and_then(|before| before.credentials.key.clone());
+    let credentials = Credentials { key, ca_pem: None, ca_fingerprint: Some(token.ca) };
+    // At the same relay it stays who it was, unless it is told otherwise.
+    let before = before.filter(|before| before.relay == relay);
+    let (old_name, old_labels) = before.map(|before| (before.name, before.labels)).unwrap_or_default();
+    let name = [name.to_string(), old_name, facts::hostname()].into_iter().find(|name| !name.is_empty());
+    let name = name.unwrap_or_default();
+    let labels = if labels.is_empty() { old_labels } else { labels };
     let channel = wire::dial(&relay, &credentials).await?;
     let request = v1::JoinRequest {
         secret: token.secret.reveal().into(),

@@ -133,7 +133,7 @@ Examples:
   fleetmux connect --session web-1/deploy     a session by name; an id or a part of it will do too
   fleetmux connect web-1 --list               what there is to attach to")]
 pub(super) struct ConnectArgs {
-    /// The machine: name, host name or the beginning of its id
+    /// The machine: name, host name or the beginning of its id; or MACHINE/NAME for one of its sessions
     #[arg(required_unless_present_any = ["list", "session"])]
     pub(super) machine: Option<String>,
     /// Watch only: nothing typed is sent

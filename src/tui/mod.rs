@@ -48,6 +48,8 @@ pub struct Options {
     pub label: String,
     /// History asked for and kept for each pane, bytes.
     pub history_bytes: u32,
+    /// The fleet, and with it every session, ends when the wall is left; who leaves is told.
+    pub ends_fleet: bool,
 }
 
 impl Default for Options {
@@ -63,6 +65,7 @@ impl Default for Options {
             label: String::new(),
             // About 10,000 lines of logs; 64 such panes stay below 100 MiB.
             history_bytes: 1 << 20,
+            ends_fleet: false,
         }
     }
 }
@@ -114,6 +117,7 @@ pub async fn run(client: Client, options: Options) -> Result<(), Error> {
         broadcasts: options.broadcasts,
         shell_on: options.shell_if_empty.then_some(hostname),
         history_bytes: options.history_bytes as usize,
+        ends_fleet: options.ends_fleet,
     };
     let terminal = Terminal::enter()?;
     let (cols, rows) = terminal.size();

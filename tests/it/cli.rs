@@ -425,7 +425,7 @@ async fn doctor_finds_a_healthy_fleet_healthy_and_a_sick_one_sick() {
     assert!(found("permissions").1.contains("line 1: \"perhaps\" is no effect"), "{:?}", found("permissions"));
     assert_eq!(found("relay").0, "failure");
     assert!(found("relay").2.contains("fleetmux logs relay"));
-    assert_eq!(found("clock").0, "warning");
+    assert_eq!(found("clock").0, "skipped");
     let lines = outcome(fleetmux(&fleet).args(["doctor", "--dir"]).arg(&dir).env("LC_ALL", "C.UTF-8")).1;
     assert!(lines.contains("✗ permissions   ") && lines.contains("✓ directories   runtime "), "{lines}");
 }

@@ -434,3 +434,19 @@ async fn a_cut_that_output_was_lost_in_says_how_much() {
     terminal.until("the line goes by itself", |terminal| !terminal.text().contains("fleetmux:")).await;
     assert!(terminal.text().contains("400000") && terminal.text().contains("flooded"), "{}", terminal.text());
 }
+
+/// Sessions are named MACHINE/NAME everywhere else.
+#[tokio::test]
+async fn a_session_is_named_with_its_machine_too() {
+    let fleet = Fleet::start(&["web-1"]);
+    let session =
+        fleet.session(&fleet.client(), "web-1", SessionSpec { name: "build".into(), ..sh("echo ready; cat") }).await;
+    let mut terminal = Terminal::start(&fleet, &["connect", "web-1/build"]);
+    terminal.until_text(&format!("Session: {}", session.id())).await;
+    terminal.until_text("ready").await;
+    terminal.send(b"\x04");
+    assert!(terminal.ended().await.success());
+    let mut terminal = Terminal::start(&fleet, &["connect", "web-1/nothing"]);
+    terminal.until_text("nothing").await;
+    assert!(!terminal.ended().await.success());
+}

@@ -370,3 +370,21 @@ async fn the_relay_lists_machines_as_they_are_called_now() {
     assert!(said.contains("is revoked"), "{said}");
     assert!(Path::new(&relay).exists());
 }
+
+/// A machine that joined again, as its agent asks for after a revocation, was called after its host and had lost its labels.
+#[test]
+fn a_machine_that_joins_again_stays_who_it_was() {
+    let realm = Realm::start();
+    let dir = realm.path("web-1");
+    let join = |more: &[&str]| {
+        let token = realm.token(&[]);
+        let said = realm.says(&[&["agent", "join", &token, "--dir", dir.to_str().unwrap()], more].concat());
+        assert!(said.contains("has joined"), "{said}");
+        std::fs::read_to_string(dir.join("state/joined.toml")).unwrap()
+    };
+    join(&["--name", "web-1", "--label", "role=web"]);
+    let again = join(&[]);
+    assert!(again.contains("name = \"web-1\"") && again.contains("role = \"web\""));
+    let renamed = join(&["--name", "front", "--label", "role=front"]);
+    assert!(renamed.contains("name = \"front\"") && renamed.contains("role = \"front\"") && !renamed.contains("web"));
+}

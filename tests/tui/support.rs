@@ -46,6 +46,7 @@ impl Wall {
             broadcasts,
             shell_on: Some("here".into()),
             history_bytes: 1 << 20,
+            ends_fleet: false,
         };
         let model = Model::new(setup, cols, rows);
         let mut wall = Wall { model, presenter: Presenter::new(cols, rows, Depth::True), effects: Vec::new() };

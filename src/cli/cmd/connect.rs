@@ -19,7 +19,12 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: ConnectArgs) -> R
     let client = background::client(relay).await?;
     let (machines, sessions) = client.fleet().await?;
     let (machines, sessions) = lookup::in_workspace(machines, sessions, args.workspace.as_deref())?;
-    let wanted = args.machine.as_deref().map(|wanted| lookup::machine(&machines, wanted)).transpose()?;
+    // MACHINE/NAME is how sessions are named elsewhere.
+    let (machine, name) = match args.machine.as_deref() {
+        Some(text) => text.split_once('/').map_or((Some(text), None), |(machine, _)| (Some(machine), Some(text))),
+        None => (None, None),
+    };
+    let wanted = machine.map(|wanted| lookup::machine(&machines, wanted)).transpose()?;
     if args.list {
         let shown = wanted.map_or(machines.as_slice(), std::slice::from_ref);
         print(&if args.json { list_json(shown, &sessions) } else { list(shown, &sessions) })?;
@@ -27,7 +32,7 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: ConnectArgs) -> R
     }
     let is_here = |session: &Session| wanted.is_none_or(|machine| session.machine == machine.facts.id);
     let here: Vec<Session> = sessions.into_iter().filter(is_here).collect();
-    let named = args.session.as_deref().map(|id| lookup::session(&machines, &here, id)).transpose()?;
+    let named = args.session.as_deref().or(name).map(|id| lookup::session(&machines, &here, id)).transpose()?;
     let of_session = |session: &Session| machines.iter().find(|machine| machine.facts.id == session.machine);
     let machine = wanted.or_else(|| named.and_then(of_session));
     let machine = machine.ok_or_else(|| eyre!("the session's machine is not known to the relay"))?;

@@ -48,7 +48,7 @@ pub(in crate::cli) async fn run(args: DemoArgs) -> Result<ExitCode> {
         Ok(ExitCode::SUCCESS)
     } else {
         let wall = WallArgs { theme: args.theme, sessions: Vec::new(), drive: false, broadcast: false };
-        super::wall::run(Some(fleet.relay.clone()), &wall).await
+        super::wall::run_demo(fleet.relay.clone(), &wall).await
     };
     fleet.stop().await;
     outcome

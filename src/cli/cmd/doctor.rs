@@ -91,6 +91,8 @@ enum Level {
     Good,
     Odd,
     Bad,
+    /// Not looked at.
+    Skipped,
 }
 
 /// What a check found.
@@ -113,6 +115,10 @@ fn bad(says: impl Into<String>, todo: impl Into<String>) -> Finding {
     Finding { level: Level::Bad, says: says.into(), todo: todo.into() }
 }
 
+fn skipped(says: impl Into<String>) -> Finding {
+    Finding { level: Level::Skipped, says: says.into(), todo: String::new() }
+}
+
 /// `settled` is the relay that flags and configuration name, or why the configuration cannot be used.
 pub(in crate::cli) async fn run(
     named: Option<Endpoint>,
@@ -123,7 +129,7 @@ pub(in crate::cli) async fn run(
     let findings: Vec<(&str, Finding)> = CHECKS.iter().map(|check| (check.name, (check.run)(&patient))).collect();
     if args.json {
         let list = findings.iter().map(|(name, finding)| {
-            let level = ["ok", "warning", "failure"][finding.level as usize];
+            let level = ["ok", "warning", "failure", "skipped"][finding.level as usize];
             let todo = Some(&finding.todo).filter(|todo| !todo.is_empty());
             json!({ "check": name, "level": level, "says": finding.says, "todo": todo })
         });
@@ -171,16 +177,16 @@ impl Patient {
     fn probe(&self) -> Result<&Probe, Finding> {
         match &self.sight {
             Sight::Whole(probe) => Ok(probe),
-            Sight::Outside(_) => Err(good("not looked at: a machine's key is for its agent only")),
-            Sight::Nothing(_) => Err(odd("not looked at: no relay answers", "")),
+            Sight::Outside(_) => Err(skipped("not looked at: a machine's key is for its agent only")),
+            Sight::Nothing(_) => Err(skipped("not looked at: no relay answers")),
         }
     }
 }
 
 fn line(name: &str, finding: &Finding) -> String {
     let index = finding.level as usize;
-    let mark = if is_utf8() { ["✓", "!", "✗"][index] } else { ["+", "!", "x"][index] };
-    let mark = if has_color() { format!("\x1b[{}m{mark}\x1b[0m", [32, 33, 31][index]) } else { mark.to_string() };
+    let mark = if is_utf8() { ["✓", "!", "✗", "·"][index] } else { ["+", "!", "x", "-"][index] };
+    let mark = if has_color() { format!("\x1b[{}m{mark}\x1b[0m", [32, 33, 31, 90][index]) } else { mark.to_string() };
     let todo = if finding.todo.is_empty() { String::new() } else { format!("{:16}{}\n", "", finding.todo) };
     format!("{mark} {name:<13} {}\n{todo}", finding.says)
 }

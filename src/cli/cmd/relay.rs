@@ -79,7 +79,7 @@ CA fingerprint: {}
    fleetmux agent join {}
    fleetmux agent start
 3. a key for yourself, here, and on your own computer a login with it:
-   fleetmux keys create --name YOUR-NAME
+   fleetmux keys create YOUR-NAME
    fleetmux login tls://{address} --key-stdin --ca-fingerprint {}
 ",
         dir.display(),

@@ -12,6 +12,15 @@ use crate::fleet::{Endpoint, SessionId};
 use crate::tui;
 
 pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: &WallArgs) -> Result<ExitCode> {
+    show(relay, args, false).await
+}
+
+/// The wall on a fleet that ends with it.
+pub(super) async fn run_demo(relay: Endpoint, args: &WallArgs) -> Result<ExitCode> {
+    show(Some(relay), args, true).await
+}
+
+async fn show(relay: Option<Endpoint>, args: &WallArgs, ends_fleet: bool) -> Result<ExitCode> {
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         bail!("the wall needs a terminal on standard input and output; for scripts see `fleetmux --help`");
     }
@@ -34,6 +43,7 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: &WallArgs) -> Res
         // Nobody's machine in a fleet is typed into because it happens to be empty.
         shell_if_empty: relay_is_own,
         label: super::connect::label(),
+        ends_fleet,
         ..tui::Options::default()
     };
     tui::run(client, options).await?;

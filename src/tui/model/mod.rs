@@ -66,6 +66,8 @@ pub struct Setup {
     pub shell_on: Option<String>,
     /// Bytes of history kept for each pane.
     pub history_bytes: usize,
+    /// The fleet, and with it every session, ends when the wall is left.
+    pub ends_fleet: bool,
 }
 
 /// What is to be drawn.

@@ -142,6 +142,9 @@ fn confirm(model: &Model, question: Question, canvas: &mut Canvas<'_>) -> Option
             }
             ("Broadcast?", lines)
         }
+        Question::Quit if model.setup.ends_fleet => {
+            ("Leave the wall?", vec!["The demo ends with it, and so do all its sessions.".to_string()])
+        }
         Question::Quit => {
             ("Leave the wall?", vec!["All sessions live on; fleetmux brings you back to them.".to_string()])
         }

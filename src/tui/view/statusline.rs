@@ -34,6 +34,11 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas<'_>) {
         canvas.text(x, area.y, room(x), &toast.text, ink);
         return;
     }
+    // Why nothing moves, and what to do about it, is worth more than keys.
+    if let ConnectionState::Connecting { error: Some(why), .. } = &model.connection {
+        canvas.text(x, area.y, room(x), why, Ink::ToastError);
+        return;
+    }
     for (key, hint) in hints(model) {
         let width = words::width(&key) + 1 + words::width(&hint);
         if width + 2 > room(x) {
@@ -87,10 +92,7 @@ fn right(model: &Model, area: Rect, canvas: &mut Canvas<'_>) -> u16 {
     let (relay, ink) = match &model.connection {
         ConnectionState::Stopped { .. } => ("not connected".to_string(), Ink::BarDetail),
         ConnectionState::Connecting { attempt: 0, .. } => ("connecting…".to_string(), Ink::BarDetail),
-        ConnectionState::Connecting { attempt, error } => {
-            let why = error.as_deref().map(|error| format!(": {}", words::clip(error, 40))).unwrap_or_default();
-            (format!("no relay (try {attempt}){why}"), Ink::ToastError)
-        }
+        ConnectionState::Connecting { attempt, .. } => (format!("no relay (try {attempt})"), Ink::ToastError),
         ConnectionState::Connected { latency_us: Some(us), .. } => {
             (format!("relay {}", words::latency(*us)), Ink::BarDetail)
         }
