@@ -53,6 +53,8 @@ pub(super) struct View {
 struct MachineState {
     machine: Machine,
     conn: Option<ConnId>,
+    /// When it was last written to the store.
+    stored_ms: u64,
 }
 
 struct Channel {
@@ -100,7 +102,7 @@ impl Core {
         for mut machine in machines {
             machine.is_online = false;
             machine.latency_us = None;
-            core.machines.insert(machine.facts.id, MachineState { machine, conn: None });
+            core.machines.insert(machine.facts.id, MachineState { machine, conn: None, stored_ms: 0 });
         }
         let known = sessions.into_iter().filter(|session| core.machines.contains_key(&session.machine));
         core.sessions = known.map(|session| (session.id(), session)).collect();

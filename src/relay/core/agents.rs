@@ -7,6 +7,9 @@ use crate::stream::Verdict;
 use crate::wire::{self, v1};
 use v1::session_down::Frame as Down;
 
+/// How often it is stored when a machine was seen, milliseconds.
+const STORE_SEEN_MS: u64 = 60_000;
+
 impl Core {
     /// An agent said who it is; an older stream of the same machine gives way.
     pub(in crate::relay) fn agent_facts(&mut self, conn: ConnId, facts: MachineFacts, now: u64) {
@@ -21,7 +24,7 @@ impl Core {
             connected_ms: now,
         };
         self.moved(id, &machine.facts.workspace);
-        let state = MachineState { machine, conn: Some(conn) };
+        let state = MachineState { machine, conn: Some(conn), stored_ms: now };
         if let Some(MachineState { conn: Some(old), .. }) = self.machines.insert(id, state)
             && old != conn
         {
@@ -53,6 +56,11 @@ impl Core {
         state.machine.load = wire::load_from(load);
         state.machine.last_seen_ms = now;
         let id = state.machine.facts.id;
+        // A relay that is killed knows afterwards when it saw the machine last.
+        if now.saturating_sub(state.stored_ms) >= STORE_SEEN_MS {
+            state.stored_ms = now;
+            self.effects.push(Effect::StoreMachine(id));
+        }
         self.machine_changed(id);
     }
 

@@ -77,6 +77,20 @@ enum Told {
     Ready,
 }
 
+/// After a relay was killed, machines that had been there for days were "seen days ago": when they had come was all it knew.
+#[test]
+fn it_is_stored_now_and_then_when_a_machine_was_seen() {
+    let mut bench = Bench::new();
+    bench.facts(AGENT);
+    let mut stored = |now| {
+        bench.core.take_effects();
+        bench.core.heartbeat(AGENT, &v1::Load::default(), now);
+        let effects = bench.core.take_effects();
+        effects.iter().any(|effect| matches!(effect, Effect::StoreMachine(id) if *id == bench.machine))
+    };
+    assert!(!stored(59_999) && stored(60_000) && !stored(119_999) && stored(120_000));
+}
+
 /// A person's own terminal that fell behind was painted with a keyframe for emulators: the relay asked for the default kind.
 #[test]
 fn an_overflowed_viewer_gets_the_kind_of_keyframe_it_attached_for() {

@@ -60,7 +60,7 @@ pub fn grid(area: Rect, count: usize) -> Vec<Rect> {
     let mut rects = Vec::with_capacity(count);
     for row in 0..rows {
         // The remainder goes to the lower rows: the first panes stay wide.
-        let in_row = count * (row + 1) / rows - count * row / rows;
+        let in_row = count / rows + usize::from(row + count % rows >= rows);
         let top = part(area.height, row, rows);
         let bottom = part(area.height, row + 1, rows);
         for col in 0..in_row {
@@ -83,7 +83,7 @@ fn best_rows(area: Rect, count: usize) -> usize {
         let shape = (width / height.max(0.1) / IDEAL_SHAPE).ln().abs();
         // A pane below the useful minimum costs more than any odd shape; uneven rows cost a little.
         let cramped = if width < PANE_MIN_COLS.into() || height < PANE_MIN_ROWS.into() { 10.0 } else { 0.0 };
-        let uneven = if count.is_multiple_of(rows) { 0.0 } else { 0.15 };
+        let uneven = if count.is_multiple_of(rows) { 0.0 } else { 0.3 };
         // Programs are written for 80 columns: fewer fold their lines.
         let narrow = 0.4 * (80.0 - width).max(0.0) / 80.0;
         shape + cramped + uneven + narrow
@@ -143,6 +143,10 @@ mod tests {
         assert_eq!(shape(160, 44, 4), 2);
         assert_eq!(shape(160, 44, 6), 2);
         assert_eq!(shape(240, 59, 9), 3);
+        // Uneven rows are a last resort, and the wide panes come first.
+        assert_eq!(shape(100, 79, 8), 4);
+        let widths: Vec<u16> = grid(Rect::new(0, 0, 120, 44), 5).iter().map(|rect| rect.width).collect();
+        assert!(widths.is_sorted_by(|a, b| a >= b), "{widths:?}");
     }
 
     #[test]
