@@ -16,6 +16,8 @@ use crate::runtime;
 
 /// One turn reads at most this much, so that a flood leaves room for input between reads.
 const READ_CAP: usize = 64 * 1024;
+/// As little as this is an echo, behind which there is rarely more at once.
+const ECHO_BYTES: usize = 64;
 
 /// A program on a PTY.
 pub(super) struct Pty {
@@ -94,14 +96,21 @@ impl Pty {
         self.pidfd.as_fd()
     }
 
-    /// Reads what is there, up to a bound.
-    pub(super) fn read(&mut self) -> Read {
+    /// Reads what is there, up to a bound; when it is little and not `to_end`, without asking whether there is more.
+    pub(super) fn read(&mut self, to_end: bool) -> Read {
         let mut total = 0;
         let mut is_more = true;
         while total < READ_CAP {
             match rustix::io::read(&self.master, &mut self.buffer[total..]) {
                 Ok(0) => return self.closed_after(total),
-                Ok(count) => total += count,
+                Ok(count) => {
+                    total += count;
+                    // An echo; that nothing else is there poll finds out as well, when it is asked next.
+                    if total <= ECHO_BYTES && !to_end {
+                        is_more = false;
+                        break;
+                    }
+                }
                 Err(Errno::AGAIN) => {
                     is_more = false;
                     break;

@@ -291,7 +291,7 @@ impl Keeper {
     fn read_pty(&mut self, now: u64) {
         self.is_flooded = false;
         let Some(pty) = &mut self.pty else { return };
-        match pty.read() {
+        match pty.read(false) {
             Read::Output(data, is_more) => {
                 // While more is waiting the screen model can wait too: `Core::output` bounds for how long.
                 self.is_flooded = is_more && data.len() >= FLOOD_BYTES;
@@ -306,7 +306,7 @@ impl Keeper {
     fn program_ended(&mut self, now: u64) {
         let Some(pty) = &mut self.pty else { return };
         let Some((code, signal)) = pty.try_wait() else { return };
-        while let Read::Output(data, is_more) = pty.read() {
+        while let Read::Output(data, is_more) = pty.read(true) {
             self.core.output(data, now);
             if !is_more {
                 break;

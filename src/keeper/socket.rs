@@ -1,6 +1,7 @@
 //! The keeper's socket and the links on it: non-blocking, framed, bounded.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -133,18 +134,19 @@ impl Link {
 
     /// Reads what is there.
     pub(super) fn read(&mut self) {
-        let mut piece = [0; 16 * 1024];
+        // A frame is some bytes: clearing the buffer before would cost more than reading it.
+        let mut piece = [MaybeUninit::<u8>::uninit(); 16 * 1024];
         let mut total = 0;
         while total < READ_CAP {
             match rustix::io::read(&self.stream, &mut piece) {
-                Ok(0) => {
+                Ok(([], _)) => {
                     self.is_dead = true;
                     break;
                 }
-                Ok(count) => {
-                    total += count;
-                    self.incoming.extend_from_slice(&piece[..count]);
-                    if count < piece.len() {
+                Ok((came, room)) => {
+                    total += came.len();
+                    self.incoming.extend_from_slice(came);
+                    if !room.is_empty() {
                         break;
                     }
                 }

@@ -35,6 +35,8 @@ pub(super) struct Client {
     pub(super) input: InputReceiver,
     /// Some of its input found no room; it is told when there is.
     pub(super) is_input_cut: bool,
+    /// Some of its input was taken, and it was not told yet.
+    pub(super) is_ack_due: bool,
     /// Next offset to send.
     pub(super) sent: u64,
     /// Resizes at exactly `sent` already delivered; lossless delivery only.
@@ -107,6 +109,7 @@ impl Clients {
             keyframe: KeyframeKind::Replica,
             input: InputReceiver::default(),
             is_input_cut: false,
+            is_ack_due: false,
             sent: 0,
             resizes_sent: 0,
             consumed: 0,

@@ -24,6 +24,10 @@ pub(super) const HISTORY_BYTES: u64 = 4 * 1024 * 1024;
 pub(super) const KEPT_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 /// Output that may wait for the screen model while a flood is read, bytes: the model digests large pieces fastest.
 const UNDIGESTED_CAP: usize = 1024 * 1024;
+/// Input of at most so many bytes is keys, whose acknowledgement their echo may take along.
+const KEY_BYTES: usize = 64;
+/// How long an acknowledgement waits for an echo, milliseconds.
+const ACK_MS: u64 = 10;
 /// Title changes and the like are told at most this often, milliseconds.
 const SUMMARY_MS: u64 = 1000;
 /// Clients named in a summary; of more there is the number.
@@ -76,6 +80,8 @@ pub(super) struct Core {
     last_output_ms: Option<u64>,
     summary_due: Option<u64>,
     summary_sent_ms: u64,
+    /// When input that was taken is acknowledged, if no output takes the word along before; milliseconds since the epoch.
+    acks_due: Option<u64>,
     links: Vec<Link>,
     effects: Vec<Effect>,
 }
@@ -103,6 +109,7 @@ impl Core {
             last_output_ms: None,
             summary_due: None,
             summary_sent_ms: 0,
+            acks_due: None,
             links: Vec::new(),
             effects: Vec::new(),
         }
@@ -154,6 +161,7 @@ impl Core {
         self.undigested.push_back(data.clone());
         self.last_output_ms = Some(now);
         self.summary_changed(now);
+        self.acknowledge();
         self.fan_out(offset, data, now);
         if self.undigested_bytes > UNDIGESTED_CAP {
             self.settle(now);
@@ -218,7 +226,7 @@ impl Core {
             Up::Attach(_) => {}
             Up::Input { offset, data } => {
                 client.typed_ms = now;
-                self.take_input(link, id, offset, data);
+                self.take_input(link, id, offset, data, now);
             }
             Up::Resize(size) => {
                 client.size = size;
@@ -255,6 +263,7 @@ impl Core {
         self.exit = Some(exit);
         self.input.clear();
         self.input_bytes = 0;
+        self.acknowledge();
         self.tell_exit();
         self.summary_due = Some(now);
         self.tick(now);
@@ -262,13 +271,16 @@ impl Core {
 
     /// The next moment something is due, milliseconds since the epoch.
     pub(super) fn deadline(&self) -> Option<u64> {
-        self.summary_due.into_iter().chain(self.keyframe_due()).min()
+        self.summary_due.into_iter().chain(self.keyframe_due()).chain(self.acks_due).min()
     }
 
     /// Does what is due.
     pub(super) fn tick(&mut self, now: u64) {
         self.catch_up_due(now);
         self.refresh_due(now);
+        if self.acks_due.is_some_and(|due| due <= now) {
+            self.acknowledge();
+        }
         if self.summary_due.is_some_and(|due| due <= now) {
             self.summary_due = None;
             self.summary_sent_ms = now;
@@ -341,7 +353,7 @@ impl Core {
         }
     }
 
-    fn take_input(&mut self, link: LinkId, id: ClientId, offset: u64, data: Bytes) {
+    fn take_input(&mut self, link: LinkId, id: ClientId, offset: u64, data: Bytes, now: u64) {
         if self.exit.is_some() {
             let refusal = Refusal::new(Code::Unavailable, "the program has ended; nothing reads this input");
             return self.refuse(link, id, "input", refusal);
@@ -349,13 +361,33 @@ impl Core {
         let room = INPUT_CAP.saturating_sub(self.input_bytes);
         let Some(client) = self.clients.attached(id, link) else { return };
         let end = offset.saturating_add(data.len() as u64);
+        let is_key = data.len() <= KEY_BYTES;
         let taken = client.input.take(offset, data, room);
         let next = client.input.next();
         client.is_input_cut |= next < end;
+        // The echo of a key takes the word along: every hop is woken once for both.
+        client.is_ack_due = is_key && next == end && matches!(taken, Accepted::New(_));
+        if client.is_ack_due {
+            self.acks_due.get_or_insert(now + ACK_MS);
+        } else {
+            self.effects.push(Effect::Send { link, client: Some(id), down: Down::InputAck { next, is_resend: false } });
+        }
         if let Accepted::New(data) = taken {
             self.push_input(data);
         }
-        self.effects.push(Effect::Send { link, client: Some(id), down: Down::InputAck { next, is_resend: false } });
+    }
+
+    /// Tells clients how much of their input was taken, where that is not said yet.
+    fn acknowledge(&mut self) {
+        if self.acks_due.take().is_none() {
+            return;
+        }
+        for (id, client) in self.clients.attached_mut() {
+            if std::mem::take(&mut client.is_ack_due) {
+                let down = Down::InputAck { next: client.input.next(), is_resend: false };
+                self.effects.push(Effect::Send { link: client.link, client: Some(id), down });
+            }
+        }
     }
 
     fn push_input(&mut self, data: Bytes) {
