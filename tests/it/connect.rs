@@ -442,8 +442,10 @@ async fn a_session_is_named_with_its_machine_too() {
     let session =
         fleet.session(&fleet.client(), "web-1", SessionSpec { name: "build".into(), ..sh("echo ready; cat") }).await;
     let mut terminal = Terminal::start(&fleet, &["connect", "web-1/build"]);
-    terminal.until_text(&format!("Session: {}", session.id())).await;
+    // The session's screen takes the place of what `connect` says first.
     terminal.until_text("ready").await;
+    let said = String::from_utf8_lossy(&terminal.raw).into_owned();
+    assert!(said.contains(&format!("Session: {}", session.id())), "{said}");
     terminal.send(b"\x04");
     assert!(terminal.ended().await.success());
     let mut terminal = Terminal::start(&fleet, &["connect", "web-1/nothing"]);
