@@ -290,9 +290,7 @@ impl Hub {
     /// Cuts off whoever is connected with a key: every stream that it opened ends now, commands included.
     fn revoked(&mut self, caller: &Caller, machine: Option<MachineId>, refusal: &Refusal) {
         let is_it = |agent: &AgentIs| matches!(agent, AgentIs::Joined { machine: id, .. } if Some(*id) == machine);
-        let agents: Vec<ConnId> =
-            self.agents.iter().filter(|(_, (agent, _))| is_it(agent)).map(|(conn, _)| *conn).collect();
-        for conn in agents {
+        for conn in self.agents_that(is_it) {
             self.hang_up(conn, &refusal.message);
         }
         if machine.is_none() {
@@ -324,24 +322,28 @@ impl Hub {
     fn forget(&mut self, caller: &Caller) {
         let key = v1::RevokedKey { principal: caller.principal.to_string(), ago_ms: 0 };
         let revoked = v1::RevokedKeys { keys: vec![key] };
-        let hears = |agent: &AgentIs| match agent {
-            AgentIs::Local => true,
-            AgentIs::Joined { workspace, .. } => caller.sees(workspace),
-        };
-        let conns: Vec<ConnId> =
-            self.agents.iter().filter(|(_, (agent, _))| hears(agent)).map(|(conn, _)| *conn).collect();
-        for conn in conns {
+        for conn in self.agents_that(|agent| agent.workspace().is_none_or(|workspace| caller.sees(workspace))) {
             let frame = Some(v1::agent_down::Frame::Revoked(revoked.clone()));
             self.send_agent(conn, v1::AgentDown { frame });
         }
     }
 
+    fn agents_that(&self, is_it: impl Fn(&AgentIs) -> bool) -> Vec<ConnId> {
+        self.agents.iter().filter(|(_, (agent, _))| is_it(agent)).map(|(conn, _)| *conn).collect()
+    }
+
     /// Ends an agent's stream with a reason.
     fn hang_up(&mut self, conn: ConnId, reason: &str) {
-        if let Some((_, frames_tx)) = self.agents.remove(&conn) {
+        if let Some((_, frames_tx)) = self.agents.get(&conn) {
             // A full queue loses the sentence, not the end.
             let _ = frames_tx.try_send(Err(Status::unauthenticated(reason)));
         }
+        self.drop_agent(conn);
+    }
+
+    /// Lets an agent's stream go, and with it whatever was under way there.
+    fn drop_agent(&mut self, conn: ConnId) {
+        self.agents.remove(&conn);
         if let Some(lanes) = self.lanes.remove(&conn) {
             // It may go on sending on its half of the stream; no command's output comes from there any more.
             lanes.close();
@@ -507,11 +509,7 @@ impl Hub {
         let Some((_, frames_tx)) = self.agents.get(&conn) else { return };
         if let Err(err) = frames_tx.try_send(Ok(frame)) {
             tracing::warn!(conn, %err, "an agent takes no frames; its connection is given up");
-            self.agents.remove(&conn);
-            if let Some(lanes) = self.lanes.remove(&conn) {
-                lanes.close();
-            }
-            self.core.agent_gone(conn, now_ms());
+            self.drop_agent(conn);
         }
     }
 

@@ -37,7 +37,7 @@ impl Guard {
 
     /// Whether the rules allow it; the refusal says which one does not.
     pub(super) fn check(&self, action: Action, path: &Path) -> Result<(), Refusal> {
-        if action == Action::Write && self.rules.iter().any(|rules| rules == path) {
+        if self.changes_rules(action, path) {
             return Err(self.is_rules());
         }
         let path = path.to_string_lossy();
@@ -46,10 +46,9 @@ impl Guard {
 
     /// As `check`, for one of many.
     pub(super) fn allows(&self, action: Action, path: &Path) -> bool {
-        let is_rules = action == Action::Write && self.rules.iter().any(|rules| rules == path);
-        let path = path.to_string_lossy();
-        let subject = Subject { path: Some(&path), ..Subject::default() };
-        !is_rules && self.permissions.allows(&self.principal, action, &subject)
+        let text = path.to_string_lossy();
+        let subject = Subject { path: Some(&text), ..Subject::default() };
+        !self.changes_rules(action, path) && self.permissions.allows(&self.principal, action, &subject)
     }
 
     /// Whether what is beneath a directory may be judged otherwise than the directory itself.
@@ -60,6 +59,10 @@ impl Guard {
     /// Whether a directory may go, or come, with all that is in it: not with the machine's rules.
     pub(super) fn may_go(&self, path: &Path) -> Result<(), Refusal> {
         if self.rules.iter().any(|rules| rules.starts_with(path)) { Err(self.is_rules()) } else { Ok(()) }
+    }
+
+    fn changes_rules(&self, action: Action, path: &Path) -> bool {
+        action == Action::Write && self.rules.iter().any(|rules| rules == path)
     }
 
     fn is_rules(&self) -> Refusal {

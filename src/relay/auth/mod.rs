@@ -56,6 +56,14 @@ pub(super) enum AgentIs {
 }
 
 impl AgentIs {
+    /// The workspace it has joined; a local one serves all.
+    pub(super) fn workspace(&self) -> Option<&str> {
+        match self {
+            AgentIs::Local => None,
+            AgentIs::Joined { workspace, .. } => Some(workspace),
+        }
+    }
+
     /// As whom a joined one is audited.
     pub(super) fn caller(&self) -> Option<Caller> {
         let AgentIs::Joined { machine, workspace } = self else { return None };
@@ -209,11 +217,7 @@ impl Auth {
 
     /// Keys whose holders an agent has to forget, for it may not have been there when they ended.
     pub(super) fn ended(&self, agent: &AgentIs) -> v1::RevokedKeys {
-        let workspace = match agent {
-            AgentIs::Local => None,
-            AgentIs::Joined { workspace, .. } => Some(workspace.as_str()),
-        };
-        let ended = self.state().keyring.ended(workspace, MACHINE_MEMORY.as_millis() as u64, now_ms());
+        let ended = self.state().keyring.ended(agent.workspace(), MACHINE_MEMORY.as_millis() as u64, now_ms());
         let key = |(principal, ago_ms): (Principal, u64)| v1::RevokedKey { principal: principal.to_string(), ago_ms };
         v1::RevokedKeys { keys: ended.into_iter().map(key).collect() }
     }
