@@ -152,8 +152,10 @@ impl FromIterator<Action> for Actions {
 /// Who calls, in which workspace, and what the call may do: made by the relay from what the connection proves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// Who.
+    /// Who, by name: for rules and for people. Another may come by this name later.
     pub principal: Principal,
+    /// The key that was shown: the identity of whoever came with one. `None` for a process of this machine's own user.
+    pub key: Option<super::KeyId>,
     /// The only workspace this caller sees; `None` sees all.
     pub workspace: Option<String>,
     /// What it may do.
@@ -163,7 +165,15 @@ pub struct Caller {
 impl Caller {
     /// A process of this machine's own user: everything in every workspace.
     pub fn local(principal: Principal) -> Caller {
-        Caller { principal, workspace: None, actions: Actions::all() }
+        Caller { principal, key: None, workspace: None, actions: Actions::all() }
+    }
+
+    /// Whether both are the same holder of the same key, or the same local user.
+    pub fn is_same(&self, other: &Caller) -> bool {
+        match (self.key, other.key) {
+            (None, None) => self.principal == other.principal,
+            (key, other) => key == other,
+        }
     }
 
     /// Whether it may know of things in a workspace.

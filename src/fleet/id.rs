@@ -64,9 +64,21 @@ id!(
 );
 
 id!(
+    /// An API key or a machine's key. Names come again; whoever holds a key is known by this.
+    KeyId
+);
+
+id!(
     /// A one-shot command in the audit log.
     ExecId
 );
+
+impl KeyId {
+    /// A new one.
+    pub fn random() -> KeyId {
+        KeyId(Uuid::new_v4().into_bytes())
+    }
+}
 
 impl ExecId {
     /// A new one, ordered by time.

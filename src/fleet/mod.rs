@@ -17,7 +17,7 @@ pub use access::{Action, ActionError, Actions, Caller, Code, Principal, Refusal,
 pub use endpoint::{Endpoint, EndpointError};
 pub use file::{FileEntry, FileKind};
 pub use find::{active_session, find_machine, find_session};
-pub use id::{ClientId, ExecId, IdError, MachineId, SessionId};
+pub use id::{ClientId, ExecId, IdError, KeyId, MachineId, SessionId};
 pub use machine::{Labels, Load, Machine, MachineFacts};
 pub use secret::{Credentials, Fingerprint, FingerprintError, JoinToken, JoinTokenError, Secret};
 pub use selector::{Condition, Selector, SelectorError};

@@ -47,9 +47,8 @@ impl Admin {
     }
 
     fn info(&self, key: &Key) -> v1::KeyInfo {
-        let id = key.id.parse::<MachineId>().map(|id| id.as_bytes().to_vec()).unwrap_or_default();
         v1::KeyInfo {
-            id: id.into(),
+            id: key.id.as_bytes().to_vec().into(),
             name: key.name.clone(),
             workspace: key.workspace.clone(),
             actions: wire::actions(&key.actions()),
@@ -73,11 +72,15 @@ impl Admin {
             key: key.name.clone(),
             workspace: key.workspace.clone(),
         });
-        // Whoever is connected with it is cut off.
+        self.cut_off(&key).await;
+        Ok(self.info(&key))
+    }
+
+    /// Ends whatever a key that is over has opened.
+    async fn cut_off(&self, key: &Key) {
         if let Some(refusal) = key.over(now_ms()) {
             let _ = self.events_tx.send(Event::Revoked { caller: key.caller(), machine: key.machine(), refusal }).await;
         }
-        Ok(self.info(&key))
     }
 }
 
@@ -102,6 +105,10 @@ impl v1::join_service_server::JoinService for Admin {
         let machine = MachineId::from_bytes(&asked.machine).map_err(|err| Status::invalid_argument(err.to_string()))?;
         let joined = self.auth.join(&request, &asked.secret, machine, &asked.name).await;
         let joined = joined.map_err(|refusal| status_of(&refusal))?;
+        // Whoever is still linked with the key of before, a thief of it perhaps, is not this machine any more.
+        if let Some(replaced) = &joined.replaced {
+            self.cut_off(replaced).await;
+        }
         Ok(Response::new(v1::JoinReply {
             machine_key: joined.secret.reveal().into(),
             workspace: joined.key.workspace,

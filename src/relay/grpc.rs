@@ -69,7 +69,7 @@ impl v1::agent_service_server::AgentService for Services {
 
     async fn link(&self, request: Request<Streaming<v1::AgentUp>>) -> Result<Response<Self::LinkStream>, Status> {
         let agent = self.auth.agent(&request).map_err(|refusal| status_of(&refusal))?;
-        if let AgentIs::Joined { machine, workspace } = &agent {
+        if let AgentIs::Joined { machine, workspace, .. } = &agent {
             self.auth.opened(&request, &Principal::machine(*machine), Some(workspace));
         }
         let mut frames = request.into_inner();
@@ -93,12 +93,7 @@ impl v1::agent_service_server::AgentService for Services {
                 let _ = frames_tx.send(Err(status)).await;
                 return;
             }
-            let machine = agent.caller();
             let _ = services.tell(Event::AgentCame { conn, agent, frames_tx, lanes: lanes.clone() }).await;
-            if machine.is_some_and(|machine| services.auth.still(&machine).is_err()) {
-                let _ = services.tell(Event::AgentGone { conn }).await;
-                return lanes.close();
-            }
             while let Ok(Some(frame)) = frames.message().await {
                 // What a command writes and a file holds waits for nobody but its own client.
                 let frame = match frame.frame {
@@ -146,14 +141,14 @@ impl v1::client_service_server::ClientService for Services {
             if hello_of(hello).is_err() {
                 return outgoing.close();
             }
-            let _ = services.tell(Event::ClientCame { conn, caller: caller.clone(), outgoing: outgoing.clone() }).await;
-            // A key that was revoked before the hub knew this client is found here, a later one by the hub.
-            if let Err(refusal) = services.auth.still(&caller) {
-                outgoing.cut(status_of(&refusal));
-                let _ = services.tell(Event::ClientGone { conn }).await;
-                return;
-            }
-            while let Ok(Some(frame)) = frames.message().await {
+            let _ = services.tell(Event::ClientCame { conn, caller, outgoing: outgoing.clone() }).await;
+            loop {
+                let frame = tokio::select! {
+                    frame = frames.message() => frame,
+                    // Whom the hub let go of is not read any more.
+                    () = outgoing.closed() => break,
+                };
+                let Ok(Some(frame)) = frame else { break };
                 if services.tell(Event::ClientFrame { conn, frame }).await.is_err() {
                     return;
                 }
@@ -166,8 +161,7 @@ impl v1::client_service_server::ClientService for Services {
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let caller = self.auth.caller(&request).map_err(|refusal| status_of(&refusal))?;
         let (events_tx, events_rx) = mpsc::channel(WATCHER_CAP);
-        self.tell(Event::Watch { caller: caller.clone(), events_tx }).await?;
-        self.auth.still(&caller).map_err(|refusal| status_of(&refusal))?;
+        self.tell(Event::Watch { caller, events_tx }).await?;
         let mut response: Response<Self::WatchStream> = Response::new(Box::pin(ReceiverStream::new(events_rx)));
         if let Ok(time) = crate::runtime::now_ms().to_string().parse() {
             response.metadata_mut().insert(wire::TIME_HEADER, time);

@@ -1,13 +1,14 @@
 //! The task that owns the relay's core: every stream's events come here, effects go out from here.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
 
 use super::audit::{Audit, Audited};
-use super::auth::AgentIs;
+use super::auth::{AgentIs, Auth};
 use super::core::{ConnId, Core, Effect, View};
 use super::lane::Lanes;
 use super::outgoing::{Outgoing, Pushed};
@@ -121,6 +122,51 @@ pub(super) enum Event {
     },
 }
 
+impl Event {
+    /// Whose key must be good at the moment this is done, however long it waited on its way.
+    fn caller(&self) -> Option<Caller> {
+        match self {
+            Event::AgentCame { agent, .. } => agent.caller(),
+            Event::ClientCame { caller, .. }
+            | Event::Watch { caller, .. }
+            | Event::Create { caller, .. }
+            | Event::Destroy { caller, .. }
+            | Event::Rename { caller, .. }
+            | Event::Admit { caller, .. }
+            | Event::Look { caller, .. }
+            | Event::Lanes { caller, .. } => Some(caller.clone()),
+            Event::AgentFrame { .. }
+            | Event::AgentGone { .. }
+            | Event::ClientFrame { .. }
+            | Event::ClientGone { .. }
+            | Event::Revoked { .. } => None,
+        }
+    }
+
+    /// Tells whoever waits for it that it is not done.
+    fn refuse(self, refusal: Refusal) {
+        match self {
+            Event::AgentCame { frames_tx, lanes, .. } => {
+                let _ = frames_tx.try_send(Err(status_of(&refusal)));
+                lanes.close();
+            }
+            Event::ClientCame { outgoing, .. } => outgoing.cut(status_of(&refusal)),
+            Event::Watch { events_tx, .. } => drop(events_tx.try_send(Err(status_of(&refusal)))),
+            Event::Create { answer_tx, .. } | Event::Destroy { answer_tx, .. } | Event::Rename { answer_tx, .. } => {
+                drop(answer_tx.send(Err(refusal)));
+            }
+            Event::Admit { answer_tx, .. } => drop(answer_tx.send(Err(refusal))),
+            Event::Look { answer_tx, .. } => drop(answer_tx.send(Err(refusal))),
+            Event::Lanes { answer_tx, .. } => drop(answer_tx.send(Err(refusal))),
+            Event::AgentFrame { .. }
+            | Event::AgentGone { .. }
+            | Event::ClientFrame { .. }
+            | Event::ClientGone { .. }
+            | Event::Revoked { .. } => {}
+        }
+    }
+}
+
 /// The hub's mailbox.
 pub(super) type EventsTx = mpsc::Sender<Event>;
 
@@ -139,6 +185,7 @@ impl<T> Asked<T> {
 
 struct Hub {
     core: Core,
+    auth: Arc<Auth>,
     store: Store,
     audit: Audit,
     agents: HashMap<ConnId, (AgentIs, AgentTx)>,
@@ -153,12 +200,13 @@ struct Hub {
 }
 
 /// Starts the hub with what the store remembers.
-pub(super) fn start(core: Core, store: Store, audit: Audit) -> EventsTx {
+pub(super) fn start(core: Core, auth: Arc<Auth>, store: Store) -> EventsTx {
     let (events_tx, events_rx) = mpsc::channel(EVENTS_CAP);
     let hub = Hub {
         core,
+        audit: auth.audit.clone(),
+        auth,
         store,
-        audit,
         agents: HashMap::new(),
         lanes: HashMap::new(),
         clients: HashMap::new(),
@@ -205,6 +253,10 @@ impl Hub {
 
     fn handle(&mut self, event: Event) {
         let now = now_ms();
+        // The one place where it counts: a key that ended while this was under way opens nothing.
+        if let Some(refusal) = event.caller().and_then(|caller| self.auth.still(&caller).err()) {
+            return event.refuse(refusal);
+        }
         match event {
             Event::AgentCame { conn, agent, frames_tx, lanes } => {
                 self.agents.insert(conn, (agent, frames_tx));
@@ -222,10 +274,9 @@ impl Hub {
             }
             Event::ClientFrame { conn, frame } => self.client_frame(conn, frame, now),
             Event::ClientGone { conn } => {
-                if let Some((_, outgoing)) = self.clients.remove(&conn) {
+                if let Some(outgoing) = self.remove_client(conn) {
                     outgoing.close();
                 }
-                self.core.client_gone(conn, now);
             }
             Event::Look { caller, session, answer_tx } => {
                 let view = match session {
@@ -289,7 +340,7 @@ impl Hub {
 
     /// Cuts off whoever is connected with a key: every stream that it opened ends now, commands included.
     fn revoked(&mut self, caller: &Caller, machine: Option<MachineId>, refusal: &Refusal) {
-        let is_it = |agent: &AgentIs| matches!(agent, AgentIs::Joined { machine: id, .. } if Some(*id) == machine);
+        let is_it = |agent: &AgentIs| matches!(agent, AgentIs::Joined { key, .. } if Some(*key) == caller.key);
         for conn in self.agents_that(is_it) {
             self.hang_up(conn, &refusal.message);
         }
@@ -297,7 +348,7 @@ impl Hub {
             self.forget(caller);
         }
         let status = status_of(refusal);
-        let is_theirs = |other: &Caller| other.principal == caller.principal && other.workspace == caller.workspace;
+        let is_theirs = |other: &Caller| other.is_same(caller);
         self.watchers.retain(|(watcher, events_tx)| {
             if is_theirs(watcher) {
                 // A full queue loses the sentence, not the end.
@@ -311,11 +362,17 @@ impl Hub {
         let clients: Vec<ConnId> =
             self.clients.iter().filter(|(_, (client, _))| is_theirs(client)).map(|(conn, _)| *conn).collect();
         for conn in clients {
-            if let Some((_, outgoing)) = self.clients.remove(&conn) {
+            if let Some(outgoing) = self.remove_client(conn) {
                 outgoing.cut(status.clone());
             }
-            self.core.client_gone(conn, now_ms());
         }
+    }
+
+    /// Lets go of a client's connection, here and in the core: nothing that it still sends does anything. Its queue is
+    /// left to be closed or cut.
+    fn remove_client(&mut self, conn: ConnId) -> Option<Outgoing> {
+        self.core.client_gone(conn, now_ms());
+        self.clients.remove(&conn).map(|(_, outgoing)| outgoing)
     }
 
     /// Has the machines forget what a key's holder showed them: the next key of that name is somebody else's.
@@ -378,7 +435,7 @@ impl Hub {
                 return self.hang_up(conn, "the agent's facts make no sense; upgrade it");
             }
         };
-        if let Some((AgentIs::Joined { machine, workspace }, _)) = self.agents.get(&conn) {
+        if let Some((AgentIs::Joined { machine, workspace, .. }, _)) = self.agents.get(&conn) {
             if facts.id != *machine {
                 let principal = crate::fleet::Principal::machine(*machine).to_string();
                 let reason = "the key belongs to another machine; join with a new token".to_string();
@@ -434,6 +491,10 @@ impl Hub {
 
     fn client_frame(&mut self, conn: ConnId, frame: v1::ClientUp, now: u64) {
         use v1::client_up::Frame;
+        // What a connection that was given up still had under way does nothing any more.
+        if !self.clients.contains_key(&conn) {
+            return;
+        }
         match frame.frame {
             Some(Frame::Up(up)) => self.core.client_up(conn, frame.channel, up),
             Some(Frame::Open(open)) => self.core.open(conn, frame.channel, open),
@@ -499,8 +560,9 @@ impl Hub {
             }
             Pushed::Full => {
                 tracing::warn!(conn, "a client takes nothing any more; its connection is given up");
-                outgoing.close();
-                self.clients.remove(&conn);
+                if let Some(outgoing) = self.remove_client(conn) {
+                    outgoing.close();
+                }
             }
         }
     }

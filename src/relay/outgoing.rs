@@ -35,6 +35,8 @@ struct Queue {
     bytes: HashMap<u32, usize>,
     total: usize,
     waker: Option<Waker>,
+    /// Whoever reads the client's own half.
+    reader: Option<Waker>,
     is_closed: bool,
     /// Why, if the client is to know.
     reason: Option<Status>,
@@ -81,11 +83,22 @@ impl Outgoing {
 
     /// Ends the stream once it is drained.
     pub(super) fn close(&self) {
-        let mut queue = lock(&self.queue);
-        queue.is_closed = true;
-        if let Some(waker) = queue.waker.take() {
-            waker.wake();
-        }
+        lock(&self.queue).close();
+    }
+
+    /// Completes when the stream was closed or cut.
+    pub(super) async fn closed(&self) {
+        std::future::poll_fn(|cx| {
+            let mut queue = lock(&self.queue);
+            if queue.is_closed {
+                return Poll::Ready(());
+            }
+            if queue.reader.as_ref().is_none_or(|reader| !reader.will_wake(cx.waker())) {
+                queue.reader = Some(cx.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Ends the stream at once: whoever lost the right to it gets nothing of what waits, but the reason.
@@ -94,15 +107,17 @@ impl Outgoing {
         queue.frames.clear();
         queue.bytes.clear();
         queue.total = 0;
-        queue.is_closed = true;
         queue.reason = Some(reason);
-        if let Some(waker) = queue.waker.take() {
-            waker.wake();
-        }
+        queue.close();
     }
 }
 
 impl Queue {
+    fn close(&mut self) {
+        self.is_closed = true;
+        self.waker.take().into_iter().chain(self.reader.take()).for_each(Waker::wake);
+    }
+
     /// Drops a channel's output; control frames stay.
     fn drop_backlog(&mut self, channel: u32) -> Pushed {
         let mut first = None;

@@ -270,8 +270,8 @@ impl Parts {
             Some(dir) => Audit::open(&dir).map_err(|err| RelayError::Audit { dir, err })?,
             None => Audit::default(),
         };
-        let auth = Arc::new(Auth::new(Keyring::new(memory.keys, memory.tokens), store.clone(), audit.clone()));
-        let events_tx = hub::start(Core::new(memory.machines, memory.sessions), store, audit);
+        let auth = Arc::new(Auth::new(Keyring::new(memory.keys, memory.tokens), store.clone(), audit));
+        let events_tx = hub::start(Core::new(memory.machines, memory.sessions), auth.clone(), store);
         tokio::spawn(expire(auth.clone(), events_tx.clone()));
         // One row of numbers for all services: a connection of the hub has one of its own.
         let conns = Arc::new(AtomicU64::new(1));

@@ -207,7 +207,7 @@ fn write_batch(database: &Database, batch: &[Queued]) -> Result<(), redb::Error>
                     sessions.remove(&**id)?;
                 }
                 Change::Key(key) => {
-                    keys.insert(key.id.as_bytes(), &*serde_json::to_vec(key).unwrap_or_default())?;
+                    keys.insert(key.id.to_string().as_bytes(), &*serde_json::to_vec(key).unwrap_or_default())?;
                 }
                 Change::Token(token) => {
                     tokens.insert(token.id.as_bytes(), &*serde_json::to_vec(token).unwrap_or_default())?;

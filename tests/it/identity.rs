@@ -138,6 +138,11 @@ impl Realm {
         Client::connect(self.endpoint.clone(), Options { credentials, ..Options::default() })
     }
 
+    /// The relay's owner, by its socket.
+    pub fn local(&self) -> Client {
+        Client::connect(self.own().parse().unwrap(), Options::default())
+    }
+
     pub fn audit(&self) -> Vec<serde_json::Value> {
         let text = fs::read_to_string(self.path("relay/audit.jsonl")).unwrap_or_default();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

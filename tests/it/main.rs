@@ -19,6 +19,7 @@ mod newcomer;
 mod permissions;
 mod programs;
 mod raw;
+mod revocation;
 mod roles;
 mod sdk;
 mod sessions;

@@ -2,7 +2,7 @@
 //!
 //! It knows no clock, no file and no connection: whoever calls brings the time and stores what changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,7 +10,7 @@ use ring::rand::SecureRandom;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-use crate::fleet::{Action, Actions, Caller, Code, Labels, MachineId, Principal, Refusal, Secret};
+use crate::fleet::{Action, Actions, Caller, Code, KeyId, Labels, MachineId, Principal, Refusal, Secret};
 
 /// Random bytes of a secret: 256 bits.
 const SECRET_BYTES: usize = 32;
@@ -30,8 +30,9 @@ const LAST_USED_STEP_MS: u64 = 60_000;
 /// A key as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::relay) struct Key {
-    /// UUID, for people who have two keys of one name.
-    pub(in crate::relay) id: String,
+    /// The identity of whoever holds it: a name may come again.
+    #[serde(with = "as_text")]
+    pub(in crate::relay) id: KeyId,
     pub(in crate::relay) name: String,
     pub(in crate::relay) workspace: String,
     /// Names of actions; those of a machine's key are none.
@@ -74,7 +75,23 @@ impl Key {
     /// Whoever holds it.
     pub(in crate::relay) fn caller(&self) -> Caller {
         let principal = self.machine().map_or_else(|| Principal::key(&self.name), Principal::machine);
-        Caller { principal, workspace: Some(self.workspace.clone()), actions: self.actions() }
+        let workspace = Some(self.workspace.clone());
+        Caller { principal, key: Some(self.id), workspace, actions: self.actions() }
+    }
+}
+
+/// An id in the store, as people write it.
+mod as_text {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use crate::fleet::KeyId;
+
+    pub(super) fn serialize<S: Serializer>(id: &KeyId, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(id)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<KeyId, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
@@ -102,20 +119,31 @@ pub(in crate::relay) struct NewKey {
 /// All keys and tokens of a relay.
 #[derive(Default)]
 pub(in crate::relay) struct Keyring {
+    /// In the order they were made; none ever leaves.
     keys: Vec<Key>,
+    /// Where in `keys` each is: a call costs the same however many there are.
+    by_id: HashMap<KeyId, usize>,
+    by_hash: HashMap<Vec<u8>, usize>,
     tokens: Vec<Token>,
 }
 
 impl Keyring {
     pub(in crate::relay) fn new(keys: Vec<Key>, tokens: Vec<Token>) -> Keyring {
-        Keyring { keys, tokens }
+        let mut keyring = Keyring { tokens, ..Keyring::default() };
+        keys.into_iter().for_each(|key| keyring.insert(key));
+        keyring
+    }
+
+    fn insert(&mut self, key: Key) {
+        self.by_id.insert(key.id, self.keys.len());
+        self.by_hash.insert(key.hash.clone(), self.keys.len());
+        self.keys.push(key);
     }
 
     /// The key behind a secret, and whether its use is worth storing; the refusal says what became of it.
     pub(in crate::relay) fn check(&mut self, presented: &str, now: u64) -> Result<(Key, bool), Refusal> {
-        let hash = hash(presented);
-        // All are compared, each in constant time.
-        let found = self.keys.iter_mut().filter(|key| bool::from(key.hash.ct_eq(&hash))).last();
+        // What the time of a look-up tells of a hash leads to no secret of 256 random bits.
+        let found = self.by_hash.get(&hash(presented)).and_then(|&at| self.keys.get_mut(at));
         let no = |message: String| Err(Refusal::new(Code::Unauthenticated, message));
         let Some(key) = found else {
             return no("this key is not known to the relay; make one with `fleetmux keys create` on it".into());
@@ -151,7 +179,7 @@ impl Keyring {
         let prefix = if new.prefix.is_empty() { KEY_PREFIX } else { &new.prefix };
         let (secret, hint) = secret(prefix)?;
         let key = Key {
-            id: uuid::Uuid::new_v4().to_string(),
+            id: KeyId::random(),
             name: new.name,
             workspace: new.workspace,
             actions: new.actions.iter().map(|action| action.to_string()).collect(),
@@ -163,7 +191,7 @@ impl Keyring {
             expires_ms: new.expires_ms,
             revoked_ms: None,
         };
-        self.keys.push(key.clone());
+        self.insert(key.clone());
         Ok((secret, key))
     }
 
@@ -181,7 +209,7 @@ impl Keyring {
         now: u64,
     ) -> Result<Key, Refusal> {
         let fits = |key: &&mut Key| {
-            let is_named = key.name == wanted || key.id == wanted || key.machine.as_deref() == Some(wanted);
+            let is_named = key.name == wanted || key.id.to_string() == wanted || key.machine.as_deref() == Some(wanted);
             key.machine.is_some() == is_machine && is_named && key.revoked_ms.is_none() && sees(&key.workspace)
         };
         let mut found: Vec<&mut Key> = self.keys.iter_mut().filter(fits).collect();
@@ -200,14 +228,13 @@ impl Keyring {
         }
     }
 
-    /// Whether a caller that showed a key earlier still has one that is good; one that showed none needs none.
-    pub(in crate::relay) fn is_good(&self, caller: &Caller, now: u64) -> bool {
-        let Some(workspace) = &caller.workspace else { return true };
-        let who = caller.principal.as_str();
-        self.living(workspace, now).any(|key| match &key.machine {
-            Some(machine) => who.strip_prefix("machine:") == Some(machine),
-            None => who.strip_prefix("key:") == Some(&key.name),
-        })
+    /// Why the key that a caller showed is good no longer; one that showed none needs none. Another key of its name does
+    /// not count.
+    pub(in crate::relay) fn over(&self, caller: &Caller, now: u64) -> Option<Refusal> {
+        match self.by_id.get(&caller.key?).and_then(|&at| self.keys.get(at)) {
+            Some(key) => key.over(now),
+            None => Some(Refusal::new(Code::Unauthenticated, format!("{} has no key here", caller.principal))),
+        }
     }
 
     /// Keys that expired after one moment and until another.
@@ -288,7 +315,7 @@ impl Keyring {
         let token = token.clone();
         let (secret, hint) = secret(MACHINE_PREFIX)?;
         let key = Key {
-            id: uuid::Uuid::new_v4().to_string(),
+            id: KeyId::random(),
             name: name.into(),
             workspace: token.workspace.clone(),
             actions: Vec::new(),
@@ -300,7 +327,7 @@ impl Keyring {
             expires_ms: None,
             revoked_ms: None,
         };
-        self.keys.push(key.clone());
+        self.insert(key.clone());
         Ok(Joined { secret, key, token, replaced })
     }
 

@@ -21,7 +21,7 @@ use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo, UdsConnectInfo};
 
 use super::audit::{Audit, Audited};
 use super::store::{Change, Store};
-use crate::fleet::{Action, Caller, Code, MachineId, Principal, Refusal};
+use crate::fleet::{Action, Caller, Code, KeyId, MachineId, Principal, Refusal};
 use crate::runtime::now_ms;
 use crate::wire::v1;
 use limit::Limits;
@@ -43,7 +43,7 @@ struct State {
     keyring: Keyring,
     limits: Limits,
     /// Address and id of keys that were good there.
-    known: std::collections::HashSet<(IpAddr, String)>,
+    known: std::collections::HashSet<(IpAddr, KeyId)>,
 }
 
 /// Who an agent is, as far as the connection proves it.
@@ -51,8 +51,8 @@ struct State {
 pub(super) enum AgentIs {
     /// A process of this machine's own user: what it says of itself is believed.
     Local,
-    /// The machine that joined with this id, in this workspace.
-    Joined { machine: MachineId, workspace: String },
+    /// The machine that joined with this id, in this workspace, and got this key then.
+    Joined { machine: MachineId, workspace: String, key: KeyId },
 }
 
 impl AgentIs {
@@ -66,9 +66,9 @@ impl AgentIs {
 
     /// As whom a joined one is audited.
     pub(super) fn caller(&self) -> Option<Caller> {
-        let AgentIs::Joined { machine, workspace } = self else { return None };
-        let principal = Principal::machine(*machine);
-        Some(Caller { principal, workspace: Some(workspace.clone()), actions: crate::fleet::Actions::default() })
+        let AgentIs::Joined { machine, workspace, key } = self else { return None };
+        let (principal, workspace) = (Principal::machine(*machine), Some(workspace.clone()));
+        Some(Caller { principal, key: Some(*key), workspace, actions: crate::fleet::Actions::default() })
     }
 }
 
@@ -139,7 +139,7 @@ impl Auth {
             let message = "this is a person's key; an agent gets its own with `fleetmux agent join TOKEN`";
             return Err(self.refused(&peer, message));
         };
-        Ok(AgentIs::Joined { machine, workspace: key.workspace })
+        Ok(AgentIs::Joined { machine, workspace: key.workspace, key: key.id })
     }
 
     /// A caller's connection opened: worth a line, once.
@@ -203,11 +203,7 @@ impl Auth {
     /// Refused when the key behind a caller is good no longer. What is opened after this was asked is cut by the hub; what
     /// was opened before, between the look at the key and its revocation, has to ask.
     pub(super) fn still(&self, caller: &Caller) -> Result<(), Refusal> {
-        if self.state().keyring.is_good(caller, now_ms()) {
-            return Ok(());
-        }
-        let message = format!("{} has no good key any more; `fleetmux keys create` makes another", caller.principal);
-        Err(Refusal::new(Code::Unauthenticated, message))
+        self.state().keyring.over(caller, now_ms()).map_or(Ok(()), Err)
     }
 
     /// Keys that expired after one moment and until another.
@@ -241,7 +237,7 @@ impl Auth {
             if let (Ok((key, _)), Some(address)) = (&outcome, peer.address)
                 && state.known.len() < KNOWN_CAP
             {
-                state.known.insert((address, key.id.clone()));
+                state.known.insert((address, key.id));
             }
             outcome
         };

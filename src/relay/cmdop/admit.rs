@@ -10,7 +10,7 @@ use tonic::Status;
 
 use super::places::{Place, about};
 use super::{Call, Facade, stopping};
-use crate::fleet::{Action, Caller, Code, MachineId, Refusal, Secret, SessionId};
+use crate::fleet::{Action, Caller, Code, KeyId, MachineId, Refusal, Secret, SessionId};
 use crate::relay::hub::Event;
 use crate::wire::v1;
 
@@ -23,8 +23,8 @@ pub(super) const TOKEN_TTL: Duration = Duration::from_secs(3600);
 /// Living tokens; the ones that expire first are given up for new ones.
 const TOKENS_CAP: usize = 10_000;
 
-/// Who asked, about what: principal, workspace, session, action.
-type Question = (String, Option<String>, SessionId, Action);
+/// Who asked, about what: key, principal, session, action.
+type Question = (Option<KeyId>, String, SessionId, Action);
 
 #[derive(Default)]
 struct State {
@@ -67,10 +67,7 @@ impl Admissions {
         let state = self.state();
         let token = call.token.as_ref().and_then(|token| state.tokens.get(token));
         token.is_some_and(|token| {
-            token.caller.principal == call.caller.principal
-                && token.caller.workspace == call.caller.workspace
-                && token.machine == machine
-                && token.until > Instant::now()
+            token.caller.is_same(&call.caller) && token.machine == machine && token.until > Instant::now()
         })
     }
 
@@ -112,7 +109,7 @@ impl Facade {
             self.inner.auth.denied(&call.caller, action.name(), &refusal);
             return Err(crate::wire::status_of(&refusal));
         }
-        let question = (call.caller.principal.to_string(), call.caller.workspace.clone(), place.session, action);
+        let question = (call.caller.key, call.caller.principal.to_string(), place.session, action);
         if let Some(answer) = self.inner.admissions.answer(&question) {
             return Ok(answer);
         }
@@ -156,8 +153,6 @@ impl Facade {
         action: Action,
         password: String,
     ) -> Result<Result<bool, Refusal>, Status> {
-        // A stream that waits for a password is no connection that a revocation cuts.
-        self.inner.auth.still(&call.caller).map_err(|refusal| crate::wire::status_of(&refusal))?;
         let session = bytes::Bytes::copy_from_slice(place.session.as_bytes());
         let admit = v1::AdmitRequest { session, action: action.name().into(), password };
         let (answer_tx, answer_rx) = oneshot::channel();

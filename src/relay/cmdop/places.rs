@@ -202,7 +202,6 @@ impl Facade {
             self.inner.auth.denied(&call.caller, "create", &refusal);
             return Err(status_of(&refusal));
         }
-        self.inner.auth.still(&call.caller).map_err(|refusal| status_of(&refusal))?;
         let (answer_tx, answer_rx) = oneshot::channel();
         let create = Event::Create {
             caller: call.caller.clone(),

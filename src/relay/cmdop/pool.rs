@@ -3,19 +3,19 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::fleet::{Caller, SessionId};
+use crate::fleet::{Caller, KeyId, SessionId};
 
 /// One caller's view of one session.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
+    key: Option<KeyId>,
     principal: String,
-    workspace: Option<String>,
     pub(super) session: SessionId,
 }
 
 impl Key {
     pub(super) fn of(caller: &Caller, session: SessionId) -> Key {
-        Key { principal: caller.principal.to_string(), workspace: caller.workspace.clone(), session }
+        Key { key: caller.key, principal: caller.principal.to_string(), session }
     }
 }
 
