@@ -6,6 +6,7 @@ use tonic::{Request, Response, Status};
 
 use super::audit::Audited;
 use super::auth::{Auth, Key, NewKey};
+use super::connections::Connections;
 use super::hub::{Event, EventsTx};
 use super::store::Change;
 use crate::fleet::{Action, Caller, Code, Fingerprint, JoinToken, Labels, MachineId, Refusal};
@@ -33,6 +34,7 @@ pub(super) struct Admin {
     pub(super) events_tx: EventsTx,
     /// `None` without TLS: machines cannot join.
     pub(super) reach: Option<Reach>,
+    pub(super) connections: Connections,
 }
 
 impl Admin {
@@ -79,6 +81,7 @@ impl Admin {
     /// Ends whatever a key that is over has opened.
     async fn cut_off(&self, key: &Key) {
         if let Some(refusal) = key.over(now_ms()) {
+            self.connections.forget(key.id);
             let _ = self.events_tx.send(Event::Revoked { caller: key.caller(), machine: key.machine(), refusal }).await;
         }
     }

@@ -6,16 +6,22 @@
 mod admin;
 mod audit;
 mod auth;
+mod body;
 mod certificate;
 mod cmdop;
+mod connections;
 mod core;
 mod exec;
 mod files;
+mod gate;
 mod grpc;
 mod hub;
 mod lane;
+mod limits;
 mod outgoing;
+mod quota;
 mod serve;
+mod socket;
 mod store;
 
 pub use auth::AuthorityError;

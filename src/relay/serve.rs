@@ -10,7 +10,6 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener, UnixStream};
-use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::transport::Server;
 use tonic::transport::server::Router;
 
@@ -19,14 +18,19 @@ use super::audit::Audit;
 use super::auth::{self, Auth, Authority, AuthorityError, Keyring};
 use super::certificate::Certificate;
 use super::cmdop::{self, Discovery, Facade};
+use super::connections::Connections;
 use super::core::Core;
+use super::gate::{For, Gate};
 use super::grpc::Services;
 use super::hub;
+use super::limits::HEADERS_CAP;
+use super::quota::Quotas;
+use super::socket::{accept_tcp, accept_tls, accept_unix};
 use super::store::{Memory, Store, StoreError};
 use crate::config::paths;
 use crate::fleet::{Endpoint, Fingerprint, JoinToken, Labels, Refusal, Secret};
 use crate::runtime::now_ms;
-use crate::wire::{FRAME_CAP, FRAME_SIZE, ServeError, accept_tls, fingerprint, v1};
+use crate::wire::{FRAME_CAP, FRAME_SIZE, ServeError, TlsServer, fingerprint, v1};
 
 /// Bytes under way on one stream; more only lets a slow viewer fall further behind.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -37,8 +41,6 @@ const STREAMS_CAP: u32 = 16 * 1024;
 /// A peer silent for this long is asked, and cut when it does not answer.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
-/// How long a peer may take to shake hands.
-const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How often connections of expired keys are looked for.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
 /// The store in a relay's directory.
@@ -158,7 +160,7 @@ pub async fn serve(
             ready(&options.listen);
             // Streams of agents and clients never end by themselves: they are cut, and resume at the next relay.
             tokio::select! {
-                served = router.serve_with_incoming(UnixListenerStream::new(listener)) => served?,
+                served = router.serve_with_incoming(accept_unix(listener, parts.connections.clone())) => served?,
                 served = parts.serve_port(port.flatten()) => served?,
                 () = end => {}
             }
@@ -170,10 +172,11 @@ pub async fn serve(
                 return Err(RelayError::NotLoopback(address.clone()));
             }
             let (listener, bound) = bind_tcp(&options.listen, &resolved).await?;
-            let router = Parts::open(&options, None)?.router();
+            let parts = Parts::open(&options, None)?;
+            let router = parts.router();
             ready(&Endpoint::Tcp(bound.to_string()));
             tokio::select! {
-                served = router.serve_with_incoming(TcpNoDelay(TcpListenerStream::new(listener))) => served?,
+                served = router.serve_with_incoming(accept_tcp(listener, parts.connections.clone())) => served?,
                 () = end => {}
             }
         }
@@ -187,12 +190,14 @@ pub async fn serve(
             let parts = Parts::open(&options, Some(reach(&authority, bound.port(), &dir)?))?;
             let (outside, inside) = (parts.router(), parts.router());
             let certificate = Certificate::open(&dir, &authority)?;
-            let incoming = accept_tls(listener, certificate.served.clone(), HANDSHAKE)?;
+            let server = TlsServer::new(certificate.served.clone())?;
+            let incoming = accept_tls(listener, server, parts.connections.clone());
+            let own = accept_unix(own, parts.connections.clone());
             ready(&Endpoint::Tls(bound.to_string()));
             tokio::select! {
                 served = outside.serve_with_incoming(incoming) => served?,
                 () = certificate.keep() => {}
-                served = inside.serve_with_incoming(UnixListenerStream::new(own)) => served?,
+                served = inside.serve_with_incoming(own) => served?,
                 () = end => {}
             }
             let _ = std::fs::remove_file(socket);
@@ -256,6 +261,8 @@ struct Parts {
     services: Services,
     facade: Facade,
     admin: Admin,
+    connections: Connections,
+    quotas: Quotas,
 }
 
 impl Parts {
@@ -277,15 +284,34 @@ impl Parts {
         let conns = Arc::new(AtomicU64::new(1));
         let services = Services::new(events_tx.clone(), auth.clone(), conns.clone());
         let facade = Facade::new(events_tx.clone(), auth.clone(), conns);
-        Ok(Parts { services, facade, admin: Admin { auth, events_tx, reach } })
+        let connections = Connections::new(crate::runtime::open_files());
+        let admin = Admin { auth, events_tx, reach, connections: connections.clone() };
+        Ok(Parts { services, facade, admin, connections, quotas: Quotas::default() })
+    }
+
+    /// A server with the bounds of every connection.
+    fn server() -> Server {
+        Server::builder()
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_frame_size(FRAME_SIZE)
+            .max_concurrent_streams(STREAMS_CAP)
+            .http2_max_header_list_size(HEADERS_CAP)
+            .http2_keepalive_interval(Some(KEEPALIVE))
+            .http2_keepalive_timeout(Some(KEEPALIVE))
+    }
+
+    fn gate<S>(&self, service: S, who: For) -> Gate<S> {
+        Gate::new(service, who, self.admin.auth.clone(), self.quotas.clone())
     }
 
     /// Serves the published SDKs on a loopback port of local mode.
     async fn serve_port(&self, port: Option<cmdop::Port>) -> Result<(), tonic::transport::Error> {
         let Some(cmdop::Port { listener, token }) = port else { return std::future::pending().await };
-        let incoming = TcpNoDelay(TcpListenerStream::new(listener));
-        let facade = self.facade.local(token).server();
-        Server::builder().max_concurrent_streams(STREAMS_CAP).add_service(facade).serve_with_incoming(incoming).await
+        let incoming = accept_tcp(listener, self.connections.clone());
+        let facade = self.facade.local(token);
+        let service = self.gate(facade.server(), For::Sdk(facade));
+        Parts::server().add_service(service).serve_with_incoming(incoming).await
     }
 
     fn router(&self) -> Router {
@@ -301,37 +327,15 @@ impl Parts {
         let files = v1::file_service_server::FileServiceServer::new(self.services.clone())
             .max_decoding_message_size(FRAME_CAP)
             .max_encoding_message_size(FRAME_CAP);
-        Server::builder()
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_frame_size(FRAME_SIZE)
-            .max_concurrent_streams(STREAMS_CAP)
-            .http2_keepalive_interval(Some(KEEPALIVE))
-            .http2_keepalive_timeout(Some(KEEPALIVE))
-            .add_service(agents)
-            .add_service(clients)
-            .add_service(execs)
-            .add_service(files)
-            .add_service(self.facade.server())
-            .add_service(v1::admin_service_server::AdminServiceServer::new(self.admin.clone()))
-            .add_service(v1::join_service_server::JoinServiceServer::new(self.admin.clone()))
-    }
-}
-
-/// Accepted connections send small frames at once.
-struct TcpNoDelay(TcpListenerStream);
-
-impl futures_core::Stream for TcpNoDelay {
-    type Item = io::Result<tokio::net::TcpStream>;
-
-    fn poll_next(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Self::Item>> {
-        let polled = std::pin::Pin::new(&mut self.0).poll_next(cx);
-        if let std::task::Poll::Ready(Some(Ok(stream))) = &polled {
-            let _ = stream.set_nodelay(true);
-        }
-        polled
+        let admin = v1::admin_service_server::AdminServiceServer::new(self.admin.clone());
+        let join = v1::join_service_server::JoinServiceServer::new(self.admin.clone());
+        Parts::server()
+            .add_service(self.gate(agents, For::Agents))
+            .add_service(self.gate(clients, For::People))
+            .add_service(self.gate(execs, For::People))
+            .add_service(self.gate(files, For::People))
+            .add_service(self.gate(self.facade.server(), For::Sdk(self.facade.clone())))
+            .add_service(self.gate(admin, For::People))
+            .add_service(self.gate(join, For::Newcomers))
     }
 }

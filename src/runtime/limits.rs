@@ -19,6 +19,11 @@ pub fn raise_open_files() {
     }
 }
 
+/// How many files this process may have open.
+pub fn open_files() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
 /// The soft limit of open files before [`raise_open_files`] raised it: what a program expects, since select(2) breaks
 /// beyond 1024.
 pub fn open_files_before() -> Option<u64> {

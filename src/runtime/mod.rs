@@ -10,7 +10,7 @@ mod shutdown;
 mod telemetry;
 
 pub use hooks::may_panic;
-pub use limits::{open_files_before, raise_open_files, set_open_files, with_open_files_before};
+pub use limits::{open_files, open_files_before, raise_open_files, set_open_files, with_open_files_before};
 pub use passwd::{Login, login};
 pub use ready::watch_fd;
 pub use replace::{Access, Replacement};

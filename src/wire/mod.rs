@@ -35,6 +35,6 @@ pub use frame::{FRAME_CAP, FrameError, encode_frame, read_frame};
 pub use hello::{HelloError, PROTOCOL_VERSION, TIME_HEADER, check_hello, hello};
 pub use prost::Message;
 pub(crate) use prost_types::Timestamp;
-pub use serve_tls::{ServeError, Served, TlsIncoming, accept_tls, days_left};
+pub use serve_tls::{ServeError, Served, TlsServer, TlsStream, days_left};
 pub use status::{refusal_of, status_of};
 pub use tls::{certificate_days, fingerprint};

@@ -4,8 +4,7 @@ use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::client::WebPkiServerVerifier;
@@ -16,22 +15,12 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName,
 use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{CertificateError, Error as TlsError, RootCertStore};
-use tokio_rustls::server::TlsStream;
-use tokio_stream::wrappers::ReceiverStream;
+pub use tokio_rustls::server::TlsStream;
 
 use super::tls::ALPN;
 
-/// Handshakes under way at once; whoever comes then waits in the kernel's queue.
-const HANDSHAKES_CAP: usize = 1024;
-/// Connections that have shaken hands and wait to be served.
-const ACCEPTED_CAP: usize = 64;
-/// Pause after the system gave no connection, for want of descriptors mostly.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A day, seconds.
 const DAY_S: u64 = 24 * 3600;
-
-/// A connection that has shaken hands.
-pub type TlsIncoming = ReceiverStream<io::Result<TlsStream<TcpStream>>>;
 
 /// A chain and its key that do not make a certificate to serve.
 #[derive(Debug, thiserror::Error)]
@@ -72,41 +61,26 @@ fn certified(chain_pem: &str, key_pem: &str) -> Result<Arc<CertifiedKey>, ServeE
     certified.map(Arc::new).map_err(|err| failed(&err))
 }
 
-/// Accepts connections and shakes hands, each in a task of its own that may take so long.
-pub fn accept_tls(listener: TcpListener, served: Arc<Served>, patience: Duration) -> Result<TlsIncoming, ServeError> {
-    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let builder = builder.with_safe_default_protocol_versions().map_err(|err| ServeError(err.to_string()))?;
-    let mut config = builder.with_no_client_auth().with_cert_resolver(served);
-    config.alpn_protocols = vec![ALPN.to_vec()];
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let (accepted_tx, accepted_rx) = mpsc::channel(ACCEPTED_CAP);
-    let slots = Arc::new(Semaphore::new(HANDSHAKES_CAP));
-    tokio::spawn(async move {
-        while let Ok(slot) = slots.clone().acquire_owned().await {
-            let tcp = tokio::select! {
-                accepted = listener.accept() => match accepted {
-                    Ok((tcp, _)) => tcp,
-                    Err(err) => {
-                        tracing::warn!(%err, "the system gives no connection");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                        continue;
-                    }
-                },
-                () = accepted_tx.closed() => return,
-            };
-            let _ = tcp.set_nodelay(true);
-            let (acceptor, accepted_tx) = (acceptor.clone(), accepted_tx.clone());
-            tokio::spawn(async move {
-                match tokio::time::timeout(patience, acceptor.accept(tcp)).await {
-                    Ok(Ok(stream)) => drop(accepted_tx.send(Ok(stream)).await),
-                    Ok(Err(err)) => tracing::debug!(%err, "a handshake failed"),
-                    Err(_) => tracing::debug!("a handshake took too long"),
-                }
-                drop(slot);
-            });
-        }
-    });
-    Ok(ReceiverStream::new(accepted_rx))
+/// Shakes hands with whoever comes; clones serve the same certificate.
+#[derive(Clone)]
+pub struct TlsServer {
+    acceptor: TlsAcceptor,
+}
+
+impl TlsServer {
+    /// Serves this certificate, as it changes.
+    pub fn new(served: Arc<Served>) -> Result<TlsServer, ServeError> {
+        let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().map_err(|err| ServeError(err.to_string()))?;
+        let mut config = builder.with_no_client_auth().with_cert_resolver(served);
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        Ok(TlsServer { acceptor: TlsAcceptor::from(Arc::new(config)) })
+    }
+
+    /// Shakes hands on a connection; how long that may take is the connection's own business.
+    pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(&self, io: S) -> io::Result<TlsStream<S>> {
+        self.acceptor.accept(io).await
+    }
 }
 
 /// Whole days that a certificate of this CA is still valid, `most` at most; `None` if it cannot be told.

@@ -1,7 +1,9 @@
 //! How often one address may fail to authenticate: a bucket of tries that refills slowly.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
+
+use crate::relay::connections::network;
 
 /// Failures in a row that an address may have.
 const BURST: f64 = 10.0;
@@ -52,17 +54,6 @@ impl Bucket {
         let elapsed = now.saturating_sub(self.since_ms) as f64;
         self.tries = (self.tries + elapsed / REFILL_MS).min(BURST);
         self.since_ms = now;
-    }
-}
-
-/// One host owns a whole /64 of IPv6.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(six) => {
-            let [a, b, c, d, ..] = six.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        four @ IpAddr::V4(_) => four,
     }
 }
 

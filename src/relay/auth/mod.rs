@@ -17,9 +17,10 @@ use std::time::Duration;
 
 use tonic::Request;
 use tonic::metadata::MetadataMap;
-use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo, UdsConnectInfo};
+use tonic::transport::server::TlsConnectInfo;
 
 use super::audit::{Audit, Audited};
+use super::socket::Origin;
 use super::store::{Change, Store};
 use crate::fleet::{Action, Caller, Code, KeyId, MachineId, Principal, Refusal};
 use crate::runtime::now_ms;
@@ -298,12 +299,21 @@ fn bearer(metadata: &MetadataMap) -> Option<&str> {
     Some(text.strip_prefix("Bearer ").or_else(|| text.strip_prefix("bearer ")).unwrap_or(text).trim())
 }
 
+/// The connection that a call came on.
+pub(super) fn origin<T>(request: &Request<T>) -> Option<&Origin> {
+    let extensions = request.extensions();
+    let tls = extensions.get::<TlsConnectInfo<Origin>>().map(TlsConnectInfo::get_ref);
+    tls.or_else(|| extensions.get::<Origin>())
+}
+
 fn peer<T>(request: &Request<T>) -> Peer {
     let no = |code, message: &str| Err(Refusal::new(code, message));
-    let extensions = request.extensions();
-    if let Some(info) = extensions.get::<UdsConnectInfo>() {
+    let is_tls = request.extensions().get::<TlsConnectInfo<Origin>>().is_some();
+    let origin = origin(request);
+    let address = origin.and_then(|origin| origin.address);
+    if let (Some(origin), None) = (origin, address) {
         let own = rustix::process::getuid().as_raw();
-        let uid = info.peer_cred.map(|cred| cred.uid());
+        let uid = origin.uid;
         let local = match uid {
             Some(uid) if uid == own || uid == 0 => Ok(Caller::local(Principal::local_uid(uid))),
             _ => no(Code::PermissionDenied, "this relay's socket belongs to another user"),
@@ -315,14 +325,10 @@ fn peer<T>(request: &Request<T>) -> Peer {
             local,
         };
     }
-    let tls = extensions.get::<TlsConnectInfo<TcpConnectInfo>>();
-    let plain = extensions.get::<TcpConnectInfo>();
-    let address =
-        tls.and_then(|info| info.get_ref().remote_addr()).or_else(|| plain.and_then(|info| info.remote_addr()));
     let text = address.map_or("unknown".into(), |address| address.to_string());
     let ip = address.map(|address| address.ip());
     let local = match ip {
-        Some(ip) if tls.is_none() && ip.is_loopback() => Ok(Caller::local(Principal::loopback())),
+        Some(ip) if !is_tls && ip.is_loopback() => Ok(Caller::local(Principal::loopback())),
         _ => no(
             Code::Unauthenticated,
             "this relay wants a key; `fleetmux login` stores one, FLEETMUX_API_KEY or --key gives one",

@@ -34,16 +34,21 @@ fn local_caller<T>(request: &Request<T>, token: &Secret) -> Result<Caller, Statu
 }
 
 impl Facade {
-    /// The caller behind a request. Only this machine's own user needs no key, and only on a unix socket.
-    pub(super) fn call<T>(&self, request: &Request<T>) -> Result<Call, Status> {
-        let caller = match &self.local {
+    /// Who is behind a request. Only this machine's own user needs no key, and only on a unix socket.
+    pub(in crate::relay) fn caller<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
+        match &self.local {
             Some(token) => local_caller(request, token),
             None => self.inner.auth.sdk_caller(request).map_err(|refusal| match refusal.code {
                 Code::PermissionDenied => status_of(&refusal),
                 // An address that failed too often has shown no good key either.
                 _ => Status::unauthenticated(refusal.message),
             }),
-        }?;
+        }
+    }
+
+    /// A request with what it says about where it is to go.
+    pub(super) fn call<T>(&self, request: &Request<T>) -> Result<Call, Status> {
+        let caller = self.caller(request)?;
         let text = |name: &str| {
             let value = request.metadata().get(name)?.to_str().ok()?.trim();
             (!value.is_empty()).then(|| value.chars().take(ROUTE_CAP).collect())
@@ -53,7 +58,7 @@ impl Facade {
 
     /// Whether somebody asks only if a local relay lives: Node does so without a token, and deletes the file that led it
     /// here when it is not answered.
-    pub(super) fn is_ping<T>(&self, request: &Request<T>) -> bool {
+    pub(in crate::relay) fn is_ping<T>(&self, request: &Request<T>) -> bool {
         self.local.is_some() && request.metadata().get(AUTHORIZATION).is_none()
     }
 

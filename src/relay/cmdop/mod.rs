@@ -30,6 +30,7 @@ use tonic::{Request, Response, Status};
 
 use super::auth::Auth;
 use super::hub::EventsTx;
+use super::limits::{FILE_MESSAGE_CAP, FILE_TIME};
 use crate::fleet::Secret;
 use crate::wire::cmdop::terminal_streaming_service_server::TerminalStreamingServiceServer;
 pub use local::Discovery;
@@ -42,12 +43,8 @@ use output::Copies;
 use places::Defaults;
 use pool::Pool;
 
-/// Largest message taken and sent: the SDKs send files of up to 32 MB (Node) and 50 MB (Python) whole.
-const MESSAGE_CAP: usize = 64 * 1024 * 1024;
 /// How long a call may take: a Node client without an answer waits for ever, a Python one gives up after 30 s.
 const CALL_TIMEOUT: Duration = Duration::from_secs(25);
-/// How long a call that moves a file may take; Python's read gives up after 300 s.
-const FILE_TIMEOUT: Duration = Duration::from_secs(280);
 
 /// The service; cheap to clone.
 #[derive(Clone)]
@@ -93,8 +90,8 @@ impl Facade {
     /// As tonic serves it.
     pub(super) fn server(&self) -> TerminalStreamingServiceServer<Facade> {
         TerminalStreamingServiceServer::new(self.clone())
-            .max_decoding_message_size(MESSAGE_CAP)
-            .max_encoding_message_size(MESSAGE_CAP)
+            .max_decoding_message_size(FILE_MESSAGE_CAP)
+            .max_encoding_message_size(FILE_MESSAGE_CAP)
     }
 
     fn conn(&self) -> u64 {
@@ -124,7 +121,7 @@ impl Facade {
         F: Future<Output = Result<R, Status>>,
     {
         let call = self.call(&request)?;
-        within(FILE_TIMEOUT, handle(self.clone(), call, request.into_inner())).await
+        within(FILE_TIME, handle(self.clone(), call, request.into_inner())).await
     }
 
     /// A call of the schema that this relay has no answer to; whoever may not call at all hears that first.

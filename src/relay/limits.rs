@@ -1,0 +1,46 @@
+//! What a stranger, a key and a machine may cost a relay. `docs/limits.md` lists every one; a test compares.
+//!
+//! Whatever is bounded here is charged to who sent it: a stranger's address, a key, or a machine. At a bound the sender
+//! is refused, slowed or let go of; nobody else notices.
+
+use std::time::Duration;
+
+// ── without a key ──
+
+/// Connections of one address (IPv4, or a /64 of IPv6) that have shown no key: many people behind one gateway dial at
+/// once, and each is a stranger for some milliseconds. At the bound the oldest silent one is let go of.
+pub(super) const STRANGERS_PER_ADDRESS: usize = 64;
+/// The same of all addresses: some 40 KiB each with TLS under way.
+pub(super) const STRANGERS_CAP: usize = 1024;
+/// How long a connection may take to show a key: handshake, preface and the first call. A slow link needs 3 round trips.
+pub(super) const STRANGER_TIME: Duration = Duration::from_secs(10);
+/// Calls that a connection without a key may have refused before it is let go of; a program that tries a wrong key has one.
+pub(super) const STRIKES_CAP: u32 = 16;
+/// Bytes of a call's header fields; a key, a session token and gRPC's own words take under 1 KiB.
+pub(super) const HEADERS_CAP: u32 = 16 * 1024;
+/// Bytes of a message of a call that carries no file.
+pub(super) const CALL_CAP: usize = 64 * 1024;
+/// How long a stream may take to say what it wants, and a call to send all of its message.
+pub(super) const FIRST_FRAME: Duration = Duration::from_secs(10);
+
+// ── with a key ──
+
+/// Connections of one key: a thousand commands at once, each a process of its own. One more is refused.
+pub(super) const CONNECTIONS_PER_KEY: usize = 1024;
+/// Connections of a machine's key: its agent has one, and a second while the first is not known to be dead.
+pub(super) const CONNECTIONS_PER_MACHINE: usize = 8;
+/// Connections in all; the process's limit of open files may say less. Strangers are let go of first, then the connection
+/// of whoever has most that was silent longest.
+pub(super) const CONNECTIONS_CAP: usize = 16 * 1024;
+/// Calls and streams of one key under way at once: a command on 3,000 machines, and a wall. One more is refused.
+pub(super) const CALLS_PER_KEY: usize = 4096;
+/// Calls of one key at once that carry a whole file in one message; more wait for their turn.
+pub(super) const FILE_CALLS_PER_KEY: usize = 4;
+/// Bytes of one frame of a client's stream: what may be typed before it is acknowledged, and some more.
+pub(super) const CLIENT_FRAME_CAP: usize = 2 * 1024 * 1024;
+/// Bytes of a message that carries a whole file: the SDKs send up to 50 MB.
+pub(super) const FILE_MESSAGE_CAP: usize = 64 * 1024 * 1024;
+/// How long a frame that was begun may take to come whole.
+pub(super) const FRAME_TIME: Duration = Duration::from_secs(60);
+/// The same of a message that carries a whole file: 64 MiB over 2 Mbit/s.
+pub(super) const FILE_TIME: Duration = Duration::from_secs(280);
