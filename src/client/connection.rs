@@ -221,6 +221,13 @@ impl Client {
     }
 }
 
+impl Drop for Shared {
+    /// The stream of frames to the relay waits for the next one: it hears that there is none, and the connection ends.
+    fn drop(&mut self) {
+        self.core().disconnected(None);
+    }
+}
+
 impl Shared {
     fn verdict(&self) -> Option<Error> {
         self.verdict.lock().unwrap_or_else(PoisonError::into_inner).clone()

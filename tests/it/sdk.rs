@@ -183,3 +183,18 @@ async fn a_client_gives_up_when_told_to_and_comes_back_on_request() {
     client.close();
     assert!(!client.is_connected());
 }
+
+/// A program that made a client for each thing it did kept the connection of every one: the stream towards the relay waited
+/// for a frame that nobody could send any more.
+#[tokio::test]
+async fn a_client_that_is_dropped_leaves_no_connection_behind() {
+    let fleet = Fleet::start(&["web-1"]);
+    let first = fleet.client();
+    fleet.machine(&first, "web-1").await;
+    let open = || std::fs::read_dir(format!("/proc/{}/fd", fleet.relay_pid())).unwrap().count();
+    let before = open();
+    for _ in 0..50 {
+        fleet.client().fleet().await.unwrap();
+    }
+    crate::support::until("all of them are gone", || open() <= before).await;
+}

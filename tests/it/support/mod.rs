@@ -88,8 +88,7 @@ impl Fleet {
 
     /// Lines of the relay's audit log so far.
     pub fn audit(&self) -> Vec<serde_json::Value> {
-        let text = fs::read_to_string(self.dir.path().join("audit.jsonl")).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        audit_of(self.dir.path())
     }
 
     /// Waits for an audit line of this kind that holds.
@@ -115,6 +114,11 @@ impl Fleet {
     /// Process id of an agent.
     pub fn agent_pid(&self, name: &str) -> u32 {
         self.agents.iter().find(|agent| agent.0 == name).unwrap().1.as_ref().unwrap().id()
+    }
+
+    /// Process id of the relay.
+    pub fn relay_pid(&self) -> u32 {
+        self.relay.as_ref().unwrap().id()
     }
 
     fn spawn(&self, args: &[&str], log: &str) -> Child {
@@ -183,6 +187,20 @@ pub fn processes_naming(marker: &str) -> Vec<u32> {
         fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|args| String::from_utf8_lossy(&args).contains(marker))
     };
     pids.filter(names).filter(|pid| *pid != std::process::id()).collect()
+}
+
+/// Lines of the audit logs of a relay's directory: what was done, and what was refused.
+pub fn audit_of(dir: &std::path::Path) -> Vec<serde_json::Value> {
+    let text =
+        ["audit.jsonl", "audit-refused.jsonl"].map(|name| fs::read_to_string(dir.join(name)).unwrap_or_default());
+    text.concat().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Memory of a process that is in use, KiB.
+pub fn memory_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 pub fn signal(pid: u32, name: &str) {
