@@ -16,6 +16,7 @@ fn generated_code_is_fresh() {
     let descriptors = protox::compile(files, [root.join("proto")]).unwrap();
     tonic_prost_build::configure()
         .bytes(".")
+        .extern_path(".fleetmux.v1.SharedFleetEvent", "crate::wire::SharedFleetEvent")
         .out_dir(out.path())
         .emit_rerun_if_changed(false)
         .compile_fds(descriptors)

@@ -304,7 +304,7 @@ fn all() -> Vec<(String, String)> {
     }
     let session = || v1::Session { machine: id(2), info: Some(info()) };
     use v1::fleet_event::Event as E;
-    let snapshot = v1::FleetSnapshot { machines: vec![machine()], sessions: vec![session()] };
+    let snapshot = v1::FleetSnapshot { machines: vec![machine()], sessions: vec![session()], more: false };
     let events = [
         ("event.snapshot", E::Snapshot(snapshot)),
         ("event.machine", E::Machine(machine())),
@@ -315,7 +315,9 @@ fn all() -> Vec<(String, String)> {
     for (name, event) in events {
         row(name, hex(&v1::FleetEvent { event: Some(event) }));
     }
-    row("watch", hex(&v1::WatchRequest {}));
+    row("watch", hex(&v1::WatchRequest::default()));
+    row("watch_once", hex(&v1::WatchRequest { machines: vec!["web-1".into()], once: true, pieces: true }));
+    row("snapshot_piece", hex(&v1::FleetSnapshot { more: true, ..Default::default() }));
     row("create", hex(&v1::CreateSessionRequest { machine: id(2), spec: Some(spec()), join: true }));
     row("destroy", hex(&v1::DestroySessionRequest { session: id(1) }));
     row("rename", hex(&v1::RenameSessionRequest { session: id(1), name: "deploy".into() }));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::fleet::event_from;
+use super::fleet::Pieces;
 use super::{Error, FleetEvent};
 use crate::fleet::{Credentials, Endpoint, Machine, Session};
 use crate::runtime::now_ms;
@@ -92,15 +92,20 @@ async fn look(relay: &Endpoint, credentials: &Credentials) -> Result<Probe, Erro
             _ => {}
         }
     };
+    let request = v1::WatchRequest { once: true, pieces: true, ..Default::default() };
     let asked = now_ms();
-    let answer = client.watch(v1::WatchRequest {}).await.map_err(|status| Error::from(wire::refusal_of(&status)))?;
+    let answer = client.watch(request).await.map_err(|status| Error::from(wire::refusal_of(&status)))?;
     let answered = now_ms();
     let theirs = answer.metadata().get(wire::TIME_HEADER).and_then(|time| time.to_str().ok()?.parse::<u64>().ok());
     // The relay's clock was read in the middle of the call, more or less.
     let skew_ms = theirs.map(|theirs| theirs as i64 - (asked + (answered.saturating_sub(asked)) / 2) as i64);
-    let event = answer.into_inner().message().await.map_err(|status| Error::from(wire::refusal_of(&status)))?;
-    let Some(FleetEvent::Snapshot { machines, sessions }) = event.and_then(event_from) else {
-        return Err(refused(&"the relay sent no snapshot of the fleet"));
+    let (mut events, mut pieces) = (answer.into_inner(), Pieces::default());
+    let (machines, sessions) = loop {
+        let event = events.message().await.map_err(|status| Error::from(wire::refusal_of(&status)))?;
+        let event = event.ok_or_else(|| refused(&"the relay sent no snapshot of the fleet"))?;
+        if let Some(FleetEvent::Snapshot { machines, sessions }) = pieces.take(event) {
+            break (machines, sessions);
+        }
     };
     let software = hello.software.chars().filter(|c| !c.is_control()).take(64).collect();
     Ok(Probe { software, protocol: hello.version, connect, round_trip, skew_ms, certificate_days, machines, sessions })

@@ -7,6 +7,12 @@ const ID_PART: usize = 4;
 /// Names listed when one is not known.
 const LISTED: usize = 12;
 
+/// Whether a person may mean a machine by this: its display name, host name, id, or the beginning of its id.
+pub fn is_called(machine: &Machine, wanted: &str) -> bool {
+    let is_id = || machine.facts.id.to_string().starts_with(&wanted.to_ascii_lowercase());
+    machine.facts.name == wanted || machine.facts.hostname == wanted || (wanted.len() >= ID_PART && is_id())
+}
+
 /// The machine of this display name, host name, id or beginning of an id; several candidates are listed.
 pub fn find_machine<'a>(machines: &'a [Machine], wanted: &str) -> Result<&'a Machine, Refusal> {
     let by = |fits: &dyn Fn(&Machine) -> bool| machines.iter().filter(|machine| fits(machine)).collect::<Vec<_>>();

@@ -16,7 +16,7 @@ mod text;
 pub use access::{Action, ActionError, Actions, Caller, Code, Principal, Refusal, Role};
 pub use endpoint::{Endpoint, EndpointError};
 pub use file::{FileEntry, FileKind};
-pub use find::{active_session, find_machine, find_session};
+pub use find::{active_session, find_machine, find_session, is_called};
 pub use id::{ClientId, ExecId, IdError, KeyId, MachineId, SessionId};
 pub use machine::{Labels, Load, Machine, MachineFacts};
 pub use secret::{Credentials, Fingerprint, FingerprintError, JoinToken, JoinTokenError, Secret};

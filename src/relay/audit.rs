@@ -1,32 +1,40 @@
 //! The audit log: who did what, as JSON lines for the relay's owner. The one place that writes it.
 //!
-//! Events carry names and ids only: never a key, a typed byte, a command's arguments or a variable. A slow disk
-//! never holds up the relay; what cannot be queued is counted and the count is logged.
+//! Events carry names and ids only: never a key, a typed byte, a command's arguments or a variable; every word is cut to a
+//! bound. A slow disk never holds up the relay; what cannot be queued is counted and the count is logged.
+//!
+//! Whom the log is about cannot flush it: what was refused is in a file of its own (`audit-refused.jsonl`), said once and
+//! then counted, and of a caller who does more than a fleet of people would the rest is counted too (`tally`).
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod log;
+mod tally;
+
+use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::runtime::now_ms;
+use log::{DONE, Log, REFUSED};
+use tally::{Tally, Verdict};
 
-/// File in the relay's state directory.
+/// Files in the relay's state directory: what was done, and what was refused.
 const FILE: &str = "audit.jsonl";
-/// A file that would grow past this is put aside: `audit.jsonl.1` is the youngest of the old ones.
-const FILE_BYTES: u64 = 10 * 1024 * 1024;
-/// Files kept, the current one included.
-const FILES: u32 = 5;
+const REFUSED_FILE: &str = "audit-refused.jsonl";
 /// Characters of one word of a caller's that a line has.
 const WORD_CAP: usize = 256;
 /// Names of variables that a line has.
 const NAMES_CAP: usize = 256;
-/// Lines waiting for the disk.
+/// Items of one list that a line has; how many there were is said beside it.
+const LIST_CAP: usize = 64;
+/// Lines waiting for the disk: some KiB each at most.
 const LINES_CAP: usize = 16 * 1024;
+/// How often what was only counted is told.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// What happened; a variant's fields are its line's.
 #[derive(Clone, Debug, Serialize)]
@@ -40,6 +48,7 @@ pub(in crate::relay) enum Audited {
     /// A session was made, or why not.
     SessionCreate {
         principal: String,
+        workspace: String,
         machine: String,
         session: String,
         #[serde(flatten)]
@@ -47,11 +56,12 @@ pub(in crate::relay) enum Audited {
         outcome: String,
     },
     /// A session was ended, or why not.
-    SessionDestroy { principal: String, session: String, outcome: String },
+    SessionDestroy { principal: String, workspace: String, session: String, outcome: String },
     /// A one-shot command was handed to its machine, or why not; its program only, since arguments may hold secrets.
     Exec {
         exec: String,
         principal: String,
+        workspace: String,
         machine: String,
         program: String,
         #[serde(flatten)]
@@ -63,6 +73,7 @@ pub(in crate::relay) enum Audited {
     ExecEnd {
         exec: String,
         principal: String,
+        workspace: String,
         machine: String,
         program: String,
         outcome: String,
@@ -75,19 +86,27 @@ pub(in crate::relay) enum Audited {
         duration_ms: u64,
     },
     /// What one client types goes to all of these sessions at once from now on.
-    BroadcastStart { principal: String, count: usize, targets: Vec<Target> },
+    BroadcastStart { principal: String, workspace: String, count: usize, targets: Vec<Target> },
     /// A broadcast has other receivers now.
-    BroadcastChange { principal: String, count: usize, targets: Vec<Target> },
+    BroadcastChange { principal: String, workspace: String, count: usize, targets: Vec<Target> },
     /// A broadcast is over.
-    BroadcastStop { principal: String, count: usize, duration_ms: u64 },
+    BroadcastStop { principal: String, workspace: String, count: usize, duration_ms: u64 },
     /// Files of a machine were read, searched or changed, or why not; `to` is the second path of a move or a copy.
-    Files { principal: String, machine: String, verb: &'static str, path: String, to: Option<String>, outcome: String },
+    Files {
+        principal: String,
+        workspace: String,
+        machine: String,
+        verb: &'static str,
+        path: String,
+        to: Option<String>,
+        outcome: String,
+    },
     /// A known caller wanted what it may not.
-    Denied { principal: String, what: String, reason: String },
-    /// Somebody could not prove who they are.
-    AuthFailed { peer: String, what: String, reason: String },
+    Denied { principal: String, workspace: String, what: String, reason: String },
+    /// Somebody could not prove who they are; they are in no workspace.
+    AuthFailed { workspace: String, peer: String, what: String, reason: String },
     /// An address failed so often that it is not listened to for a while.
-    RateLimited { peer: String },
+    RateLimited { workspace: String, peer: String },
     /// A key opened a connection.
     KeyUsed { principal: String, workspace: String, peer: String },
     /// An API key was made.
@@ -97,7 +116,21 @@ pub(in crate::relay) enum Audited {
     /// A join token was made.
     TokenCreated { principal: String, token: String, workspace: String },
     /// So many events before this one are in no line: the disk was full or slow.
-    AuditLost { count: u64 },
+    AuditLost { workspace: String, count: u64 },
+    /// So many more events of this kind, by the same caller or from the same address, since its first line: they are in no
+    /// line of their own.
+    Repeated {
+        workspace: String,
+        repeated: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        principal: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        peer: Option<String>,
+        #[serde(skip_serializing_if = "String::is_empty")]
+        reason: String,
+        count: u64,
+        since_ms: u64,
+    },
     /// A machine exchanged a token for its key.
     Joined { machine: String, name: String, workspace: String, token: String, peer: String },
 }
@@ -132,106 +165,112 @@ impl Surroundings {
     }
 }
 
-#[derive(Serialize)]
 struct Line {
     ts_ms: u64,
-    #[serde(flatten)]
     event: Audited,
+}
+
+impl Line {
+    /// As it is written, every word and list within its bound.
+    fn text(&self) -> Vec<u8> {
+        let mut value = serde_json::to_value(&self.event).unwrap_or_default();
+        shorten(&mut value);
+        // When and what come first, for whoever reads along.
+        let event = value.as_object_mut().and_then(|fields| fields.remove("event")).unwrap_or_default();
+        let rest = value.to_string();
+        format!("{{\"ts_ms\":{},\"event\":{event},{}\n", self.ts_ms, rest.strip_prefix('{').unwrap_or("}")).into_bytes()
+    }
+}
+
+fn shorten(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::String(text) => {
+            if let Some((at, _)) = text.char_indices().nth(WORD_CAP) {
+                text.truncate(at);
+                text.push('…');
+            }
+        }
+        serde_json::Value::Array(items) => {
+            items.truncate(LIST_CAP);
+            items.iter_mut().for_each(shorten);
+        }
+        serde_json::Value::Object(fields) => fields.values_mut().for_each(shorten),
+        _ => {}
+    }
+}
+
+/// What goes to the writer: a line and which log it is for.
+struct Queued {
+    is_refusal: bool,
+    text: Vec<u8>,
 }
 
 /// The log; cheap to clone, and without a directory it writes nothing.
 #[derive(Clone, Default)]
 pub(in crate::relay) struct Audit {
-    lines_tx: Option<SyncSender<Line>>,
+    lines_tx: Option<SyncSender<Queued>>,
+    tally: Arc<Mutex<Tally>>,
     /// Events that are in no line, and not in a line about them either.
     lost: Arc<AtomicU64>,
 }
 
 impl Audit {
-    /// Appends to the log of a state directory.
+    /// Appends to the logs of a state directory.
     pub(in crate::relay) fn open(dir: &Path) -> io::Result<Audit> {
-        let mut log = Log::open(dir.join(FILE), FILE_BYTES)?;
-        let (lines_tx, lines_rx): (_, Receiver<Line>) = sync_channel(LINES_CAP);
-        let lost = Arc::new(AtomicU64::new(0));
-        let missing = lost.clone();
-        let write = move || {
-            for line in lines_rx {
-                let count = missing.swap(0, Ordering::Relaxed);
-                if let Err(err) = log.append(&line, count) {
-                    missing.fetch_add(count + 1, Ordering::Relaxed);
-                    tracing::error!(%err, lost = count + 1, "the audit log cannot be written; is the disk full?");
-                }
-            }
-        };
-        std::thread::Builder::new().name("audit".into()).spawn(write)?;
-        Ok(Audit { lines_tx: Some(lines_tx), lost })
+        let now = now_ms();
+        let logs = [Log::open(dir.join(FILE), DONE, now)?, Log::open(dir.join(REFUSED_FILE), REFUSED, now)?];
+        let (lines_tx, lines_rx) = sync_channel(LINES_CAP);
+        let audit = Audit { lines_tx: Some(lines_tx), ..Audit::default() };
+        let (tally, lost) = (audit.tally.clone(), audit.lost.clone());
+        std::thread::Builder::new().name("audit".into()).spawn(move || write(logs, &lines_rx, &tally, &lost))?;
+        Ok(audit)
     }
 
     /// Records an event; never waits.
     pub(in crate::relay) fn record(&self, event: Audited) {
         let Some(lines_tx) = &self.lines_tx else { return };
-        if lines_tx.try_send(Line { ts_ms: now_ms(), event }).is_err() {
+        let now = now_ms();
+        let verdict = self.tally.lock().unwrap_or_else(PoisonError::into_inner).judge(&event, now);
+        if verdict == Verdict::Counted {
+            return;
+        }
+        let is_refusal = tally::is_refusal(&event);
+        let text = Line { ts_ms: now, event }.text();
+        if lines_tx.try_send(Queued { is_refusal, text }).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
             tracing::error!("the disk is slow; an audit line is lost");
         }
     }
 }
 
-struct Log {
-    path: PathBuf,
-    file: File,
-    bytes: u64,
-    cap: u64,
-    /// The file ends within a line that could not be written whole.
-    is_torn: bool,
+/// Writes lines until nobody records any more, and tells now and then what was only counted.
+fn write(mut logs: [Log; 2], lines_rx: &Receiver<Queued>, tally: &Mutex<Tally>, lost: &AtomicU64) {
+    loop {
+        let line = match lines_rx.recv_timeout(TELL_EVERY) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
+        let now = now_ms();
+        let counted = tally.lock().unwrap_or_else(PoisonError::into_inner).told(now, TELL_EVERY.as_millis() as u64);
+        let counted = counted.into_iter().map(|(is_refusal, event)| (is_refusal, Line { ts_ms: now, event }.text()));
+        for (is_refusal, text) in line.map(|line| (line.is_refusal, line.text)).into_iter().chain(counted) {
+            append(&mut logs[usize::from(is_refusal)], &text, now, lost);
+        }
+    }
+    let now = now_ms();
+    for (is_refusal, event) in tally.lock().unwrap_or_else(PoisonError::into_inner).told(now, 0) {
+        append(&mut logs[usize::from(is_refusal)], &Line { ts_ms: now, event }.text(), now, lost);
+    }
 }
 
-impl Log {
-    fn open(path: PathBuf, cap: u64) -> io::Result<Log> {
-        let file = OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(&path)?;
-        let bytes = file.metadata()?.len();
-        let mut last = [b'\n'];
-        let is_torn = bytes > 0 && file.read_at(&mut last, bytes - 1)? == 1 && last != *b"\n";
-        Ok(Log { path, file, bytes, cap, is_torn })
-    }
-
-    /// Appends a line of its own, after one about the events that were lost before it.
-    fn append(&mut self, line: &Line, lost: u64) -> io::Result<()> {
-        let mut text = Vec::new();
-        if self.is_torn {
-            text.push(b'\n');
-        }
-        let about = (lost > 0).then_some(Line { ts_ms: line.ts_ms, event: Audited::AuditLost { count: lost } });
-        for line in about.iter().chain([line]) {
-            serde_json::to_writer(&mut text, line)?;
-            text.push(b'\n');
-        }
-        if self.bytes > 0 && self.bytes + text.len() as u64 > self.cap {
-            self.rotate()?;
-        }
-        let written = self.file.write_all(&text);
-        if written.is_err() {
-            // A full disk takes half a line; a file can be made shorter on it all the same.
-            let _ = self.file.set_len(self.bytes);
-            let len = self.file.metadata().map_or(self.bytes, |meta| meta.len());
-            self.is_torn |= len != self.bytes;
-            self.bytes = len;
-            return written;
-        }
-        self.is_torn = false;
-        self.bytes += text.len() as u64;
-        Ok(())
-    }
-
-    fn rotate(&mut self) -> io::Result<()> {
-        let old = |number: u32| PathBuf::from(format!("{}.{number}", self.path.display()));
-        for number in (1..FILES - 1).rev() {
-            // The first times there are fewer.
-            let _ = std::fs::rename(old(number), old(number + 1));
-        }
-        std::fs::rename(&self.path, old(1))?;
-        *self = Log::open(self.path.clone(), self.cap)?;
-        Ok(())
+fn append(log: &mut Log, text: &[u8], now: u64, lost: &AtomicU64) {
+    let count = lost.swap(0, Ordering::Relaxed);
+    let about = Audited::AuditLost { workspace: String::new(), count };
+    let about = if count > 0 { Line { ts_ms: now, event: about }.text() } else { Vec::new() };
+    if let Err(err) = log.append(&[&about, text].concat(), now) {
+        lost.fetch_add(count + 1, Ordering::Relaxed);
+        tracing::error!(%err, lost = count + 1, "the audit log cannot be written; is the disk full?");
     }
 }
 
@@ -239,47 +278,56 @@ impl Log {
 mod tests {
     use super::*;
 
-    /// A disk that was full left half a line, and the first event after it was glued to that; how many were lost nobody said.
     #[test]
-    fn after_a_full_disk_the_log_goes_on_with_a_fresh_line_that_says_what_is_missing() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(FILE);
-        let line = |peer: &str| Line { ts_ms: 1, event: Audited::RateLimited { peer: peer.into() } };
-        let mut log = Log::open(path.clone(), FILE_BYTES).unwrap();
-        log.append(&line("first"), 0).unwrap();
-        let full = OpenOptions::new().append(true).open("/dev/full").unwrap();
-        let good = std::mem::replace(&mut log.file, full);
-        assert!(log.append(&line("lost"), 0).is_err());
-        log.file = good;
-        // What a system that wrote a part of it before it gave up would leave.
-        log.file.write_all(b"{\"ts_ms\":1,\"eve").unwrap();
-        log = Log::open(path.clone(), FILE_BYTES).unwrap();
-        assert!(log.is_torn);
-        log.append(&line("next"), 1).unwrap();
-        log.append(&line("last"), 0).unwrap();
-        let text = std::fs::read_to_string(&path).unwrap();
-        let whole: Vec<serde_json::Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        let events: Vec<&str> = whole.iter().filter_map(|line| line["event"].as_str()).collect();
-        assert_eq!(events, ["rate_limited", "audit_lost", "rate_limited", "rate_limited"], "{text}");
-        assert_eq!((text.lines().count(), &whole[1]["count"]), (5, &1.into()));
-        assert_eq!(whole[2]["peer"], "next");
+    fn words_and_lists_of_a_line_are_bounded_whoever_chose_them() {
+        let event = Audited::Files {
+            principal: "key:ci".into(),
+            workspace: "default".into(),
+            machine: "m".into(),
+            verb: "read",
+            path: "x".repeat(1 << 20),
+            to: None,
+            outcome: "ok".into(),
+        };
+        assert!(Line { ts_ms: 1, event }.text().len() < 1024);
+        let target = Target { machine: "m".into(), session: "s".into() };
+        let event = Audited::BroadcastStart {
+            principal: "key:ci".into(),
+            workspace: "default".into(),
+            count: 5000,
+            targets: vec![target; 5000],
+        };
+        assert!(Line { ts_ms: 1, event }.text().len() < 4096);
     }
 
+    /// Calls without a key wrote 254 bytes each: in 28 s the log held nothing else.
     #[test]
-    fn full_files_are_put_aside_and_five_are_kept() {
+    fn a_stranger_writes_a_line_and_then_is_counted() {
         let dir = tempfile::tempdir().unwrap();
-        let mut log = Log::open(dir.path().join(FILE), 100).unwrap();
-        for number in 0..20 {
-            let event = Audited::RateLimited { peer: format!("10.0.0.{number}") };
-            log.append(&Line { ts_ms: 1, event }, 0).unwrap();
+        let audit = Audit::open(dir.path()).unwrap();
+        let done = Audited::KeyRevoked { principal: "uid:0".into(), key: "ci".into(), workspace: "default".into() };
+        audit.record(done);
+        for port in 0..100_000 {
+            audit.record(Audited::AuthFailed {
+                workspace: String::new(),
+                peer: format!("10.0.0.1:{}", port % 60_000),
+                what: "key".into(),
+                reason: "this relay wants a key".into(),
+            });
         }
-        let mut names: Vec<_> = std::fs::read_dir(dir.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        assert_eq!(names, ["audit.jsonl", "audit.jsonl.1", "audit.jsonl.2", "audit.jsonl.3", "audit.jsonl.4"]);
-        let newest = std::fs::read_to_string(dir.path().join(FILE)).unwrap();
-        assert!(newest.contains(r#""event":"rate_limited","peer":"10.0.0.19""#), "{newest}");
+        drop(audit);
+        let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap_or_default();
+        let wait = std::time::Instant::now();
+        // The writer ends when nobody records any more.
+        while !read(REFUSED_FILE).contains("repeated") && wait.elapsed() < Duration::from_secs(60) {
+            std::thread::yield_now();
+        }
+        let refused: Vec<serde_json::Value> =
+            read(REFUSED_FILE).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(refused.len(), 2, "{refused:?}");
+        assert_eq!((&refused[1]["event"], &refused[1]["count"]), (&"repeated".into(), &99_999.into()));
+        assert_eq!((&refused[1]["repeated"], &refused[1]["peer"]), (&"auth_failed".into(), &"10.0.0.1".into()));
+        assert_eq!(read(FILE).lines().count(), 1, "what was done is not among it");
+        assert!(read(FILE).contains(r#""workspace":"default""#) && refused[0]["workspace"] == "");
     }
 }

@@ -292,7 +292,10 @@ mod tests {
         let elsewhere = connections.stranger(address("10.0.0.2"));
         here[0].signals.heard(1);
         let _new = connections.stranger(address("10.0.0.1"));
-        assert!(!here[0].signals.is_let_go() && here[1].signals.is_let_go(), "it said something, its neighbour did not");
+        assert!(
+            !here[0].signals.is_let_go() && here[1].signals.is_let_go(),
+            "it said something, its neighbour did not"
+        );
         assert!(!elsewhere.signals.is_let_go());
         assert_eq!(connections.count(), (STRANGERS_PER_ADDRESS + 1, 0));
         drop(here);
@@ -335,7 +338,8 @@ mod tests {
     fn when_the_process_can_hold_no_more_strangers_go_first_and_then_whoever_has_most() {
         let connections = Connections::new(16);
         assert_eq!(connections.cap, 12);
-        let (many, few, own) = (holder_of(KeyId::random()), holder_of(KeyId::random()), Caller::local(Principal::loopback()));
+        let (many, few, own) =
+            (holder_of(KeyId::random()), holder_of(KeyId::random()), Caller::local(Principal::loopback()));
         let open = |caller: &Caller, heard_ms| {
             let ticket = connections.stranger(None);
             ticket.signals.heard(heard_ms);

@@ -4,15 +4,19 @@
 //! the stream; frames for one client find it by its secret id. Nothing here waits, and nothing here looks into output.
 
 mod agents;
+mod bounds;
 mod clients;
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::audit::Audited;
-use crate::fleet::{Action, Caller, ClientId, Code, Machine, MachineId, Refusal, Role, Session, SessionId};
+use super::limits::SNAPSHOT_PIECE;
+use crate::fleet::{Action, Caller, ClientId, Code, Machine, MachineId, Refusal, Role, Session, SessionId, is_called};
 use crate::stream::Outbox;
-use crate::wire::{self, v1};
+use crate::wire::{self, Message, SharedFleetEvent, v1};
 use v1::session_up::Frame as Up;
+
+pub(super) use bounds::Pace;
 
 /// One stream of an agent or a client.
 pub(super) type ConnId = u64;
@@ -92,6 +96,9 @@ pub(super) struct Core {
     silent: HashMap<SessionId, MachineId>,
     /// It started without a memory: a session it does not know may be that of an agent that is about to come back.
     is_new: bool,
+    /// What callers of a workspace, or of all, see: made when it is asked for, until something in it changes.
+    snapshots: HashMap<Option<String>, Vec<SharedFleetEvent>>,
+    registries: HashMap<MachineId, bounds::Registry>,
     effects: Vec<Effect>,
 }
 
@@ -136,14 +143,47 @@ impl Core {
         self.sessions.get(&id)
     }
 
-    /// Everything that a caller may know of.
-    pub(super) fn snapshot(&self, caller: &Caller) -> v1::FleetEvent {
-        let machines = self.machines.values().filter(|state| caller.sees(&state.machine.facts.workspace));
-        let machines = machines.map(|state| wire::machine(&state.machine)).collect();
-        let sessions = self.sessions.values().filter(|session| caller.sees(self.workspace_of(session.machine)));
-        let sessions = sessions.map(Into::into).collect();
-        let snapshot = v1::FleetSnapshot { machines, sessions };
-        v1::FleetEvent { event: Some(v1::fleet_event::Event::Snapshot(snapshot)) }
+    /// Everything that a caller may know of, in pieces; all who ask before something changes share them.
+    pub(super) fn snapshot(&mut self, caller: &Caller) -> Vec<SharedFleetEvent> {
+        if let Some(pieces) = self.snapshots.get(&caller.workspace) {
+            return pieces.clone();
+        }
+        let pieces = self.pieces(caller, |_| true, SNAPSHOT_PIECE);
+        self.snapshots.insert(caller.workspace.clone(), pieces.clone());
+        pieces
+    }
+
+    /// The same of the machines that are called so, and for a client that takes only one piece if it `is_whole`.
+    pub(super) fn snapshot_of(&self, caller: &Caller, names: &[String], is_whole: bool) -> Vec<SharedFleetEvent> {
+        let is_meant = |machine: &Machine| names.is_empty() || names.iter().any(|name| is_called(machine, name));
+        self.pieces(caller, is_meant, if is_whole { usize::MAX } else { SNAPSHOT_PIECE })
+    }
+
+    fn pieces(&self, caller: &Caller, is_meant: impl Fn(&Machine) -> bool, cap: usize) -> Vec<SharedFleetEvent> {
+        let is_shown = |machine: &Machine| caller.sees(&machine.facts.workspace) && is_meant(machine);
+        let (mut pieces, mut piece, mut bytes) = (Vec::new(), v1::FleetSnapshot::default(), 0);
+        let mut room = |piece: &mut v1::FleetSnapshot, len: usize| {
+            bytes += len;
+            if bytes > cap {
+                let full = v1::FleetSnapshot { more: true, ..std::mem::take(piece) };
+                pieces.push(snapshot_event(full));
+                bytes = len;
+            }
+        };
+        for state in self.machines.values().filter(|state| is_shown(&state.machine)) {
+            let machine = wire::machine(&state.machine);
+            room(&mut piece, machine.encoded_len());
+            piece.machines.push(machine);
+        }
+        for session in self.sessions.values() {
+            if self.machine(session.machine).is_some_and(is_shown) {
+                let session = v1::Session::from(session);
+                room(&mut piece, session.encoded_len());
+                piece.sessions.push(session);
+            }
+        }
+        pieces.push(snapshot_event(piece));
+        pieces
     }
 
     /// The same as values.
@@ -199,7 +239,7 @@ impl Core {
         self.sessions.get(&session).is_none_or(|known| caller.sees(self.workspace_of(known.machine)))
     }
 
-    fn workspace_of(&self, machine: MachineId) -> &str {
+    pub(super) fn workspace_of(&self, machine: MachineId) -> &str {
         self.machines.get(&machine).map_or("", |state| &state.machine.facts.workspace)
     }
 
@@ -226,12 +266,15 @@ impl Core {
 
     fn tell_watchers(&mut self, machine: MachineId, event: v1::fleet_event::Event) {
         let workspace = self.workspace_of(machine).to_string();
+        self.snapshots.remove(&None);
+        self.snapshots.remove(&Some(workspace.clone()));
         self.effects.push(Effect::ToWatchers(workspace, v1::FleetEvent { event: Some(event) }));
     }
 
     fn denied(&mut self, caller: &Caller, what: &str, refusal: &Refusal) {
         let (principal, reason) = (caller.principal.to_string(), refusal.message.clone());
-        self.effects.push(Effect::Audit(Audited::Denied { principal, what: what.into(), reason }));
+        let workspace = caller.workspace.clone().unwrap_or_default();
+        self.effects.push(Effect::Audit(Audited::Denied { principal, workspace, what: what.into(), reason }));
     }
 
     fn agent_of(&self, session: SessionId) -> Option<ConnId> {
@@ -273,11 +316,15 @@ impl Core {
         }
     }
 
-    fn insert_session(&mut self, mut session: Session) {
+    fn insert_session(&mut self, session: Session) {
+        let mut session = bounds::shown(session);
         let id = session.id();
         session.spec.workspace = self.workspace_of(session.machine).to_string();
         // A session belongs to the machine that showed it first; another one cannot take it over.
         if self.sessions.get(&id).is_some_and(|known| known.machine != session.machine) {
+            return;
+        }
+        if !self.count(&session) {
             return;
         }
         let event = v1::fleet_event::Event::Session((&session).into());
@@ -308,6 +355,7 @@ impl Core {
         }
         if is_known {
             self.sessions.remove(&id);
+            self.uncount(machine, id);
             let gone = v1::SessionRef { machine: bytes_of(machine.as_bytes()), session: bytes_of(id.as_bytes()) };
             self.tell_watchers(machine, v1::fleet_event::Event::SessionRemoved(gone));
             self.effects.push(Effect::StoreSession(id, None));
@@ -348,6 +396,10 @@ impl Core {
             self.tell_watchers(id, event);
         }
     }
+}
+
+fn snapshot_event(snapshot: v1::FleetSnapshot) -> SharedFleetEvent {
+    SharedFleetEvent::new(&v1::FleetEvent { event: Some(v1::fleet_event::Event::Snapshot(snapshot)) })
 }
 
 /// What a role needs.

@@ -9,6 +9,7 @@ use super::audit::{Audit, Audited, Surroundings};
 use super::auth::Auth;
 use super::hub::EventsTx;
 use super::lane::{DownTx, Ended, Ending, Flow, Kind, START_TIMEOUT, lanes_to};
+use super::limits::EXECS_PER_KEY;
 use crate::fleet::{Caller, Code, ExecId, MachineId, Refusal};
 use crate::stream::{EXEC_INPUT_WINDOW, EXEC_OUTPUT_WINDOW, chunks_in};
 use crate::wire::{self, v1};
@@ -36,6 +37,7 @@ impl Kind for Commands {
     const UP_WINDOW: u64 = EXEC_INPUT_WINDOW;
     /// The agent has a bound of its own.
     const AT_ONCE: usize = usize::MAX;
+    const PER_KEY: usize = EXECS_PER_KEY;
     const UP_CAP: usize = 64 * 1024;
 
     fn frame(message: v1::ExecUp) -> Option<Up> {
@@ -100,24 +102,26 @@ pub(super) async fn carry(
         Ok(Some(v1::ExecUp { frame: Some(Up::Start(start)) })) => start,
         Ok(_) => {
             let refusal = Refusal::new(Code::Invalid, "the stream must open with a command");
-            let _ = down_tx.try_send(Ok(Commands::refused(&refusal)));
+            down_tx.try_send(Ok(Commands::refused(&refusal)));
             return;
         }
         Err(_) => return,
     };
     let lanes = lanes_to(&events_tx, &caller, &start.machine).await;
-    let mut ended = Trail::begin(auth.audit.clone(), &caller, &start, lanes.as_ref().err());
+    let workspace = lanes.as_ref().ok().map(|(_, workspace)| workspace.clone()).or_else(|| caller.workspace.clone());
+    let outcome = lanes.as_ref().err();
+    let mut ended = Trail::begin(auth.audit.clone(), &caller, workspace.unwrap_or_default(), &start, outcome);
     if let Err(refusal) = &lanes {
         ended.lost(refusal);
     }
     let refused_tx = down_tx.clone();
-    match lanes.and_then(|lanes| lanes.exec.begin(&auth, &caller, Up::Start(start), down_tx, ended)) {
+    match lanes.and_then(|(lanes, _)| lanes.exec.begin(&auth, &caller, Up::Start(start), down_tx, ended)) {
         Ok(running) => {
             drop(refused_tx);
             running.carry(frames).await;
         }
         Err(refusal) => {
-            let _ = refused_tx.try_send(Ok(Commands::refused(&refusal)));
+            refused_tx.try_send(Ok(Commands::refused(&refusal)));
         }
     }
 }
@@ -127,6 +131,7 @@ struct Trail {
     audit: Audit,
     exec: String,
     principal: String,
+    workspace: String,
     machine: String,
     program: String,
     since: Instant,
@@ -134,13 +139,20 @@ struct Trail {
 
 impl Trail {
     /// Records that a command was handed to its machine, or why not; of one that was not nothing more is told.
-    fn begin(audit: Audit, caller: &Caller, start: &v1::ExecStart, refusal: Option<&Refusal>) -> Ended {
+    fn begin(
+        audit: Audit,
+        caller: &Caller,
+        workspace: String,
+        start: &v1::ExecStart,
+        refusal: Option<&Refusal>,
+    ) -> Ended {
         // The program only: arguments may be secrets.
         let program = start.argv.first().map_or(start.command.as_str(), String::as_str);
         let trail = Trail {
             audit,
             exec: ExecId::random().to_string(),
             principal: caller.principal.to_string(),
+            workspace,
             machine: MachineId::from_bytes(&start.machine).map(|id| id.to_string()).unwrap_or_default(),
             program: program.split_whitespace().next().unwrap_or_default().to_string(),
             since: Instant::now(),
@@ -148,6 +160,7 @@ impl Trail {
         trail.audit.record(Audited::Exec {
             exec: trail.exec.clone(),
             principal: trail.principal.clone(),
+            workspace: trail.workspace.clone(),
             machine: trail.machine.clone(),
             program: trail.program.clone(),
             surroundings: Surroundings::new(&start.shell, &start.cwd, start.env.keys()),
@@ -167,8 +180,8 @@ impl Trail {
             && refusal.code == Code::PermissionDenied
         {
             let what = format!("exec {} on machine {}", self.program, self.machine);
-            let (principal, reason) = (self.principal.clone(), refusal.message.clone());
-            self.audit.record(Audited::Denied { principal, what, reason });
+            let (principal, workspace) = (self.principal.clone(), self.workspace.clone());
+            self.audit.record(Audited::Denied { principal, workspace, what, reason: refusal.message.clone() });
         }
         let mut duration_ms = self.since.elapsed().as_millis() as u64;
         let (mut exit_code, mut exit_signal) = (None, None);
@@ -194,6 +207,7 @@ impl Trail {
         self.audit.record(Audited::ExecEnd {
             exec: self.exec,
             principal: self.principal,
+            workspace: self.workspace,
             machine: self.machine,
             program: self.program,
             outcome: outcome.into(),

@@ -1,12 +1,13 @@
 //! Files at the relay: a lane of their own on the agent's link. What is in them is never looked at.
 
-use tokio::sync::mpsc;
-use tonic::{Status, Streaming};
+use tonic::Streaming;
 
 use super::audit::{Audit, Audited};
 use super::auth::Auth;
 use super::hub::EventsTx;
-use super::lane::{DownTx, Ended, Ending, Flow, Kind, Running, lanes_to};
+use super::lane::{DownRx, Ended, Ending, Flow, Kind, Running, down_channel, lanes_to};
+use super::limits::FILES_PER_KEY;
+use super::quota::Account;
 use crate::fleet::{Action, Caller, Code, MachineId, Refusal};
 use crate::stream::{FILE_WINDOW, chunks_in};
 use crate::wire::{self, v1};
@@ -32,6 +33,7 @@ impl Kind for Requests {
     const UP_WINDOW: u64 = FILE_WINDOW;
     /// A window of each may wait here.
     const AT_ONCE: usize = 512;
+    const PER_KEY: usize = FILES_PER_KEY;
     const UP_CAP: usize = 64 * 1024;
 
     fn frame(message: v1::FileUp) -> Option<Up> {
@@ -89,7 +91,7 @@ pub(super) async fn begin(
     caller: &Caller,
     auth: &Auth,
     start: v1::FileStart,
-) -> Result<(Running<Requests>, mpsc::Receiver<Result<v1::FileDown, Status>>), Refusal> {
+) -> Result<(Running<Requests>, DownRx<Requests>), Refusal> {
     let request = start.request.as_ref();
     let request =
         request.ok_or_else(|| Refusal::new(Code::Invalid, "the request names nothing that this relay knows"))?;
@@ -100,17 +102,14 @@ pub(super) async fn begin(
     }
     let machine = MachineId::from_bytes(&start.machine).map(|id| id.to_string()).unwrap_or_default();
     let (audit, principal): (Audit, _) = (auth.audit.clone(), caller.principal.to_string());
+    let lanes = lanes_to(events_tx, caller, &start.machine).await;
+    let workspace = lanes.as_ref().ok().map(|(_, workspace)| workspace.clone()).or_else(|| caller.workspace.clone());
+    let workspace = workspace.unwrap_or_default();
     let mut ended = Ended::tell(move |ending| {
-        audit.record(Audited::Files { principal, machine, verb, path, to, outcome: ending.to_string() });
+        audit.record(Audited::Files { principal, workspace, machine, verb, path, to, outcome: ending.to_string() });
     });
-    let lanes = match lanes_to(events_tx, caller, &start.machine).await {
-        Ok(lanes) => lanes,
-        Err(refusal) => {
-            ended.lost(&refusal);
-            return Err(refusal);
-        }
-    };
-    let (down_tx, down_rx) = mpsc::channel(FILE_DOWN_CAP);
+    let (lanes, _) = lanes.inspect_err(|refusal| ended.lost(refusal))?;
+    let (down_tx, down_rx) = down_channel(FILE_DOWN_CAP, auth.quotas.account(caller));
     let running = lanes.files.begin(auth, caller, Up::Start(start), down_tx, ended)?;
     Ok((running, down_rx))
 }
@@ -121,7 +120,7 @@ pub(super) async fn open(
     caller: Caller,
     auth: &Auth,
     mut frames: Streaming<v1::FileUp>,
-) -> Result<mpsc::Receiver<Result<v1::FileDown, Status>>, Refusal> {
+) -> Result<DownRx<Requests>, Refusal> {
     let start = match frames.message().await {
         Ok(Some(v1::FileUp { frame: Some(Up::Start(start)) })) => start,
         _ => return Err(Refusal::new(Code::Invalid, "the stream must open with a request")),
@@ -132,8 +131,8 @@ pub(super) async fn open(
 }
 
 /// A stream that says only why there is none.
-pub(super) fn refused(refusal: &Refusal) -> mpsc::Receiver<Result<v1::FileDown, Status>> {
-    let (down_tx, down_rx): (DownTx<Requests>, _) = mpsc::channel(1);
-    let _ = down_tx.try_send(Ok(Requests::refused(refusal)));
+pub(super) fn refused(refusal: &Refusal, account: Account) -> DownRx<Requests> {
+    let (down_tx, down_rx) = down_channel(1, account);
+    down_tx.try_send(Ok(Requests::refused(refusal)));
     down_rx
 }

@@ -20,7 +20,7 @@ use super::auth::{Auth, origin};
 use super::body::{Bounded, Bounds, Holding};
 use super::cmdop::Facade;
 use super::limits::{CALL_CAP, CLIENT_FRAME_CAP, FILE_MESSAGE_CAP, FILE_TIME, FIRST_FRAME, FRAME_TIME};
-use super::quota::{Held, Quotas};
+use super::quota::Held;
 use crate::fleet::{Caller, Principal};
 use crate::wire::{FRAME_CAP, status_of};
 
@@ -43,12 +43,11 @@ pub(super) struct Gate<S> {
     inner: S,
     who: For,
     auth: Arc<Auth>,
-    quotas: Quotas,
 }
 
 impl<S> Gate<S> {
-    pub(super) fn new(inner: S, who: For, auth: Arc<Auth>, quotas: Quotas) -> Gate<S> {
-        Gate { inner, who, auth, quotas }
+    pub(super) fn new(inner: S, who: For, auth: Arc<Auth>) -> Gate<S> {
+        Gate { inner, who, auth }
     }
 
     /// Whether the call is heard, and by whom it is; `None` for one that shows nothing and need not.
@@ -113,7 +112,7 @@ where
             Ok(caller)
         });
         let admitted = admitted.and_then(|caller| {
-            let held = caller.and_then(|caller| caller.key).map(|key| self.quotas.enter(key));
+            let held = caller.and_then(|caller| caller.key).map(|key| self.auth.quotas.enter(key));
             held.transpose().map_err(|refusal| status_of(&refusal))
         });
         // Whoever shows nothing good again and again is not listened to on this connection.

@@ -5,19 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_core::Stream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::audit::{Audited, Surroundings};
 use super::auth::{AgentIs, Auth};
-use super::exec::{self, EXEC_DOWN_CAP};
-use super::files;
-use super::hub::{AGENT_CAP, Answer, Event, EventsTx, WATCHER_CAP};
-use super::lane::{AgentFrames, Lane, Lanes};
+use super::event::{Answer, Event};
+use super::exec::{self, Commands, EXEC_DOWN_CAP};
+use super::files::{self, Requests};
+use super::hub::{AGENT_CAP, EventsTx};
+use super::lane::{AgentFrames, DownRx, Lane, Lanes, down_channel};
+use super::limits::{LARGE_FRAME, LARGE_FRAMES, WATCH_CAP};
 use super::outgoing::{Outgoing, OutgoingStream};
-use crate::fleet::{Action, Code, MachineId, Principal, Refusal, SessionId};
-use crate::wire::{self, status_of, v1};
+use crate::fleet::{Action, Code, MachineId, Principal, Refusal, Session, SessionId};
+use crate::wire::{self, Message, SharedFleetEvent, status_of, v1};
 use v1::agent_down::Frame as ToAgent;
 
 /// Both services; cheap to clone.
@@ -26,11 +28,14 @@ pub(super) struct Services {
     events_tx: EventsTx,
     auth: Arc<Auth>,
     next_conn: Arc<AtomicU64>,
+    /// KiB of large frames that may be on their way to the hub.
+    large: Arc<Semaphore>,
 }
 
 impl Services {
     pub(super) fn new(events_tx: EventsTx, auth: Arc<Auth>, next_conn: Arc<AtomicU64>) -> Services {
-        Services { events_tx, auth, next_conn }
+        let large = Arc::new(Semaphore::new(LARGE_FRAMES / 1024));
+        Services { events_tx, auth, next_conn, large }
     }
 
     fn conn(&self) -> u64 {
@@ -56,6 +61,12 @@ fn hello_of(hello: Option<&v1::Hello>) -> Result<(), Status> {
         None => Refusal::new(Code::Invalid, "the stream must open with a hello"),
     };
     Err(status_of(&refusal))
+}
+
+/// The workspace of a session that a call was about, or else its caller's.
+fn workspace_of(answer: &Result<Option<Session>, Status>, own: Option<String>) -> String {
+    let session = answer.as_ref().ok().and_then(Option::as_ref);
+    own.or_else(|| session.map(|session| session.spec.workspace.clone())).unwrap_or_default()
 }
 
 /// What became of a call, for the audit log.
@@ -107,7 +118,14 @@ impl v1::agent_service_server::AgentService for Services {
                     }
                     _ => frame,
                 };
-                if services.tell(Event::AgentFrame { conn, frame }).await.is_err() {
+                // A large one waits for room on its own connection, before the hub's queue holds many of them.
+                let room = match frame.encoded_len() {
+                    len if len >= LARGE_FRAME => {
+                        services.large.clone().acquire_many_owned((len / 1024) as u32).await.ok()
+                    }
+                    _ => None,
+                };
+                if services.tell(Event::AgentFrame { conn, frame, room }).await.is_err() {
                     return lanes.close();
                 }
             }
@@ -121,14 +139,14 @@ impl v1::agent_service_server::AgentService for Services {
 #[tonic::async_trait]
 impl v1::client_service_server::ClientService for Services {
     type LinkStream = OutgoingStream;
-    type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::FleetEvent, Status>> + Send>>;
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<SharedFleetEvent, Status>> + Send>>;
 
     async fn link(&self, request: Request<Streaming<v1::ClientUp>>) -> Result<Response<Self::LinkStream>, Status> {
         let caller = self.auth.caller(&request).map_err(|refusal| status_of(&refusal))?;
         self.auth.opened(&request, &caller.principal, caller.workspace.as_deref());
         let mut frames = request.into_inner();
         let conn = self.conn();
-        let outgoing = Outgoing::default();
+        let outgoing = Outgoing::charged_to(self.auth.quotas.account(&caller));
         let stream = outgoing.stream();
         outgoing.push(v1::ClientDown { channel: 0, frame: Some(v1::client_down::Frame::Hello(wire::hello())) });
         let services = self.clone();
@@ -160,8 +178,8 @@ impl v1::client_service_server::ClientService for Services {
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let caller = self.auth.caller(&request).map_err(|refusal| status_of(&refusal))?;
-        let (events_tx, events_rx) = mpsc::channel(WATCHER_CAP);
-        self.tell(Event::Watch { caller, events_tx }).await?;
+        let (events_tx, events_rx) = mpsc::channel(WATCH_CAP);
+        self.tell(Event::Watch { caller, request: request.into_inner(), events_tx }).await?;
         let mut response: Response<Self::WatchStream> = Response::new(Box::pin(ReceiverStream::new(events_rx)));
         if let Ok(time) = crate::runtime::now_ms().to_string().parse() {
             response.metadata_mut().insert(wire::TIME_HEADER, time);
@@ -174,7 +192,7 @@ impl v1::client_service_server::ClientService for Services {
         request: Request<v1::CreateSessionRequest>,
     ) -> Result<Response<v1::Session>, Status> {
         let caller = self.auth.caller_with(&request, Action::Drive).map_err(|refusal| status_of(&refusal))?;
-        let principal = caller.principal.to_string();
+        let (principal, own) = (caller.principal.to_string(), caller.workspace.clone());
         let v1::CreateSessionRequest { machine, spec, join } = request.into_inner();
         let machine = MachineId::from_bytes(&machine).map_err(|err| Status::invalid_argument(err.to_string()))?;
         let spec = spec.ok_or_else(|| Status::invalid_argument("a session needs a specification"))?;
@@ -186,7 +204,9 @@ impl v1::client_service_server::ClientService for Services {
         let is_joined = matches!(&created, Ok(Some(session)) if session.id().to_string() != id);
         if !is_joined {
             let (machine, outcome) = (machine.to_string(), outcome(&created));
-            self.auth.audit.record(Audited::SessionCreate { principal, machine, session: id, surroundings, outcome });
+            let workspace = workspace_of(&created, own);
+            let created = Audited::SessionCreate { principal, workspace, machine, session: id, surroundings, outcome };
+            self.auth.audit.record(created);
         }
         let created = created?;
         let session = created.ok_or_else(|| Status::internal("the agent made no session"))?;
@@ -198,12 +218,13 @@ impl v1::client_service_server::ClientService for Services {
         request: Request<v1::DestroySessionRequest>,
     ) -> Result<Response<v1::DestroySessionReply>, Status> {
         let caller = self.auth.caller_with(&request, Action::Drive).map_err(|refusal| status_of(&refusal))?;
-        let principal = caller.principal.to_string();
+        let (principal, own) = (caller.principal.to_string(), caller.workspace.clone());
         let session = SessionId::from_bytes(&request.into_inner().session)
             .map_err(|err| Status::invalid_argument(err.to_string()))?;
         let ended = self.ask(|answer_tx| Event::Destroy { caller, session, answer_tx }).await;
         self.auth.audit.record(Audited::SessionDestroy {
             principal,
+            workspace: workspace_of(&ended, own),
             session: session.to_string(),
             outcome: outcome(&ended),
         });
@@ -226,24 +247,24 @@ impl v1::client_service_server::ClientService for Services {
 
 #[tonic::async_trait]
 impl v1::exec_service_server::ExecService for Services {
-    type ExecStream = ReceiverStream<Result<v1::ExecDown, Status>>;
+    type ExecStream = DownRx<Commands>;
 
     async fn exec(&self, request: Request<Streaming<v1::ExecUp>>) -> Result<Response<Self::ExecStream>, Status> {
         let caller = self.auth.caller_with(&request, Action::Exec).map_err(|refusal| status_of(&refusal))?;
-        let (down_tx, down_rx) = mpsc::channel(EXEC_DOWN_CAP);
+        let (down_tx, down_rx) = down_channel(EXEC_DOWN_CAP, self.auth.quotas.account(&caller));
         tokio::spawn(exec::carry(self.events_tx.clone(), caller, self.auth.clone(), request.into_inner(), down_tx));
-        Ok(Response::new(ReceiverStream::new(down_rx)))
+        Ok(Response::new(down_rx))
     }
 }
 
 #[tonic::async_trait]
 impl v1::file_service_server::FileService for Services {
-    type FilesStream = ReceiverStream<Result<v1::FileDown, Status>>;
+    type FilesStream = DownRx<Requests>;
 
     async fn files(&self, request: Request<Streaming<v1::FileUp>>) -> Result<Response<Self::FilesStream>, Status> {
         let caller = self.auth.caller(&request).map_err(|refusal| status_of(&refusal))?;
+        let account = self.auth.quotas.account(&caller);
         let opened = files::open(self.events_tx.clone(), caller, &self.auth, request.into_inner()).await;
-        let down_rx = opened.unwrap_or_else(|refusal| files::refused(&refusal));
-        Ok(Response::new(ReceiverStream::new(down_rx)))
+        Ok(Response::new(opened.unwrap_or_else(|refusal| files::refused(&refusal, account))))
     }
 }

@@ -9,20 +9,20 @@ use tonic::Status;
 
 use super::audit::{Audit, Audited};
 use super::auth::{AgentIs, Auth};
-use super::core::{ConnId, Core, Effect, View};
+use super::core::{ConnId, Core, Effect, Pace};
+use super::event::{AgentTx, Answer, Event, WatcherTx, changes_of};
 use super::lane::Lanes;
+use super::limits::WATCHES_PER_KEY;
 use super::outgoing::{Outgoing, Pushed};
 use super::store::{Change, Store};
 use crate::fleet::{Caller, Code, MachineId, Refusal, Session, SessionId};
 use crate::runtime::now_ms;
-use crate::wire::{self, status_of, v1};
+use crate::wire::{self, SharedFleetEvent, status_of, v1};
 
 /// Events waiting for the hub; a stream that finds it full waits, which is backpressure on that stream.
 const EVENTS_CAP: usize = 1024;
 /// Frames waiting for one agent; an agent that takes none is cut off and resumes later.
 pub(super) const AGENT_CAP: usize = 16 * 1024;
-/// Fleet changes waiting for one watcher; one that takes none starts anew with a snapshot.
-pub(super) const WATCHER_CAP: usize = 4096;
 /// How often agents are pinged.
 const PING_EVERY: Duration = Duration::from_secs(5);
 /// How long after the relay's start living agents may take to come back: an attempt takes 5 s at most, the delay before the
@@ -37,136 +37,6 @@ const TURN: usize = 64;
 const REPLACED: &str = "another agent linked with this machine's key; if that is a copy of this machine, remove the files \
                         machine-id and joined.toml from its state directory and join anew there";
 
-/// The answer to a call.
-pub(super) type Answer = oneshot::Sender<Result<Option<Session>, Refusal>>;
-
-/// The stream to an agent.
-pub(super) type AgentTx = mpsc::Sender<Result<v1::AgentDown, Status>>;
-/// The stream to a watcher of the fleet.
-pub(super) type WatcherTx = mpsc::Sender<Result<v1::FleetEvent, Status>>;
-
-/// What happens on the streams.
-pub(super) enum Event {
-    AgentCame {
-        conn: ConnId,
-        agent: AgentIs,
-        frames_tx: AgentTx,
-        lanes: Lanes,
-    },
-    AgentFrame {
-        conn: ConnId,
-        frame: v1::AgentUp,
-    },
-    AgentGone {
-        conn: ConnId,
-    },
-    ClientCame {
-        conn: ConnId,
-        caller: Caller,
-        outgoing: Outgoing,
-    },
-    ClientFrame {
-        conn: ConnId,
-        frame: v1::ClientUp,
-    },
-    ClientGone {
-        conn: ConnId,
-    },
-    Watch {
-        caller: Caller,
-        events_tx: WatcherTx,
-    },
-    Create {
-        caller: Caller,
-        machine: MachineId,
-        spec: v1::SessionSpec,
-        /// The machine's active session will do.
-        is_join: bool,
-        answer_tx: Answer,
-    },
-    Destroy {
-        caller: Caller,
-        session: SessionId,
-        answer_tx: Answer,
-    },
-    Rename {
-        caller: Caller,
-        session: SessionId,
-        name: String,
-        answer_tx: Answer,
-    },
-    /// Whether the machine's own rules let a caller do something to a session of it.
-    Admit {
-        caller: Caller,
-        machine: MachineId,
-        admit: v1::AdmitRequest,
-        answer_tx: oneshot::Sender<Result<bool, Refusal>>,
-    },
-    /// What a caller may see: everything, or one session.
-    Look {
-        caller: Caller,
-        session: Option<SessionId>,
-        answer_tx: oneshot::Sender<Result<View, Refusal>>,
-    },
-    /// The ways to a machine for commands and files.
-    Lanes {
-        caller: Caller,
-        machine: MachineId,
-        answer_tx: oneshot::Sender<Result<Lanes, Refusal>>,
-    },
-    /// A key is revoked or has expired: whoever is connected with it is cut off and hears why.
-    Revoked {
-        caller: Caller,
-        machine: Option<MachineId>,
-        refusal: Refusal,
-    },
-}
-
-impl Event {
-    /// Whose key must be good at the moment this is done, however long it waited on its way.
-    fn caller(&self) -> Option<Caller> {
-        match self {
-            Event::AgentCame { agent, .. } => agent.caller(),
-            Event::ClientCame { caller, .. }
-            | Event::Watch { caller, .. }
-            | Event::Create { caller, .. }
-            | Event::Destroy { caller, .. }
-            | Event::Rename { caller, .. }
-            | Event::Admit { caller, .. }
-            | Event::Look { caller, .. }
-            | Event::Lanes { caller, .. } => Some(caller.clone()),
-            Event::AgentFrame { .. }
-            | Event::AgentGone { .. }
-            | Event::ClientFrame { .. }
-            | Event::ClientGone { .. }
-            | Event::Revoked { .. } => None,
-        }
-    }
-
-    /// Tells whoever waits for it that it is not done.
-    fn refuse(self, refusal: Refusal) {
-        match self {
-            Event::AgentCame { frames_tx, lanes, .. } => {
-                let _ = frames_tx.try_send(Err(status_of(&refusal)));
-                lanes.close();
-            }
-            Event::ClientCame { outgoing, .. } => outgoing.cut(status_of(&refusal)),
-            Event::Watch { events_tx, .. } => drop(events_tx.try_send(Err(status_of(&refusal)))),
-            Event::Create { answer_tx, .. } | Event::Destroy { answer_tx, .. } | Event::Rename { answer_tx, .. } => {
-                drop(answer_tx.send(Err(refusal)));
-            }
-            Event::Admit { answer_tx, .. } => drop(answer_tx.send(Err(refusal))),
-            Event::Look { answer_tx, .. } => drop(answer_tx.send(Err(refusal))),
-            Event::Lanes { answer_tx, .. } => drop(answer_tx.send(Err(refusal))),
-            Event::AgentFrame { .. }
-            | Event::AgentGone { .. }
-            | Event::ClientFrame { .. }
-            | Event::ClientGone { .. }
-            | Event::Revoked { .. } => {}
-        }
-    }
-}
-
 /// The hub's mailbox.
 pub(super) type EventsTx = mpsc::Sender<Event>;
 
@@ -175,11 +45,13 @@ struct Asked<T> {
     since: Instant,
     machine: MachineId,
     answer_tx: T,
+    /// The session that it is about, where the answer does not say so.
+    about: Option<Session>,
 }
 
 impl<T> Asked<T> {
     fn now(machine: MachineId, answer_tx: T) -> Asked<T> {
-        Asked { since: Instant::now(), machine, answer_tx }
+        Asked { since: Instant::now(), machine, answer_tx, about: None }
     }
 }
 
@@ -190,6 +62,8 @@ struct Hub {
     audit: Audit,
     agents: HashMap<ConnId, (AgentIs, AgentTx)>,
     lanes: HashMap<ConnId, Lanes>,
+    /// How often each agent may still change what is known of its machine.
+    paces: HashMap<ConnId, Pace>,
     clients: HashMap<ConnId, (Caller, Outgoing)>,
     watchers: Vec<(Caller, WatcherTx)>,
     answers: HashMap<u64, Asked<Answer>>,
@@ -202,25 +76,29 @@ struct Hub {
 /// Starts the hub with what the store remembers.
 pub(super) fn start(core: Core, auth: Arc<Auth>, store: Store) -> EventsTx {
     let (events_tx, events_rx) = mpsc::channel(EVENTS_CAP);
-    let hub = Hub {
-        core,
-        audit: auth.audit.clone(),
-        auth,
-        store,
-        agents: HashMap::new(),
-        lanes: HashMap::new(),
-        clients: HashMap::new(),
-        watchers: Vec::new(),
-        answers: HashMap::new(),
-        admissions: HashMap::new(),
-        next_request: 0,
-        started: Instant::now(),
-    };
-    tokio::spawn(hub.run(events_rx));
+    tokio::spawn(Hub::new(core, auth, store).run(events_rx));
     events_tx
 }
 
 impl Hub {
+    fn new(core: Core, auth: Arc<Auth>, store: Store) -> Hub {
+        Hub {
+            core,
+            audit: auth.audit.clone(),
+            auth,
+            store,
+            agents: HashMap::new(),
+            lanes: HashMap::new(),
+            paces: HashMap::new(),
+            clients: HashMap::new(),
+            watchers: Vec::new(),
+            answers: HashMap::new(),
+            admissions: HashMap::new(),
+            next_request: 0,
+            started: Instant::now(),
+        }
+    }
+
     async fn run(mut self, mut events_rx: mpsc::Receiver<Event>) {
         let mut ping = tokio::time::interval(PING_EVERY);
         let mut turn = Vec::with_capacity(TURN);
@@ -261,11 +139,13 @@ impl Hub {
             Event::AgentCame { conn, agent, frames_tx, lanes } => {
                 self.agents.insert(conn, (agent, frames_tx));
                 self.lanes.insert(conn, lanes);
+                self.paces.insert(conn, Pace::new(now));
             }
-            Event::AgentFrame { conn, frame } => self.agent_frame(conn, frame, now),
+            Event::AgentFrame { conn, frame, room: _room } => self.agent_frame(conn, frame, now),
             Event::AgentGone { conn } => {
                 self.agents.remove(&conn);
                 self.lanes.remove(&conn);
+                self.paces.remove(&conn);
                 self.core.agent_gone(conn, now);
             }
             Event::ClientCame { conn, caller, outgoing } => {
@@ -295,11 +175,7 @@ impl Hub {
             Event::Lanes { caller, machine, answer_tx } => {
                 let _ = answer_tx.send(self.lanes_to(&caller, machine));
             }
-            Event::Watch { caller, events_tx } => {
-                if events_tx.try_send(Ok(self.core.snapshot(&caller))).is_ok() {
-                    self.watchers.push((caller, events_tx));
-                }
-            }
+            Event::Watch { caller, request, events_tx } => self.watch(caller, &request, events_tx),
             Event::Create { machine, spec, answer_tx, .. } if self.lives_elsewhere(machine, &spec.id) => {
                 let message = "a session of this id lives on another machine; leave the id to be chosen";
                 let _ = answer_tx.send(Err(Refusal::new(Code::Invalid, message)));
@@ -325,6 +201,9 @@ impl Hub {
             Event::Destroy { caller, session, answer_tx } => match self.machine_of(&caller, session) {
                 Some(machine) => {
                     let number = self.expect(machine, answer_tx);
+                    // Whoever ended it hears what it was.
+                    let about = self.core.session(session).cloned();
+                    self.answers.entry(number).and_modify(|asked| asked.about = about);
                     let id = session.as_bytes().to_vec().into();
                     let destroy = Some(v1::request::Request::Destroy(id));
                     self.core.request(number, &caller, machine, v1::Request { request: destroy, ..Default::default() });
@@ -335,6 +214,25 @@ impl Hub {
                 }
             },
             Event::Revoked { caller, machine, refusal } => self.revoked(&caller, machine, &refusal),
+        }
+    }
+
+    /// Tells a watcher what there is, and what changes if it wants to know.
+    fn watch(&mut self, caller: Caller, request: &v1::WatchRequest, events_tx: WatcherTx) {
+        let theirs = || self.watchers.iter().filter(|(watcher, _)| watcher.is_same(&caller)).count();
+        if !request.once && caller.key.is_some() && theirs() >= WATCHES_PER_KEY {
+            let message =
+                format!("{WATCHES_PER_KEY} watches of this key follow the fleet, as many as may; end one first");
+            let _ = events_tx.try_send(Err(status_of(&Refusal::new(Code::Exhausted, message))));
+            return;
+        }
+        let pieces = match request.machines.is_empty() && request.pieces {
+            true => self.core.snapshot(&caller),
+            false => self.core.snapshot_of(&caller, &request.machines, !request.pieces),
+        };
+        let is_told = pieces.into_iter().all(|piece| events_tx.try_send(Ok(piece)).is_ok());
+        if is_told && !request.once {
+            self.watchers.push((caller, events_tx));
         }
     }
 
@@ -401,6 +299,7 @@ impl Hub {
     /// Lets an agent's stream go, and with it whatever was under way there.
     fn drop_agent(&mut self, conn: ConnId) {
         self.agents.remove(&conn);
+        self.paces.remove(&conn);
         if let Some(lanes) = self.lanes.remove(&conn) {
             // It may go on sending on its half of the stream; no command's output comes from there any more.
             lanes.close();
@@ -439,8 +338,8 @@ impl Hub {
             if facts.id != *machine {
                 let principal = crate::fleet::Principal::machine(*machine).to_string();
                 let reason = "the key belongs to another machine; join with a new token".to_string();
-                let what = format!("be machine {}", facts.id);
-                self.audit.record(Audited::Denied { principal, what, reason: reason.clone() });
+                let (what, workspace) = (format!("be machine {}", facts.id), workspace.clone());
+                self.audit.record(Audited::Denied { principal, workspace, what, reason: reason.clone() });
                 return self.hang_up(conn, &reason);
             }
             facts.workspace.clone_from(workspace);
@@ -452,6 +351,15 @@ impl Hub {
         use v1::agent_up::Frame;
         // What a connection that was given up still had under way says nothing any more.
         if !self.agents.contains_key(&conn) {
+            return;
+        }
+        let changes = changes_of(&frame);
+        if changes > 0 && !self.paces.get_mut(&conn).is_some_and(|pace| pace.take(changes, now)) {
+            // What a session does is told again in a second; the rest has to be known, and this agent says too much of it.
+            if !matches!(frame.frame, Some(Frame::Down(_))) {
+                tracing::warn!(conn, "an agent changes its machine too often; its connection is given up");
+                self.hang_up(conn, "this agent says too much of its machine; it may come back later");
+            }
             return;
         }
         match frame.frame {
@@ -521,13 +429,18 @@ impl Hub {
                 match effect {
                     Effect::ToClient(conn, frame) => self.send_client(conn, frame),
                     Effect::ToAgent(conn, frame) => self.send_agent(conn, frame),
-                    Effect::ToWatchers(workspace, event) => self.watchers.retain(|(caller, events_tx)| {
-                        !caller.sees(&workspace) || events_tx.try_send(Ok(event.clone())).is_ok()
-                    }),
+                    Effect::ToWatchers(workspace, event) => {
+                        // Encoded once, and not at all when nobody looks.
+                        let mut shared = None;
+                        self.watchers.retain(|(caller, events_tx)| {
+                            let mut event = || shared.get_or_insert_with(|| SharedFleetEvent::new(&event)).clone();
+                            !caller.sees(&workspace) || events_tx.try_send(Ok(event())).is_ok()
+                        });
+                    }
                     Effect::Audit(event) => self.audit.record(event),
                     Effect::Answer(number, answer) => {
-                        if let Some(Asked { answer_tx, .. }) = self.answers.remove(&number) {
-                            let _ = answer_tx.send(answer);
+                        if let Some(Asked { answer_tx, about, .. }) = self.answers.remove(&number) {
+                            let _ = answer_tx.send(answer.map(|session| session.or(about)));
                         } else if let (Some(asked), Err(refusal)) = (self.admissions.remove(&number), answer) {
                             let _ = asked.answer_tx.send(Err(refusal));
                         }
@@ -596,9 +509,10 @@ impl Hub {
     }
 
     /// The ways to a machine for requests of this caller; the machine's own rules are asked by its agent.
-    fn lanes_to(&self, caller: &Caller, machine: MachineId) -> Result<Lanes, Refusal> {
+    fn lanes_to(&self, caller: &Caller, machine: MachineId) -> Result<(Lanes, String), Refusal> {
         let conn = self.core.way_to_machine(caller, machine)?;
-        let lanes = self.lanes.get(&conn).cloned();
+        let workspace = self.core.workspace_of(machine).to_string();
+        let lanes = self.lanes.get(&conn).cloned().map(|lanes| (lanes, workspace));
         lanes.ok_or_else(|| {
             Refusal::new(Code::Unavailable, "the machine's agent has just left; see `fleetmux machines`")
         })
@@ -621,3 +535,6 @@ impl Hub {
         self.next_request
     }
 }
+
+#[cfg(test)]
+mod tests;

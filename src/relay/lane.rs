@@ -16,7 +16,9 @@ use tokio::sync::{mpsc, oneshot};
 use tonic::{Status, Streaming};
 
 use super::auth::Auth;
-use super::hub::{Event, EventsTx};
+use super::event::Event;
+use super::hub::EventsTx;
+use super::quota::Account;
 use crate::fleet::{Caller, Code, MachineId, Refusal};
 use crate::stream::{CreditOut, EXEC_CHUNK_CAP};
 use crate::wire::v1;
@@ -88,6 +90,8 @@ pub(super) trait Kind: Sized + Send + Sync + 'static {
     const UP_WINDOW: u64;
     /// Requests of one agent at once.
     const AT_ONCE: usize;
+    /// Those of one key among them.
+    const PER_KEY: usize;
     /// Frames waiting for one agent, all requests together; a request that finds it full is refused.
     const UP_CAP: usize;
 
@@ -102,7 +106,78 @@ pub(super) trait Kind: Sized + Send + Sync + 'static {
     fn routed(number: u64, principal: &str, up: Option<Self::Up>) -> Self::RoutedUp;
 }
 
-pub(super) type DownTx<K> = mpsc::Sender<Result<<K as Kind>::Down, Status>>;
+/// What comes from the machine, towards its client.
+pub(super) type Downward<K> = Result<<K as Kind>::Down, Status>;
+
+/// The sending end of a request's answer; what waits in it is charged to the client's key.
+pub(super) struct DownTx<K: Kind> {
+    down_tx: mpsc::Sender<Downward<K>>,
+    account: Account,
+}
+
+/// The client's end.
+pub(super) struct DownRx<K: Kind> {
+    down_rx: mpsc::Receiver<Downward<K>>,
+    account: Account,
+}
+
+/// A queue of so many frames towards a client.
+pub(super) fn down_channel<K: Kind>(cap: usize, account: Account) -> (DownTx<K>, DownRx<K>) {
+    let (down_tx, down_rx) = mpsc::channel(cap);
+    (DownTx { down_tx, account: account.clone() }, DownRx { down_rx, account })
+}
+
+impl<K: Kind> Clone for DownTx<K> {
+    fn clone(&self) -> DownTx<K> {
+        DownTx { down_tx: self.down_tx.clone(), account: self.account.clone() }
+    }
+}
+
+/// What a frame counts for while it waits: its data. The others are bounded by the queue's length.
+fn waiting<K: Kind>(down: &Downward<K>) -> usize {
+    match down.as_ref().map(K::flow_down) {
+        Ok(Flow::Data(len)) => len,
+        _ => 0,
+    }
+}
+
+impl<K: Kind> DownTx<K> {
+    /// Queues a frame; false if the client is gone, or it or its key has as much waiting as may.
+    pub(super) fn try_send(&self, down: Downward<K>) -> bool {
+        let bytes = waiting::<K>(&down);
+        if !self.account.try_add(bytes) {
+            return false;
+        }
+        let is_sent = self.down_tx.try_send(down).is_ok();
+        if !is_sent {
+            self.account.remove(bytes);
+        }
+        is_sent
+    }
+}
+
+impl<K: Kind> DownRx<K> {
+    /// The next frame; `None` once the request is over.
+    pub(super) async fn recv(&mut self) -> Option<Downward<K>> {
+        std::future::poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Downward<K>>> {
+        let polled = self.down_rx.poll_recv(cx);
+        if let Poll::Ready(Some(down)) = &polled {
+            self.account.remove(waiting::<K>(down));
+        }
+        polled
+    }
+}
+
+impl<K: Kind> Stream for DownRx<K> {
+    type Item = Downward<K>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Downward<K>>> {
+        self.poll_recv(cx)
+    }
+}
 
 /// The way to one agent for one kind of request; clones share it.
 pub(super) struct Lane<K: Kind> {
@@ -193,7 +268,7 @@ impl<K: Kind> Lane<K> {
             Flow::Last(ending) => last = Some(entry.as_called_off(ending)),
             Flow::Start | Flow::CalledOff | Flow::Other => {}
         }
-        if is_overrun || entry.down_tx.try_send(Ok(down)).is_err() {
+        if is_overrun || !entry.down_tx.try_send(Ok(down)) {
             // The client is gone, or one of the ends sends more than it may.
             let message = format!("the machine sent more than it may; the {} was ended", K::NOUN);
             table.refuse(number, &Refusal::new(Code::Internal, message));
@@ -270,7 +345,7 @@ impl<K: Kind> Lane<K> {
 
     fn open(&self, caller: &Caller, down_tx: DownTx<K>, mut ended: Ended) -> Result<u64, Refusal> {
         let mut table = self.table();
-        if let Err(refusal) = table.may_open() {
+        if let Err(refusal) = table.may_open(caller) {
             ended.lost(&refusal);
             return Err(refusal);
         }
@@ -309,13 +384,20 @@ impl<K: Kind> Lane<K> {
 }
 
 impl<K: Kind> Table<K> {
-    fn may_open(&self) -> Result<(), Refusal> {
+    fn may_open(&self, caller: &Caller) -> Result<(), Refusal> {
         if self.is_closed {
             let message = "the link to the machine was just lost; see `fleetmux machines`";
             return Err(Refusal::new(Code::Unavailable, message));
         }
         if self.entries.len() >= K::AT_ONCE {
             let message = format!("{} {}s wait for this machine, as many as may; try again", K::AT_ONCE, K::NOUN);
+            return Err(Refusal::new(Code::Exhausted, message));
+        }
+        let theirs = || self.entries.values().filter(|entry| entry.caller.is_same(caller)).count();
+        if caller.key.is_some() && theirs() >= K::PER_KEY {
+            let (most, noun) = (K::PER_KEY, K::NOUN);
+            let message =
+                format!("{most} {noun}s of this key are under way at this machine, as many as may; let some end");
             return Err(Refusal::new(Code::Exhausted, message));
         }
         Ok(())
@@ -329,7 +411,7 @@ impl<K: Kind> Table<K> {
         if let Some(mut entry) = self.entries.remove(&number) {
             entry.ended.with(ending);
             // A client whose queue is full sees its stream end, which is as final.
-            let _ = entry.down_tx.try_send(Ok(K::refused(refusal)));
+            entry.down_tx.try_send(Ok(K::refused(refusal)));
         }
     }
 }
@@ -446,8 +528,12 @@ impl Lanes {
     }
 }
 
-/// The ways to a machine that a caller may know.
-pub(super) async fn lanes_to(events_tx: &EventsTx, caller: &Caller, machine: &[u8]) -> Result<Lanes, Refusal> {
+/// The ways to a machine that a caller may know, and the machine's workspace.
+pub(super) async fn lanes_to(
+    events_tx: &EventsTx,
+    caller: &Caller,
+    machine: &[u8],
+) -> Result<(Lanes, String), Refusal> {
     let machine = MachineId::from_bytes(machine).map_err(|err| Refusal::new(Code::Invalid, err.to_string()))?;
     let gone = || Refusal::new(Code::Unavailable, "the relay is shutting down");
     let (answer_tx, answer_rx) = oneshot::channel();

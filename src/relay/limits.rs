@@ -40,7 +40,45 @@ pub(super) const FILE_CALLS_PER_KEY: usize = 4;
 pub(super) const CLIENT_FRAME_CAP: usize = 2 * 1024 * 1024;
 /// Bytes of a message that carries a whole file: the SDKs send up to 50 MB.
 pub(super) const FILE_MESSAGE_CAP: usize = 64 * 1024 * 1024;
+/// Bytes that wait in this process for the readers of one key, all its connections and calls together: 64 panes that are
+/// read by nobody for a moment. Whoever would have more waiting is let go of and resumes later.
+pub(super) const WAITING_PER_KEY: usize = 128 * 1024 * 1024;
+/// The same of this machine's own user.
+pub(super) const WAITING_OF_OWNER: usize = 512 * 1024 * 1024;
+/// Bytes of frames other than output that wait for one client: answers to pings, presence, refusals. A client that reads
+/// has none waiting.
+pub(super) const CONTROL_WAITING: usize = 4 * 1024 * 1024;
+/// Streams of one key that follow the fleet: walls and watches. A command asks once and is none of them.
+pub(super) const WATCHES_PER_KEY: usize = 128;
+/// Changes of the fleet that wait for one of them; one that is not read starts anew with a snapshot.
+pub(super) const WATCH_CAP: usize = 4096;
+/// Bytes of one piece of a snapshot; a watcher puts them together.
+pub(super) const SNAPSHOT_PIECE: usize = 256 * 1024;
+/// Requests about files of one key at one machine: an eighth of what a machine takes, so that no key holds all.
+pub(super) const FILES_PER_KEY: usize = 32;
+/// Commands of one key at one machine: a quarter of what a machine takes.
+pub(super) const EXECS_PER_KEY: usize = 256;
 /// How long a frame that was begun may take to come whole.
 pub(super) const FRAME_TIME: Duration = Duration::from_secs(60);
 /// The same of a message that carries a whole file: 64 MiB over 2 Mbit/s.
 pub(super) const FILE_TIME: Duration = Duration::from_secs(280);
+
+// ── by a machine ──
+
+/// Sessions of one machine that the relay knows; its agent makes no more either.
+pub(super) const SESSIONS_PER_MACHINE: usize = 4096;
+/// Bytes of all that a machine says of itself and its sessions: 4,096 sessions with titles and directories of usual lengths.
+pub(super) const REGISTRY_PER_MACHINE: usize = 8 * 1024 * 1024;
+/// Bytes of a session's command that the fleet is shown: a few lines of a table.
+pub(super) const COMMAND_SHOWN: usize = 4096;
+/// Clients of a session that are named; of more there is the number.
+pub(super) const VIEWERS_SHOWN: usize = 256;
+/// Changes a second that a machine may make to what is known of it, each shown to everybody who watches; what a session
+/// does is told once a second and passed over beyond this.
+pub(super) const REGISTRY_RATE: f64 = 500.0;
+/// Changes at once: a machine that comes back with all its sessions, and some more.
+pub(super) const REGISTRY_BURST: f64 = 10_000.0;
+/// Bytes of large frames on their way to the hub, all machines together; more wait on their own connection.
+pub(super) const LARGE_FRAMES: usize = 128 * 1024 * 1024;
+/// A frame of so many bytes counts as large.
+pub(super) const LARGE_FRAME: usize = 256 * 1024;

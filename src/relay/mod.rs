@@ -11,6 +11,7 @@ mod certificate;
 mod cmdop;
 mod connections;
 mod core;
+mod event;
 mod exec;
 mod files;
 mod gate;

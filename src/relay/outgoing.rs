@@ -8,15 +8,15 @@ use std::task::{Context, Poll, Waker};
 use futures_core::Stream;
 use tonic::Status;
 
+use super::limits::CONTROL_WAITING;
+use super::quota::Account;
 use crate::stream::OUTBOX_CAP;
-use crate::wire::v1;
+use crate::wire::{Message, v1};
 use v1::client_down::Frame;
 use v1::session_down::Frame as Down;
 
-/// Cost of a frame beyond its payload, so that floods of small frames count too.
-const FRAME_BYTES: usize = 64;
-/// Bytes for one client over all channels; beyond it the connection is given up and resumes later.
-const CLIENT_CAP: usize = 256 * 1024 * 1024;
+/// What a frame costs beyond its payload: the place that it has in the queue, and what comes with each allocation.
+const FRAME_BYTES: usize = size_of::<v1::ClientDown>() + 32;
 
 /// What a push led to.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,7 +33,10 @@ pub(super) enum Pushed {
 struct Queue {
     frames: VecDeque<v1::ClientDown>,
     bytes: HashMap<u32, usize>,
-    total: usize,
+    /// Bytes of frames that are never dropped.
+    control: usize,
+    /// What waits here counts for whoever reads it.
+    account: Option<Account>,
     waker: Option<Waker>,
     /// Whoever reads the client's own half.
     reader: Option<Waker>,
@@ -54,6 +57,11 @@ pub(super) struct OutgoingStream {
 }
 
 impl Outgoing {
+    /// A queue whose bytes are charged to its reader.
+    pub(super) fn charged_to(account: Account) -> Outgoing {
+        Outgoing { queue: Arc::new(Mutex::new(Queue { account: Some(account), ..Queue::default() })) }
+    }
+
     pub(super) fn stream(&self) -> OutgoingStream {
         OutgoingStream { queue: self.queue.clone() }
     }
@@ -65,14 +73,16 @@ impl Outgoing {
             return Pushed::Queued;
         }
         let cost = cost(&frame);
-        if queue.total + cost > CLIENT_CAP {
+        let is_control = offset_of(&frame).is_none();
+        let is_full = is_control && queue.control + cost > CONTROL_WAITING;
+        if is_full || queue.account.as_ref().is_some_and(|account| !account.try_add(cost)) {
             return Pushed::Full;
         }
+        queue.control += if is_control { cost } else { 0 };
         let channel = frame.channel;
         let held = queue.bytes.entry(channel).or_default();
         *held += cost;
-        let is_over = *held > OUTBOX_CAP && offset_of(&frame).is_some();
-        queue.total += cost;
+        let is_over = *held > OUTBOX_CAP && !is_control;
         queue.frames.push_back(frame);
         let outcome = if is_over { queue.drop_backlog(channel) } else { Pushed::Queued };
         if let Some(waker) = queue.waker.take() {
@@ -104,15 +114,23 @@ impl Outgoing {
     /// Ends the stream at once: whoever lost the right to it gets nothing of what waits, but the reason.
     pub(super) fn cut(&self, reason: Status) {
         let mut queue = lock(&self.queue);
-        queue.frames.clear();
+        let waiting = queue.frames.drain(..).map(|frame| cost(&frame)).sum();
+        queue.read(waiting);
         queue.bytes.clear();
-        queue.total = 0;
+        queue.control = 0;
         queue.reason = Some(reason);
         queue.close();
     }
 }
 
 impl Queue {
+    /// So many bytes wait no longer.
+    fn read(&self, bytes: usize) {
+        if let Some(account) = &self.account {
+            account.remove(bytes);
+        }
+    }
+
     fn close(&mut self) {
         self.is_closed = true;
         self.waker.take().into_iter().chain(self.reader.take()).for_each(Waker::wake);
@@ -130,7 +148,7 @@ impl Queue {
             }
             _ => true,
         });
-        self.total -= freed;
+        self.read(freed);
         if let Some(held) = self.bytes.get_mut(&channel) {
             *held = held.saturating_sub(freed);
         }
@@ -146,7 +164,8 @@ impl Stream for OutgoingStream {
         match queue.frames.pop_front() {
             Some(frame) => {
                 let cost = cost(&frame);
-                queue.total -= cost;
+                queue.read(cost);
+                queue.control -= if offset_of(&frame).is_none() { cost } else { 0 };
                 let is_empty = queue.bytes.get_mut(&frame.channel).is_some_and(|held| {
                     *held = held.saturating_sub(cost);
                     *held == 0
@@ -173,7 +192,9 @@ fn cost(frame: &v1::ClientDown) -> usize {
     let payload = match &frame.frame {
         Some(Frame::Down(v1::SessionDown { frame: Some(Down::Output(output)), .. })) => output.data.len(),
         Some(Frame::Down(v1::SessionDown { frame: Some(Down::Keyframe(keyframe)), .. })) => keyframe.data.len(),
-        _ => 0,
+        Some(Frame::Pong(_) | Frame::Ready(_)) | None => 0,
+        // Rare, and of any size: a list of who is there, a sentence.
+        Some(_) => frame.encoded_len(),
     };
     payload + FRAME_BYTES
 }
@@ -198,6 +219,20 @@ mod tests {
         let frame = Down::Output(v1::Output { offset, data: Bytes::from(vec![0; len]) });
         let down = v1::SessionDown { client: Bytes::new(), frame: Some(frame) };
         v1::ClientDown { channel, frame: Some(Frame::Down(down)) }
+    }
+
+    /// Pongs that were not read cost 176 bytes each and counted as 64: one connection took a relay to 724 MiB.
+    #[test]
+    fn frames_that_nobody_reads_cost_what_they_take_and_are_soon_too_many() {
+        let outgoing = Outgoing::default();
+        let pong = || v1::ClientDown { channel: 0, frame: Some(Frame::Pong(v1::Pong { token: 7 })) };
+        let most = (0..).find(|_| outgoing.push(pong()) == Pushed::Full).unwrap();
+        assert!(most * size_of::<v1::ClientDown>() <= CONTROL_WAITING && most > 1000, "{most}");
+        assert_eq!(outgoing.push(output(1, 0, 100)), Pushed::Queued, "output has a bound of its own");
+        let mut stream = outgoing.stream();
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut stream).poll_next(&mut cx).is_ready());
+        assert_eq!(outgoing.push(pong()), Pushed::Queued);
     }
 
     #[test]

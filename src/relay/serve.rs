@@ -20,11 +20,11 @@ use super::certificate::Certificate;
 use super::cmdop::{self, Discovery, Facade};
 use super::connections::Connections;
 use super::core::Core;
+use super::event::Event;
 use super::gate::{For, Gate};
 use super::grpc::Services;
 use super::hub;
 use super::limits::HEADERS_CAP;
-use super::quota::Quotas;
 use super::socket::{accept_tcp, accept_tls, accept_unix};
 use super::store::{Memory, Store, StoreError};
 use crate::config::paths;
@@ -247,7 +247,7 @@ async fn expire(auth: Arc<Auth>, events_tx: hub::EventsTx) {
         let until = now_ms();
         for key in auth.expired(after, until) {
             let Some(refusal) = key.over(until) else { continue };
-            let expired = hub::Event::Revoked { caller: key.caller(), machine: key.machine(), refusal };
+            let expired = Event::Revoked { caller: key.caller(), machine: key.machine(), refusal };
             if events_tx.send(expired).await.is_err() {
                 return;
             }
@@ -262,7 +262,6 @@ struct Parts {
     facade: Facade,
     admin: Admin,
     connections: Connections,
-    quotas: Quotas,
 }
 
 impl Parts {
@@ -277,7 +276,7 @@ impl Parts {
             Some(dir) => Audit::open(&dir).map_err(|err| RelayError::Audit { dir, err })?,
             None => Audit::default(),
         };
-        let auth = Arc::new(Auth::new(Keyring::new(memory.keys, memory.tokens), store.clone(), audit));
+        let auth = Arc::new(Auth::new(Keyring::new(memory.keys, memory.tokens), memory.known, store.clone(), audit));
         let events_tx = hub::start(Core::new(memory.machines, memory.sessions), auth.clone(), store);
         tokio::spawn(expire(auth.clone(), events_tx.clone()));
         // One row of numbers for all services: a connection of the hub has one of its own.
@@ -286,7 +285,7 @@ impl Parts {
         let facade = Facade::new(events_tx.clone(), auth.clone(), conns);
         let connections = Connections::new(crate::runtime::open_files());
         let admin = Admin { auth, events_tx, reach, connections: connections.clone() };
-        Ok(Parts { services, facade, admin, connections, quotas: Quotas::default() })
+        Ok(Parts { services, facade, admin, connections })
     }
 
     /// A server with the bounds of every connection.
@@ -302,7 +301,7 @@ impl Parts {
     }
 
     fn gate<S>(&self, service: S, who: For) -> Gate<S> {
-        Gate::new(service, who, self.admin.auth.clone(), self.quotas.clone())
+        Gate::new(service, who, self.admin.auth.clone())
     }
 
     /// Serves the published SDKs on a loopback port of local mode.

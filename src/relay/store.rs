@@ -2,6 +2,7 @@
 //!
 //! It holds no session truth; a lost file costs the list of offline machines and nothing else.
 
+use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -10,13 +11,15 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use tokio::sync::oneshot;
 
 use super::auth::{Key, Token};
-use crate::fleet::{Machine, Session};
+use crate::fleet::{KeyId, Machine, Session};
 use crate::wire::{Message, v1};
 
 const MACHINES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("machines");
 const SESSIONS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("sessions");
 const KEYS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("keys");
 const TOKENS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("tokens");
+/// `network key-id`, twice.
+const KNOWN: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("known");
 /// Changes waiting for the disk; beyond it the newest is dropped, since the next heartbeat brings it again.
 const CHANGES_CAP: usize = 4096;
 /// Changes written in one transaction.
@@ -34,6 +37,8 @@ pub(super) enum Change {
     Key(Box<Key>),
     /// Remember this token, used or not.
     Token(Box<Token>),
+    /// Remember that a key was good from a network.
+    Known(IpAddr, KeyId),
 }
 
 /// A change, and who waits until it is on the disk.
@@ -52,6 +57,8 @@ pub(super) struct Memory {
     pub(super) sessions: Vec<Session>,
     pub(super) keys: Vec<Key>,
     pub(super) tokens: Vec<Token>,
+    /// From which networks which keys were good.
+    pub(super) known: Vec<(IpAddr, KeyId)>,
 }
 
 /// A file that cannot be used.
@@ -123,6 +130,7 @@ impl Store {
         let sessions = read(&database, SESSIONS).map_err(failed)?;
         let keys = read(&database, KEYS).map_err(failed)?;
         let tokens = read(&database, TOKENS).map_err(failed)?;
+        let known = read(&database, KNOWN).map_err(failed)?;
         // It holds hashes of keys: for its owner only.
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(io)?;
         let machine = |bytes: &Vec<u8>| v1::Machine::decode(&**bytes).ok()?.try_into().ok();
@@ -135,6 +143,7 @@ impl Store {
             sessions: sessions.iter().filter_map(session).collect(),
             keys: keys.iter().filter_map(|bytes| serde_json::from_slice(bytes).ok()).collect(),
             tokens: tokens.iter().filter_map(|bytes| serde_json::from_slice(bytes).ok()).collect(),
+            known: known.iter().filter_map(|bytes| known_from(bytes)).collect(),
         };
         Ok((store, memory))
     }
@@ -168,6 +177,11 @@ fn read(database: &Database, table: TableDefinition<'_, &[u8], &[u8]>) -> Result
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+fn known_from(bytes: &[u8]) -> Option<(IpAddr, KeyId)> {
+    let (network, key) = std::str::from_utf8(bytes).ok()?.split_once(' ')?;
+    Some((network.parse().ok()?, key.parse().ok()?))
+}
+
 fn write(database: &Database, changes_rx: &Receiver<Queued>) {
     while let Ok(first) = changes_rx.recv() {
         let batch: Vec<Queued> = std::iter::once(first).chain(changes_rx.try_iter().take(BATCH)).collect();
@@ -187,6 +201,7 @@ fn write_batch(database: &Database, batch: &[Queued]) -> Result<(), redb::Error>
         let mut sessions = transaction.open_table(SESSIONS)?;
         let mut keys = transaction.open_table(KEYS)?;
         let mut tokens = transaction.open_table(TOKENS)?;
+        let mut known = transaction.open_table(KNOWN)?;
         for (change, _) in batch {
             match change {
                 Change::Machine(machine) => {
@@ -208,6 +223,10 @@ fn write_batch(database: &Database, batch: &[Queued]) -> Result<(), redb::Error>
                 }
                 Change::Key(key) => {
                     keys.insert(key.id.to_string().as_bytes(), &*serde_json::to_vec(key).unwrap_or_default())?;
+                }
+                Change::Known(network, key) => {
+                    let text = format!("{network} {key}");
+                    known.insert(text.as_bytes(), text.as_bytes())?;
                 }
                 Change::Token(token) => {
                     tokens.insert(token.id.as_bytes(), &*serde_json::to_vec(token).unwrap_or_default())?;

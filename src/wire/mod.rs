@@ -5,6 +5,7 @@
 mod convert;
 mod dial;
 mod first_byte;
+mod fleet_event;
 mod frame;
 mod hello;
 mod serve_tls;
@@ -31,6 +32,7 @@ pub use dial::{
     Bearer, Channel, DialError, FRAME_SIZE, admin_service, agent_service, client_service, dial, exec_service,
     file_service, join_service,
 };
+pub use fleet_event::SharedFleetEvent;
 pub use frame::{FRAME_CAP, FrameError, encode_frame, read_frame};
 pub use hello::{HelloError, PROTOCOL_VERSION, TIME_HEADER, check_hello, hello};
 pub use prost::Message;

@@ -12,7 +12,9 @@ use fleetmux::fleet::{Code, Credentials, Endpoint, JoinToken, MachineId, Role, S
 use fleetmux::wire::{self, v1};
 use tempfile::TempDir;
 
-use crate::support::{Fleet, PATIENCE, Pane, driver, kill, machine, observer, processes_naming, sh, signal, until};
+use crate::support::{
+    Fleet, PATIENCE, Pane, audit_of, driver, kill, machine, observer, processes_naming, sh, signal, until,
+};
 
 /// A relay with TLS in a directory of its own, and what was said and shown while it lived.
 pub struct Realm {
@@ -123,6 +125,11 @@ impl Realm {
         self.agents.push(command.arg(dir).stdout(Stdio::null()).stderr(log).spawn().unwrap());
     }
 
+    /// Process id of the relay.
+    pub fn relay_pid(&self) -> u32 {
+        self.relay.as_ref().unwrap().id()
+    }
+
     /// The relay goes, as a host does that loses power.
     pub fn kill_relay(&mut self) {
         kill(self.relay.take());
@@ -144,8 +151,7 @@ impl Realm {
     }
 
     pub fn audit(&self) -> Vec<serde_json::Value> {
-        let text = fs::read_to_string(self.path("relay/audit.jsonl")).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        audit_of(&self.path("relay"))
     }
 
     /// Waits until the audit log has a line of this kind that contains a text.
@@ -663,7 +669,7 @@ async fn a_key_that_is_good_no_longer_loses_every_stream_it_opened_and_hears_why
     let credentials =
         Credentials { key: Some(Secret::new(key.clone())), ca_pem: Some(realm.ca_pem()), ca_fingerprint: None };
     let channel = wire::dial(&realm.endpoint, &credentials).await.unwrap();
-    let request = v1::WatchRequest {};
+    let request = v1::WatchRequest::default();
     let mut watch = wire::client_service(channel).watch(request).await.unwrap().into_inner();
     assert!(watch.message().await.unwrap().is_some(), "the snapshot");
 

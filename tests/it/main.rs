@@ -23,6 +23,7 @@ mod revocation;
 mod roles;
 mod sdk;
 mod sessions;
+mod strangers;
 mod support;
 mod survival;
 mod wall_terminal;

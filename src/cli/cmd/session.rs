@@ -123,7 +123,7 @@ async fn list(relay: Option<Endpoint>, args: SessionListArgs) -> Result<ExitCode
 
 async fn new(relay: Option<Endpoint>, args: SessionNewArgs) -> Result<ExitCode> {
     let client = background::client(relay).await?;
-    let (machines, _) = client.fleet().await?;
+    let (machines, _) = client.fleet_of(&[&args.machine]).await?;
     let machine = lookup::machine(&machines, &args.machine)?;
     lookup::online(machine)?;
     let pair = |text: &String| {

@@ -3,21 +3,41 @@
 use bytes::Bytes;
 
 use super::Client;
-use crate::client::fleet::event_from;
+use crate::client::fleet::Pieces;
 use crate::client::{Error, FleetEvent};
-use crate::fleet::{MachineId, Session, SessionId, SessionSpec};
+use crate::fleet::{Machine, MachineId, Session, SessionId, SessionSpec, is_called};
 use crate::wire::{self, Channel, refusal_of, v1};
 
 impl Client {
     /// The fleet once.
-    pub async fn fleet(&self) -> Result<(Vec<crate::fleet::Machine>, Vec<Session>), Error> {
-        let call = |channel| async {
-            let request = v1::WatchRequest {};
-            let mut events = wire::client_service(channel).watch(request).await?.into_inner();
-            events.message().await
+    pub async fn fleet(&self) -> Result<(Vec<Machine>, Vec<Session>), Error> {
+        self.snapshot(Vec::new()).await
+    }
+
+    /// The machines that are called so, by display name, host name, id or the beginning of an id, and their sessions. Where a
+    /// name fits none the answer is the whole fleet, for whoever has to say what there is instead.
+    pub async fn fleet_of(&self, names: &[&str]) -> Result<(Vec<Machine>, Vec<Session>), Error> {
+        let wanted = names.iter().map(|name| (*name).to_string()).collect();
+        let (machines, sessions) = self.snapshot(wanted).await?;
+        let is_known = |name: &&str| machines.iter().any(|machine| is_called(machine, name));
+        if names.iter().all(is_known) { Ok((machines, sessions)) } else { self.fleet().await }
+    }
+
+    async fn snapshot(&self, machines: Vec<String>) -> Result<(Vec<Machine>, Vec<Session>), Error> {
+        let call = |channel| {
+            let request = v1::WatchRequest { machines: machines.clone(), once: true, pieces: true };
+            async {
+                let mut events = wire::client_service(channel).watch(request).await?.into_inner();
+                let mut pieces = Pieces::default();
+                while let Some(event) = events.message().await? {
+                    if let Some(event) = pieces.take(event) {
+                        return Ok(Some(event));
+                    }
+                }
+                Ok(None)
+            }
         };
-        let event = self.call(call).await?;
-        match event.and_then(event_from) {
+        match self.call(call).await? {
             Some(FleetEvent::Snapshot { machines, sessions }) => Ok((machines, sessions)),
             _ => Err(Error::Refused("the relay sent no snapshot of the fleet".into())),
         }

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::Shared;
 use crate::client::core::Frame;
-use crate::client::fleet::event_from;
+use crate::client::fleet::Pieces;
 use crate::client::{ConnectionState, Error, FleetEvent};
 use crate::fleet::{Code, Refusal};
 use crate::stream::{Backoff, Down};
@@ -164,10 +164,11 @@ pub(super) async fn watch_fleet(mut channel_rx: watch::Receiver<Option<Channel>>
             Err(_) => return,
         };
         let Some(channel) = channel else { continue };
-        if let Ok(events) = wire::client_service(channel).watch(v1::WatchRequest {}).await {
-            let mut events = events.into_inner();
+        let request = v1::WatchRequest { pieces: true, ..Default::default() };
+        if let Ok(events) = wire::client_service(channel).watch(request).await {
+            let (mut events, mut pieces) = (events.into_inner(), Pieces::default());
             while let Ok(Some(event)) = events.message().await {
-                let Some(event) = event_from(event) else { continue };
+                let Some(event) = pieces.take(event) else { continue };
                 if events_tx.send(event).await.is_err() {
                     return;
                 }

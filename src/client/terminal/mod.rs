@@ -38,7 +38,7 @@ impl Terminal {
     /// # Errors
     /// [`Error::MachineNotFound`], or [`Error::Ambiguous`] with the candidates.
     pub async fn set_machine(&self, name: &str) -> Result<Machine, Error> {
-        let (machines, _) = self.client.fleet().await?;
+        let (machines, _) = self.client.fleet_of(&[name]).await?;
         let machine = find(&machines, name)?.clone();
         self.client.select(machine.facts.id);
         Ok(machine)
@@ -93,8 +93,12 @@ impl Terminal {
     /// # Errors
     /// [`Error::MachineNotFound`], [`Error::Ambiguous`], [`Error::MachineOffline`].
     pub async fn get_active_session<'a>(&self, machine: impl Into<Option<&'a str>>) -> Result<SessionInfo, Error> {
-        let (machines, sessions) = self.client.fleet().await?;
-        let machine = match machine.into() {
+        let machine = machine.into();
+        let (machines, sessions) = match machine {
+            Some(name) => self.client.fleet_of(&[name]).await?,
+            None => self.client.fleet().await?,
+        };
+        let machine = match machine {
             Some(name) => find(&machines, name)?,
             None => self.selected(&machines)?,
         };
@@ -112,7 +116,7 @@ impl Terminal {
 
     /// Makes a session on a machine; see [`SessionSpec`] for what it can be.
     pub async fn create_session(&self, machine: &str, spec: SessionSpec) -> Result<SessionInfo, Error> {
-        let (machines, _) = self.client.fleet().await?;
+        let (machines, _) = self.client.fleet_of(&[machine]).await?;
         let machine = find(&machines, machine)?;
         let session = self.client.create_session(machine.facts.id, spec).await?;
         Ok(SessionInfo::new(&session, Some(machine)))

@@ -158,6 +158,17 @@ impl Keyring {
         Ok((key.clone(), is_news))
     }
 
+    /// Whether a secret is or was a key's.
+    pub(in crate::relay) fn knows(&self, presented: &str) -> bool {
+        self.by_hash.contains_key(&hash(presented))
+    }
+
+    /// Whether a secret is or was a join token's.
+    pub(in crate::relay) fn knows_token(&self, presented: &str) -> bool {
+        let hash = hash(presented);
+        self.tokens.iter().any(|token| bool::from(token.hash.ct_eq(&hash)))
+    }
+
     /// Makes an API key; the secret is seen here and never again.
     pub(in crate::relay) fn create(&mut self, new: NewKey, now: u64) -> Result<(Secret, Key), Refusal> {
         check_word("a key's name", &new.name)?;

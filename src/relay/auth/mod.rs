@@ -20,6 +20,8 @@ use tonic::metadata::MetadataMap;
 use tonic::transport::server::TlsConnectInfo;
 
 use super::audit::{Audit, Audited};
+use super::connections::network;
+use super::quota::Quotas;
 use super::socket::Origin;
 use super::store::{Change, Store};
 use crate::fleet::{Action, Caller, Code, KeyId, MachineId, Principal, Refusal};
@@ -37,13 +39,14 @@ pub(super) struct Auth {
     state: Mutex<State>,
     store: Store,
     pub(super) audit: Audit,
+    pub(super) quotas: Quotas,
 }
 
 #[derive(Default)]
 struct State {
     keyring: Keyring,
     limits: Limits,
-    /// Address and id of keys that were good there.
+    /// Network and id of keys that were good there, before a restart too.
     known: std::collections::HashSet<(IpAddr, KeyId)>,
 }
 
@@ -84,9 +87,10 @@ struct Peer {
 }
 
 impl Auth {
-    pub(super) fn new(keyring: Keyring, store: Store, audit: Audit) -> Auth {
-        let state = State { keyring, ..State::default() };
-        Auth { state: Mutex::new(state), store, audit }
+    /// With where keys were good before this process began.
+    pub(super) fn new(keyring: Keyring, known: Vec<(IpAddr, KeyId)>, store: Store, audit: Audit) -> Auth {
+        let state = State { keyring, known: known.into_iter().collect(), ..State::default() };
+        Auth { state: Mutex::new(state), store, audit, quotas: Quotas::default() }
     }
 
     /// The caller of a client's call.
@@ -154,7 +158,8 @@ impl Auth {
     /// A known caller wanted what it may not.
     pub(super) fn denied(&self, caller: &Caller, what: &str, refusal: &Refusal) {
         let (principal, reason) = (caller.principal.to_string(), refusal.message.clone());
-        self.audit.record(Audited::Denied { principal, what: what.into(), reason });
+        let workspace = caller.workspace.clone().unwrap_or_default();
+        self.audit.record(Audited::Denied { principal, workspace, what: what.into(), reason });
     }
 
     /// Exchanges a token for a machine key, which is stored before it is given away.
@@ -172,7 +177,12 @@ impl Auth {
             state.may_try(&peer, None, now)?;
             state.keyring.redeem(secret, machine, name, bearer(request.metadata()), now)
         };
-        let joined = outcome.inspect_err(|refusal| self.failed(&peer, refusal))?;
+        let joined = outcome.inspect_err(|refusal| {
+            if !self.state().keyring.knows_token(secret) {
+                self.guessed(&peer);
+            }
+            self.failed(&peer, refusal);
+        })?;
         if let Some(replaced) = &joined.replaced {
             self.keep(Change::Key(Box::new(replaced.clone()))).await?;
         }
@@ -237,8 +247,9 @@ impl Auth {
             let outcome = state.keyring.check(presented, now);
             if let (Ok((key, _)), Some(address)) = (&outcome, peer.address)
                 && state.known.len() < KNOWN_CAP
+                && state.known.insert((network(address), key.id))
             {
-                state.known.insert((address, key.id));
+                self.store.change(Change::Known(network(address), key.id));
             }
             outcome
         };
@@ -250,6 +261,9 @@ impl Auth {
                 Ok(key)
             }
             Err(refusal) => {
+                if !self.state().keyring.knows(presented) {
+                    self.guessed(peer);
+                }
                 self.failed(peer, &refusal);
                 Err(refusal)
             }
@@ -265,10 +279,15 @@ impl Auth {
     fn failed(&self, peer: &Peer, refusal: &Refusal) {
         tracing::warn!(peer = peer.text, reason = refusal.message, "a caller is not let in");
         let reason = refusal.message.clone();
-        self.audit.record(Audited::AuthFailed { peer: peer.text.clone(), what: "key".into(), reason });
+        let (workspace, what) = (String::new(), "key".into());
+        self.audit.record(Audited::AuthFailed { workspace, peer: peer.text.clone(), what, reason });
+    }
+
+    /// Somebody showed a secret that is nobody's, as one does who guesses: what was never shown, or was good once, is no guess.
+    fn guessed(&self, peer: &Peer) {
         let Some(address) = peer.address else { return };
         if self.state().limits.failed(address, now_ms()) {
-            self.audit.record(Audited::RateLimited { peer: peer.text.clone() });
+            self.audit.record(Audited::RateLimited { workspace: String::new(), peer: peer.text.clone() });
         }
     }
 
@@ -284,7 +303,7 @@ impl State {
         let Some(address) = peer.address else { return Ok(()) };
         let Some(wait_s) = self.limits.wait_s(address, now) else { return Ok(()) };
         let known = presented.and_then(|key| self.keyring.check(key, now).ok());
-        if known.is_some_and(|(key, _)| self.known.contains(&(address, key.id))) {
+        if known.is_some_and(|(key, _)| self.known.contains(&(network(address), key.id))) {
             return Ok(());
         }
         let message = format!("too many failed attempts from {address}; wait {wait_s} s and use a key that is valid");

@@ -11,7 +11,7 @@ use tonic::Status;
 use super::places::{Place, about};
 use super::{Call, Facade, stopping};
 use crate::fleet::{Action, Caller, Code, KeyId, MachineId, Refusal, Secret, SessionId};
-use crate::relay::hub::Event;
+use crate::relay::event::Event;
 use crate::wire::v1;
 
 /// How long an answer of the machine's holds: pollers ask several times a second.

@@ -6,7 +6,8 @@ use tonic::Status;
 use super::{Facade, stopping};
 use crate::fleet::{Caller, ClientId, Code, Refusal, SessionId};
 use crate::relay::core::ConnId;
-use crate::relay::hub::{Event, EventsTx};
+use crate::relay::event::Event;
+use crate::relay::hub::EventsTx;
 use crate::relay::outgoing::{Outgoing, OutgoingStream};
 use crate::stream::{Attach, Down, Up};
 use crate::wire::{self, v1};
@@ -40,7 +41,7 @@ impl Attachment {
         attach: Attach,
     ) -> Result<Attachment, Status> {
         let conn = facade.conn();
-        let outgoing = Outgoing::default();
+        let outgoing = Outgoing::charged_to(facade.inner.auth.quotas.account(&caller));
         let frames = outgoing.stream();
         let events_tx = facade.inner.events_tx.clone();
         let came = Event::ClientCame { conn, caller, outgoing };

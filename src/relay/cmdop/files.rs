@@ -1,14 +1,13 @@
 //! Files of a machine, for the SDKs: each call is one native request, by the same caller.
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::mpsc;
 use tonic::Status;
 
 use super::entries::{entry_of, match_of, text_of, type_of};
 use super::{Call, Facade, not_offered};
 use crate::fleet::{Action, Code, Refusal};
 use crate::relay::files::{Requests, begin};
-use crate::relay::lane::Running;
+use crate::relay::lane::{DownRx, Running};
 use crate::stream::{CreditIn, CreditOut, EXEC_CHUNK_CAP, FILE_WINDOW};
 use crate::wire::cmdop::*;
 use crate::wire::{self, v1};
@@ -28,7 +27,7 @@ const MATCHES: u32 = 100;
 /// A native request under way; dropped, it is called off.
 struct Talk {
     running: Running<Requests>,
-    down_rx: mpsc::Receiver<Result<v1::FileDown, Status>>,
+    down_rx: DownRx<Requests>,
     credit: CreditIn,
     window: CreditOut,
     /// Bytes that the machine may still answer with: credit is given for each, and none of them is passed on before the last.

@@ -16,7 +16,7 @@ use crate::fleet::{
 };
 use crate::relay::audit::{Audited, Surroundings};
 use crate::relay::core::View;
-use crate::relay::hub::Event;
+use crate::relay::event::Event;
 use crate::wire::status_of;
 
 /// The SDKs' word for "wherever I am connected to".
@@ -214,6 +214,7 @@ impl Facade {
         let answer = answer_rx.await.map_err(|_| stopping())?;
         self.inner.auth.audit.record(Audited::SessionCreate {
             principal: call.caller.principal.to_string(),
+            workspace: machine.facts.workspace.clone(),
             machine: machine.facts.id.to_string(),
             session: spec.id.to_string(),
             surroundings: Surroundings::new(

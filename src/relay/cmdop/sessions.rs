@@ -8,7 +8,7 @@ use super::{Call, Facade, stopping};
 use crate::fleet::{Action, Code, Machine, Session, SessionId, SessionSpec, SessionStatus as Status_, Size};
 use crate::relay::audit::Audited;
 use crate::relay::core::View;
-use crate::relay::hub::Event;
+use crate::relay::event::Event;
 use crate::runtime::now_ms;
 use crate::wire::cmdop::*;
 use crate::wire::{Timestamp, status_of};
@@ -265,6 +265,7 @@ pub(super) async fn close(
     let answer = answer_rx.await.map_err(|_| stopping())?;
     facade.inner.auth.audit.record(Audited::SessionDestroy {
         principal: call.caller.principal.to_string(),
+        workspace: place.machine.facts.workspace.clone(),
         session: place.session.to_string(),
         outcome: answer.as_ref().map_or_else(|refusal| refusal.message.clone(), |_| "ok".into()),
     });

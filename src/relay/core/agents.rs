@@ -1,7 +1,10 @@
 //! What comes from agents: machines, their sessions, answers, and frames for viewers.
 
+use std::collections::HashSet;
+
 use super::super::audit::Audited;
-use super::{ConnId, Core, Effect, MachineState, offline, silent, to_channel};
+use super::super::limits::SESSIONS_PER_MACHINE;
+use super::{ConnId, Core, Effect, MachineState, bounds, offline, silent, to_channel};
 use crate::fleet::{ClientId, Code, Machine, MachineFacts, MachineId, Refusal, Session, SessionId};
 use crate::stream::Verdict;
 use crate::wire::{self, v1};
@@ -73,18 +76,18 @@ impl Core {
     /// The agent's complete list: what is not in it has ended while nobody looked, unless its keeper is silent.
     pub(in crate::relay) fn session_list(&mut self, conn: ConnId, list: v1::SessionList) {
         let Some(&machine) = self.agents.get(&conn) else { return };
-        let mut living = Vec::new();
-        for info in list.sessions {
-            if let Ok(session) = wire::session_from(machine, info) {
-                living.push(session.id());
-                self.insert_session(session);
-            }
-        }
+        let shown = list.sessions.into_iter().filter_map(|info| wire::session_from(machine, info).ok());
+        let shown: Vec<Session> = shown.take(SESSIONS_PER_MACHINE).collect();
+        let living: HashSet<SessionId> = shown.iter().map(Session::id).collect();
         let is_silent = |id: &SessionId| self.silent.contains_key(id);
         let gone = |s: &&Session| s.machine == machine && !living.contains(&s.id()) && !is_silent(&s.id());
         let gone: Vec<SessionId> = self.sessions.values().filter(gone).map(Session::id).collect();
+        // Those that went make room for those that came.
         for id in gone {
             self.remove_session(machine, id);
+        }
+        for session in shown {
+            self.insert_session(session);
         }
         if !self.is_new {
             self.end_unknown();
@@ -152,15 +155,18 @@ impl Core {
         let Some(&machine) = self.agents.get(&conn) else { return };
         let (Ok(id), Some(down)) = (SessionId::from_bytes(&routed.session), routed.down) else { return };
         // An agent speaks for its own machine only.
-        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.machine == machine) else { return };
+        let Some(session) = self.sessions.get(&id).filter(|session| session.machine == machine) else { return };
         if !down.client.is_empty() {
             return self.down_to_one(id, down);
         }
         match down.frame {
             Some(Down::Summary(summary)) => {
-                session.summary = wire::summary_from(summary);
-                let event = v1::fleet_event::Event::Session((&*session).into());
-                self.tell_watchers(machine, event);
+                let session = bounds::shown(Session { summary: wire::summary_from(summary), ..session.clone() });
+                if self.count(&session) {
+                    let event = v1::fleet_event::Event::Session((&session).into());
+                    self.sessions.insert(id, session);
+                    self.tell_watchers(machine, event);
+                }
             }
             Some(Down::Renamed(rename)) => self.set_name(id, rename.name),
             Some(Down::Output(output)) => self.fan_out(id, &output),
@@ -203,6 +209,8 @@ impl Core {
     fn down_to_one(&mut self, session: SessionId, mut down: v1::SessionDown) {
         let Ok(client) = ClientId::from_bytes(&down.client) else { return };
         let Some(&(conn, number)) = self.by_client.get(&client) else { return };
+        let is_refused = matches!(down.frame, Some(Down::Refused(_)));
+        let workspace_of = if is_refused { self.place_of(session).1 } else { String::new() };
         let Some(state) = self.clients.get_mut(&conn) else { return };
         let channel = state.channels.get_mut(&number);
         let Some(channel) = channel.filter(|channel| channel.session == session) else { return };
@@ -214,7 +222,8 @@ impl Core {
                 channel.denied.clone_from(&refused.message);
                 let (principal, reason) = (state.caller.principal.to_string(), refused.message.clone());
                 let what = format!("{} session {session}", refused.frame);
-                self.effects.push(Effect::Audit(Audited::Denied { principal, what, reason }));
+                let workspace = workspace_of.clone();
+                self.effects.push(Effect::Audit(Audited::Denied { principal, workspace, what, reason }));
             }
             Some(Down::Attached(attached)) => channel.outbox.start_at(attached.offset),
             Some(Down::Keyframe(keyframe)) => channel.outbox.start_at(keyframe.offset),

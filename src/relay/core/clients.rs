@@ -37,14 +37,15 @@ impl Core {
         }
         let was = std::mem::replace(&mut state.broadcast, group.clone());
         let (principal, since) = (state.caller.principal.to_string(), state.broadcast_ms);
+        let workspace = group.first().or(was.first()).map(|id| self.place_of(*id).1).unwrap_or_default();
         let target = |id: &SessionId| Target { machine: self.place_of(*id).0, session: id.to_string() };
         let (count, targets) = (group.len(), group.iter().take(TARGETS_CAP).map(target).collect());
         let audited = if group.is_empty() {
-            Audited::BroadcastStop { principal, count: was.len(), duration_ms: now.saturating_sub(since) }
+            Audited::BroadcastStop { principal, workspace, count: was.len(), duration_ms: now.saturating_sub(since) }
         } else if was.is_empty() {
-            Audited::BroadcastStart { principal, count, targets }
+            Audited::BroadcastStart { principal, workspace, count, targets }
         } else {
-            Audited::BroadcastChange { principal, count, targets }
+            Audited::BroadcastChange { principal, workspace, count, targets }
         };
         if was.is_empty()
             && let Some(state) = self.clients.get_mut(&conn)

@@ -1928,8 +1928,18 @@ pub struct Lost {
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ready {}
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct WatchRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchRequest {
+    /// Only machines that are called so: display name, host name, id or the beginning of an id. None: all.
+    #[prost(string, repeated, tag = "1")]
+    pub machines: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The stream ends with the snapshot.
+    #[prost(bool, tag = "2")]
+    pub once: bool,
+    /// The snapshot may come in pieces; a client that does not say so gets one, or none if that is too large for a frame.
+    #[prost(bool, tag = "3")]
+    pub pieces: bool,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Machine {
     #[prost(message, optional, tag = "1")]
@@ -1988,6 +1998,9 @@ pub struct FleetSnapshot {
     pub machines: ::prost::alloc::vec::Vec<Machine>,
     #[prost(message, repeated, tag = "2")]
     pub sessions: ::prost::alloc::vec::Vec<Session>,
+    /// Another piece follows.
+    #[prost(bool, tag = "3")]
+    pub more: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateSessionRequest {
@@ -2440,7 +2453,7 @@ pub mod client_service_client {
             &mut self,
             request: impl tonic::IntoRequest<super::WatchRequest>,
         ) -> std::result::Result<
-            tonic::Response<tonic::codec::Streaming<super::FleetEvent>>,
+            tonic::Response<tonic::codec::Streaming<crate::wire::SharedFleetEvent>>,
             tonic::Status,
         > {
             self.inner
@@ -2554,7 +2567,7 @@ pub mod client_service_server {
         ) -> std::result::Result<tonic::Response<Self::LinkStream>, tonic::Status>;
         /// Server streaming response type for the Watch method.
         type WatchStream: tonic::codegen::tokio_stream::Stream<
-                Item = std::result::Result<super::FleetEvent, tonic::Status>,
+                Item = std::result::Result<crate::wire::SharedFleetEvent, tonic::Status>,
             >
             + std::marker::Send
             + 'static;
@@ -2707,7 +2720,7 @@ pub mod client_service_server {
                         T: ClientService,
                     > tonic::server::ServerStreamingService<super::WatchRequest>
                     for WatchSvc<T> {
-                        type Response = super::FleetEvent;
+                        type Response = crate::wire::SharedFleetEvent;
                         type ResponseStream = T::WatchStream;
                         type Future = BoxFuture<
                             tonic::Response<Self::ResponseStream>,

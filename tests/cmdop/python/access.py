@@ -335,7 +335,8 @@ def _():
     stream.cancel()
     client.call("CloseSession", session_id=sid)
     fails(Code.UNAUTHENTICATED, lambda: Client(BAD).call("HealthCheck"))
-    log = lambda: open(f"{ENV['CASE_DIR']}/audit.jsonl", encoding="utf-8").read()
+    # What was done, and what was refused.
+    log = lambda: "".join(open(f"{ENV['CASE_DIR']}/{name}", encoding="utf-8").read() for name in ["audit.jsonl", "audit-refused.jsonl"])
     for event in ["session_create", "attach", "session_destroy", "key_used"]:
         line = until(event, lambda: [line for line in log().splitlines() if f'"event":"{event}"' in line])[-1]
         assert '"principal":"key:cases"' in line, line

@@ -27,7 +27,16 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: ExecArgs) -> Resu
     let selector: Selector = args.target.parse()?;
     let options = options(&args)?;
     let client = background::client(relay).await?;
-    let (machines, _) = client.fleet().await?;
+    let names: Option<Vec<&str>> = match &selector {
+        Selector::Names(names) if !names.iter().any(|name| Selector::is_glob(name)) => {
+            Some(names.iter().map(String::as_str).collect())
+        }
+        _ => None,
+    };
+    let (machines, _) = match names {
+        Some(names) => client.fleet_of(&names).await?,
+        None => client.fleet().await?,
+    };
     if let Some(name) = selector.single() {
         let machine = lookup::machine(&machines, name)?;
         return one::run(&client, machine, options, &args).await;

@@ -56,7 +56,7 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, command: FilesCommand) 
 /// The files of the machine that a place names.
 async fn files(relay: Option<Endpoint>, place: &Place) -> Result<Files> {
     let client = background::client(relay).await?;
-    let (machines, _) = client.fleet().await?;
+    let (machines, _) = client.fleet_of(&[&place.machine]).await?;
     let machine = lookup::machine(&machines, &place.machine)?;
     lookup::online(machine)?;
     Ok(client.files().on(machine.facts.id))
