@@ -129,6 +129,8 @@ impl AttachmentState {
         let events = &mut outcome.events;
         match down {
             Down::Attached { role, offset, input_next, size, skipped, number } => {
+                // A machine that gives more than was asked for has its reasons: only the lower of the two is believed.
+                let role = role.min(self.options.role);
                 let is_resumed = self.next == Some(offset) && skipped == 0;
                 self.phase = Phase::Live;
                 self.granted = role;
@@ -194,6 +196,7 @@ impl AttachmentState {
                 events.push(AttachEvent::Refused(refusal));
             }
             Down::RoleSet(role) => {
+                let role = role.min(self.options.role);
                 self.options.role = role;
                 self.granted = role;
                 events.push(AttachEvent::RoleChanged(role));
@@ -395,6 +398,20 @@ mod tests {
         assert_eq!(state.input_offset(), 700);
         let up = state.input(Bytes::from_static(b"x")).unwrap();
         assert_eq!(up, Some(Up::Input { offset: 700, data: Bytes::from_static(b"x") }));
+    }
+
+    /// Who asked to observe was told to drive by a hostile machine, and lost what protects an observer's terminal.
+    #[test]
+    fn a_role_higher_than_the_one_asked_for_is_not_believed() {
+        let mut state = AttachmentState::new(SessionId::random(), AttachOptions::new(Role::Observer, Size::DEFAULT));
+        let outcome = attached(&mut state, 0, 0, 0);
+        assert!(matches!(outcome.events[..], [AttachEvent::Attached { role: Role::Observer, .. }]));
+        let told = |state: &mut AttachmentState, role| state.down(Down::RoleSet(role)).events;
+        assert_eq!(told(&mut state, Role::Driver), [AttachEvent::RoleChanged(Role::Observer)]);
+        state.set_role(Role::Driver);
+        assert_eq!(told(&mut state, Role::Driver), [AttachEvent::RoleChanged(Role::Driver)]);
+        assert_eq!(told(&mut state, Role::Observer), [AttachEvent::RoleChanged(Role::Observer)]);
+        assert_eq!(told(&mut state, Role::Driver), [AttachEvent::RoleChanged(Role::Observer)]);
     }
 
     #[test]
