@@ -82,3 +82,44 @@ pub(super) const REGISTRY_BURST: f64 = 10_000.0;
 pub(super) const LARGE_FRAMES: usize = 128 * 1024 * 1024;
 /// A frame of so many bytes counts as large.
 pub(super) const LARGE_FRAME: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Name and value of each, as the page has it.
+    fn all() -> Vec<(&'static str, String)> {
+        macro_rules! bounds {
+            (counts: $($count:ident)* ; bytes: $($bytes:ident)* ; times: $($time:ident)*) => {
+                vec![
+                    $((stringify!($count), format!("| {} |", $count)),)*
+                    $((stringify!($bytes), format!("| {} bytes |", $bytes)),)*
+                    $((stringify!($time), format!("| {} s |", $time.as_secs())),)*
+                ]
+            };
+        }
+        bounds! {
+            counts: STRANGERS_PER_ADDRESS STRANGERS_CAP STRIKES_CAP CONNECTIONS_PER_KEY CONNECTIONS_PER_MACHINE CONNECTIONS_CAP
+                CALLS_PER_KEY FILE_CALLS_PER_KEY WATCHES_PER_KEY WATCH_CAP FILES_PER_KEY EXECS_PER_KEY SESSIONS_PER_MACHINE
+                VIEWERS_SHOWN REGISTRY_RATE REGISTRY_BURST ;
+            bytes: HEADERS_CAP CALL_CAP CLIENT_FRAME_CAP FILE_MESSAGE_CAP WAITING_PER_KEY WAITING_OF_OWNER CONTROL_WAITING
+                SNAPSHOT_PIECE REGISTRY_PER_MACHINE COMMAND_SHOWN LARGE_FRAMES LARGE_FRAME ;
+            times: STRANGER_TIME FIRST_FRAME FRAME_TIME FILE_TIME
+        }
+    }
+
+    #[test]
+    fn the_page_of_limits_says_what_is_in_force() {
+        let (page, source) = (include_str!("../../docs/limits.md"), include_str!("limits.rs"));
+        let all = all();
+        for (name, value) in &all {
+            let row = page.lines().find(|line| line.contains(&format!("`{name}`")));
+            let row = row.unwrap_or_else(|| panic!("docs/limits.md has no row for {name}"));
+            assert!(row.contains(value.as_str()), "docs/limits.md says of {name}: {row}; it is {value}");
+        }
+        let named = |line: &str| line.strip_prefix("pub(super) const ")?.split(':').next().map(str::to_owned);
+        for name in source.lines().filter_map(named) {
+            assert!(all.iter().any(|(known, _)| *known == name), "{name} is not compared with docs/limits.md");
+        }
+    }
+}
