@@ -130,8 +130,7 @@ impl View {
                     Role::Observer => output.push(&self.shield.pass(&data)),
                     Role::Driver => output.push(&data),
                 }
-                self.replica = Screen::new(size, 0);
-                self.replica.feed(&data);
+                self.replica = Screen::from_keyframe(size, 0, &data);
             }
             AttachEvent::Resized(size) => {
                 self.heal(output);
