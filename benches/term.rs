@@ -1,6 +1,12 @@
-//! Parsing speed of the emulator with history: plain, coloured and mixed-script logs, in chunks of several sizes.
+//! Parsing speed of the emulator with history: plain, coloured and mixed-script logs, in chunks of several sizes; then, one
+//! line each, the kinds of output that cost the most (`cargo bench --bench term -- --kinds` prints those alone).
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+#[path = "kinds.rs"]
+mod kinds;
+
+use std::time::{Duration, Instant};
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use fleetmux::fleet::Size;
 use fleetmux::term::Screen;
 
@@ -49,5 +55,38 @@ fn feed(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Prints megabytes a second for each kind, in pieces as a keeper feeds them. A kind is given up after a while.
+fn print_kinds() {
+    const PIECE: usize = 64 * 1024;
+    const PATIENCE: Duration = Duration::from_millis(400);
+    for kind in kinds::KINDS {
+        let bytes = (kind.make)(1 << 20);
+        let mut screen = Screen::new(Size::new(kind.size.0, kind.size.1), HISTORY);
+        let (start, mut fed) = (Instant::now(), 0);
+        for piece in bytes.chunks(PIECE) {
+            screen.feed(piece);
+            drop((screen.take_events(), screen.take_replies()));
+            fed += piece.len();
+            if start.elapsed() > PATIENCE {
+                break;
+            }
+        }
+        let (seconds, work) = (start.elapsed().as_secs_f64(), screen.work() as f64);
+        let (speed, bytes) = (fed as f64 / 1e6 / seconds, fed as f64);
+        println!(
+            "{speed:8.2} MB/s {:8.1} work a byte {:5.1} ns a piece of work  {}",
+            work / bytes,
+            seconds * 1e9 / work,
+            kind.name
+        );
+    }
+}
+
 criterion_group!(benches, feed);
-criterion_main!(benches);
+
+fn main() {
+    if !std::env::args().any(|arg| arg == "--kinds") {
+        benches();
+    }
+    print_kinds();
+}

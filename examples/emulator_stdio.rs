@@ -1,6 +1,7 @@
 //! Drives the emulator over stdin and stdout, one JSON object per line, so that any conformance runner can judge it.
 //!
-//! `{"op":"new","rows":25,"cols":80,"scrollback":1000}`, `feed` (hex), `resize`, `attach` (the keyframe), `snap`.
+//! `{"op":"new","rows":25,"cols":80,"scrollback":1000}`, `feed` (hex), `resize`, `attach` (the keyframe), `load` (hex of a
+//! keyframe, into a new screen of the same size), `snap`. What is fed first after `new` and begins as keyframes do is loaded.
 
 use fleetmux::fleet::Size;
 use fleetmux::term::{Cell, Color, CursorShape, KeyframeScope, MouseEncoding, MouseMode, Screen, Underline};
@@ -11,7 +12,7 @@ use std::io::{BufRead, Write};
 const LINE_BYTES: u64 = 1024;
 
 fn main() -> std::io::Result<()> {
-    let mut screen = Screen::new(Size::DEFAULT, 0);
+    let mut screen = Judged { screen: Screen::new(Size::DEFAULT, 0), history: 0, is_new: true };
     let mut out = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
         let line = line?;
@@ -28,15 +29,35 @@ fn main() -> std::io::Result<()> {
     Ok(())
 }
 
-fn answer(screen: &mut Screen, request: &Value) -> Value {
+/// The screen on trial.
+struct Judged {
+    screen: Screen,
+    history: usize,
+    /// Nothing was fed yet.
+    is_new: bool,
+}
+
+impl Judged {
+    fn load(&mut self, keyframe: &[u8]) -> Value {
+        self.screen = Screen::from_keyframe(self.screen.size(), self.history, keyframe);
+        json!({})
+    }
+}
+
+fn answer(judged: &mut Judged, request: &Value) -> Value {
     let number = |key: &str| request[key].as_u64().unwrap_or(0);
     let size = || Size::new(number("rows").min(9999) as u32, number("cols").min(9999) as u32);
+    let is_new = std::mem::replace(&mut judged.is_new, false);
+    let screen = &mut judged.screen;
     match request["op"].as_str() {
         Some("new") => {
-            *screen = Screen::new(size(), (number("scrollback").min(1 << 24) * LINE_BYTES) as usize);
+            let history = (number("scrollback").min(1 << 24) * LINE_BYTES) as usize;
+            *judged = Judged { screen: Screen::new(size(), history), history, is_new: true };
             json!({})
         }
-        Some("feed") => match unhex(request["hex"].as_str().unwrap_or("")) {
+        Some(op @ ("feed" | "load")) => match unhex(request["hex"].as_str().unwrap_or("")) {
+            Some(bytes) if op == "load" => judged.load(&bytes),
+            Some(bytes) if is_new && bytes.starts_with(b"\x1bc") => judged.load(&bytes),
             Some(bytes) => {
                 screen.feed(&bytes);
                 let _ = screen.take_events();

@@ -9,3 +9,5 @@ mod properties;
 mod recordings;
 #[path = "emulator/support.rs"]
 mod support;
+#[path = "emulator/work.rs"]
+mod work;

@@ -30,6 +30,9 @@ const FLOOD_BYTES: usize = 16 * 1024;
 const FLOOD_NAP: Duration = Duration::from_micros(250);
 /// A terminal that every program has let go of is looked at again after this long.
 const REOPEN: Duration = Duration::from_secs(1);
+/// What a program that ended left in its terminal is read up to here, bytes: the kernel keeps less, and whoever else still
+/// writes there is not waited for.
+const LEFT_CAP: usize = 1024 * 1024;
 /// How long hung-up programs may take before they are killed.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -146,7 +149,8 @@ impl Keeper {
             self.write_pty();
         }
         self.perform();
-        if ready.pty_in && self.gate.is_open() && self.may_read() {
+        // A screen that lags is caught up with first: the program waits for it, and nobody else.
+        if ready.pty_in && self.gate.is_open() && self.core.may_take_output() && self.may_read() {
             self.read_pty(now);
         } else {
             self.is_flooded = false;
@@ -175,8 +179,11 @@ impl Keeper {
             }
         }
         self.flush();
-        if !self.is_flooded {
+        if !self.is_flooded || !self.core.may_take_output() {
             self.core.settle(now);
+        }
+        if self.core.take_panics() > 0 {
+            tracing::error!("the screen model panicked at this session's output and was built anew; please report it");
         }
         if self.core.pending_input().is_some() {
             self.write_pty();
@@ -217,9 +224,11 @@ impl Keeper {
         // Frames that were held back and may be taken now are in no socket that poll could report.
         let is_unheld = |link: &Link| link.is_held && link.may_ask();
         let held = self.links.values().any(is_unheld).then_some(Duration::ZERO);
+        // The next turn takes up where the last one left the screen, after whatever came meanwhile.
+        let lag = (self.core.is_lagging() && !self.is_flooded).then_some(Duration::ZERO);
         let every = if self.is_look_due { LOOK.1 } else { LOOK.0 };
         let look = Some(every.saturating_sub(self.looked.elapsed()));
-        let timeout = [gate_wait, due, kill, held, look].into_iter().flatten().min();
+        let timeout = [gate_wait, due, kill, held, lag, look].into_iter().flatten().min();
         let timeout =
             timeout.map(|wait| Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: wait.subsec_nanos().into() });
         let order: Vec<LinkId> = self.links.keys().copied().collect();
@@ -236,7 +245,7 @@ impl Keeper {
         let program = fds.len();
         if let Some(pty) = &self.pty {
             let mut flags = PollFlags::empty();
-            flags.set(PollFlags::IN, gate_wait.is_none());
+            flags.set(PollFlags::IN, gate_wait.is_none() && self.core.may_take_output());
             flags.set(PollFlags::OUT, self.core.pending_input().is_some() && self.gate.closed_at.is_none());
             fds.push(PollFd::from_borrowed_fd(pty.pidfd(), PollFlags::IN));
             // Without flags poll still reports a hang-up, and would spin on it.
@@ -293,7 +302,7 @@ impl Keeper {
         let Some(pty) = &mut self.pty else { return };
         match pty.read(false) {
             Read::Output(data, is_more) => {
-                // While more is waiting the screen model can wait too: `Core::output` bounds for how long.
+                // While more is waiting the screen model can wait too: `Core::may_take_output` bounds for how long.
                 self.is_flooded = is_more && data.len() >= FLOOD_BYTES;
                 self.gate.spend(data.len());
                 self.core.output(data, now);
@@ -306,9 +315,11 @@ impl Keeper {
     fn program_ended(&mut self, now: u64) {
         let Some(pty) = &mut self.pty else { return };
         let Some((code, signal)) = pty.try_wait() else { return };
+        let mut left = LEFT_CAP;
         while let Read::Output(data, is_more) = pty.read(true) {
+            left = left.saturating_sub(data.len());
             self.core.output(data, now);
-            if !is_more {
+            if !is_more || left == 0 {
                 break;
             }
         }

@@ -12,6 +12,9 @@ use std::io::Write as _;
 use std::num::NonZeroU16;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+/// What a byte costs in vt100, against one that is only looked at.
+const BYTE_WORK: u64 = 4;
+
 /// Rows that left the top, as text with SGR; a blank cell is a NUL.
 #[derive(Default)]
 pub(super) struct Sink {
@@ -79,20 +82,33 @@ pub(super) struct Engine {
     parser: vt100::Parser<Sink>,
     size: Size,
     has_panicked: bool,
+    /// What the bytes it was given cost.
+    work: u64,
 }
 
 impl Engine {
     /// A blank grid; rows that leave it are kept for collection if asked.
     pub(super) fn new(size: Size, keeps_rows: bool) -> Engine {
-        Engine { parser: parser(size, keeps_rows), size, has_panicked: false }
+        Engine { parser: parser(size, keeps_rows), size, has_panicked: false, work: 0 }
     }
 
     /// Bytes for the grid. Should vt100 panic, the grid is rebuilt from its cells and [`Engine::take_panic`] tells.
     pub(super) fn write(&mut self, bytes: &[u8]) {
+        self.work += BYTE_WORK * bytes.len() as u64;
         let parser = &mut self.parser;
         if catch_unwind(AssertUnwindSafe(|| parser.process(bytes))).is_err() {
             self.rebuild();
         }
+    }
+
+    /// What the bytes it was given cost so far.
+    pub(super) fn work(&self) -> u64 {
+        self.work
+    }
+
+    /// Starts to count anew.
+    pub(super) fn forget_work(&mut self) {
+        self.work = 0;
     }
 
     /// Like [`Engine::write`] for formatted sequences.
@@ -156,17 +172,29 @@ impl Engine {
         self.put(format_args!("\x1b[{};{}H", u32::from(row) + 1, u32::from(col) + 1));
     }
 
-    /// Draws cells of this or another grid from a column on; the pen is left anyhow.
+    /// Draws cells from a column on, as far as they are not there already; the pen and the cursor are left anyhow.
     pub(super) fn paint(&mut self, row: u16, col: u16, cells: &[vt100::Cell]) {
-        let mut out = Vec::with_capacity(cells.len() * 4);
-        for (cell, col) in cells.iter().zip(u32::from(col)..) {
-            if cell.is_wide_continuation() {
+        let mut out = Vec::new();
+        let (mut here, mut attrs, mut is_broken) = (None, None, false);
+        for (cell, col) in cells.iter().zip(col..) {
+            let before = self.raw(row, col);
+            // What stands on a half of a wide character that goes is gone with it.
+            let is_there = before == Some(cell) && !is_broken;
+            is_broken =
+                !is_there && (is_broken || before.is_some_and(|cell| cell.is_wide() || cell.is_wide_continuation()));
+            if is_there || cell.is_wide_continuation() {
                 continue;
             }
-            let _ = write!(out, "\x1b[{};{}H", u32::from(row) + 1, col + 1);
-            attrs_of(cell).write_sgr(&mut out);
+            if here != Some(col) {
+                let _ = write!(out, "\x1b[{};{}H", u32::from(row) + 1, u32::from(col) + 1);
+            }
+            if attrs.replace(attrs_of(cell)) != Some(attrs_of(cell)) {
+                attrs_of(cell).write_sgr(&mut out);
+            }
+            here = None;
             if cell.has_contents() {
                 out.extend_from_slice(cell.contents().as_bytes());
+                here = (!cell.is_wide()).then_some(col + 1);
             } else {
                 out.extend_from_slice(b"\x1b[X");
             }

@@ -42,7 +42,7 @@ impl LineBuf {
     pub(super) fn cover(&mut self, look: &Look, bytes: usize) {
         match self.runs.last_mut() {
             _ if bytes == 0 => {}
-            Some((last, covered)) if last == look => *covered += bytes,
+            Some((last, covered)) if last == look => *covered = covered.saturating_add(bytes),
             _ => self.runs.push((look.clone(), bytes)),
         }
     }
@@ -100,6 +100,21 @@ struct Chunk {
     /// Lines at the front that the budget already dropped.
     dropped: usize,
     looks: Vec<Look>,
+    /// Some look has a link.
+    has_links: bool,
+}
+
+impl Chunk {
+    /// Bytes of the link targets of a line, whose runs begin here, each counted as often as it is used.
+    fn link_bytes(&self, mut at: usize, runs: usize) -> usize {
+        let mut bytes = 0;
+        for _ in 0..if self.has_links { runs } else { 0 } {
+            let (id, covered) = read_varint(&self.data, at);
+            at = read_varint(&self.data, covered).1;
+            bytes += self.looks.get(id).and_then(|look| look.link.as_deref()).map_or(0, str::len);
+        }
+        bytes
+    }
 }
 
 /// All lines.
@@ -158,7 +173,8 @@ impl History {
         self.total += 1;
         let is_plain = line.runs.iter().all(|(look, _)| *look == Look::default());
         let runs: &[(Look, usize)] = if is_plain { &[] } else { &line.runs };
-        let cost = line.text.len() + runs.len() * RUN_COST + LINE_COST;
+        let links: usize = runs.iter().filter_map(|(look, _)| look.link.as_deref()).map(str::len).sum();
+        let cost = line.text.len() + runs.len() * RUN_COST + links + LINE_COST;
         if cost > self.limit {
             self.clear();
             return;
@@ -174,6 +190,7 @@ impl History {
             self.chunks.push_back(Chunk { first: self.total - 1, ..Chunk::default() });
         }
         let Some(chunk) = self.chunks.back_mut() else { return };
+        chunk.has_links |= links > 0;
         chunk.starts.push(chunk.data.len() as u32);
         push_varint(&mut chunk.data, line.text.len() << 1 | usize::from(line.is_wrapped));
         push_varint(&mut chunk.data, runs.len());
@@ -192,8 +209,9 @@ impl History {
 
     fn drop_oldest(&mut self) {
         let Some(chunk) = self.chunks.front_mut() else { return };
-        let (header, runs, _) = read_header(&chunk.data, chunk.starts[chunk.dropped] as usize);
-        self.cost = self.cost.saturating_sub((header >> 1) + runs * RUN_COST + LINE_COST);
+        let (header, runs, at) = read_header(&chunk.data, chunk.starts[chunk.dropped] as usize);
+        let links = chunk.link_bytes(at, runs);
+        self.cost = self.cost.saturating_sub((header >> 1) + runs * RUN_COST + links + LINE_COST);
         self.len -= 1;
         chunk.dropped += 1;
         if chunk.dropped == chunk.starts.len() {
@@ -390,6 +408,24 @@ mod tests {
             assert_eq!(history.line(index).unwrap().text, format!("line {number}"));
         }
         assert!(history.memory() < 16 * 1024);
+    }
+
+    /// A link on every cell took two kilobytes for each of them beside a budget that counted twenty.
+    #[test]
+    fn links_are_charged_to_their_lines() {
+        let mut history = History::new(64 * 1024);
+        for number in 0..1000 {
+            let mut buf = line("ab");
+            for half in 0..2 {
+                let link = Some(format!("{number:>2000}{half}").into());
+                buf.cover(&Look { link, ..Look::default() }, 1);
+            }
+            history.push(&buf);
+        }
+        assert_eq!((history.total(), history.len()), (1000, 64 * 1024 / 4028));
+        history.clear();
+        (0..10_000).for_each(|_| history.push(&line("text")));
+        assert_eq!(history.len(), 64 * 1024 / 20);
     }
 
     #[test]

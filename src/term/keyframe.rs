@@ -7,6 +7,7 @@
 use super::engine::{Engine, is_blank, style_of};
 use super::history::LineBuf;
 use super::marks::{self, Marks};
+use super::osc;
 use super::params::Params;
 use super::pen::{self, Pen};
 use super::translate::{Keyboard, Saved, Term, paint_grid};
@@ -14,6 +15,10 @@ use super::types::{CursorShape, MouseEncoding, MouseMode};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::Arc;
+use unicode_width::UnicodeWidthChar;
+
+/// Lines a session may have had before its keyframe: at a billion a second that is three days, and far from an overflow.
+const LINES_MAX: u64 = 1 << 48;
 
 impl Term {
     /// Everything, for a fresh screen of the same size.
@@ -59,7 +64,8 @@ impl Term {
         self.write_cursor(&mut out);
         self.write_charsets(&mut out, &self.charsets);
         // Painting left the last character painted there, so that none must be told as well.
-        let last = self.last_char.map_or_else(String::new, |c| format!("{:x}", u32::from(c)));
+        let told = self.last_char.map(|c| if c == marks::REPLACEMENT_STANDIN { '\u{FFFD}' } else { c });
+        let last = told.map_or_else(String::new, |c| format!("{:x}", u32::from(c)));
         let _ = write!(out, "\x1bP+fc{last}\x1b\\");
         out
     }
@@ -326,7 +332,8 @@ impl Term {
         format!("\x1bP+fh{}|{count}|{runs}{}\x1b\\", u8::from(line.is_wrapped), line.text)
     }
 
-    /// A private string of our own keyframes.
+    /// A private string of our own keyframes; only while one is read. The machine it comes from may be hostile, so it can set
+    /// nothing that a program could not: no controls, nothing that deceives, all numbers within bounds.
     pub(super) fn private(&mut self, data: &[u8]) {
         let Ok(data) = std::str::from_utf8(data) else { return };
         let Some(kind) = data.chars().next().filter(char::is_ascii) else { return };
@@ -337,7 +344,7 @@ impl Term {
                     self.history.push(&line);
                 }
             }
-            'n' => self.history.set_total(data.parse().unwrap_or(0)),
+            'n' => self.history.set_total(data.parse().unwrap_or(0).min(LINES_MAX)),
             's' => (self.charsets.single, self.charsets.right) = (None, None),
             'W' => self.saved[usize::from(self.is_alternate)].is_wrap_pending = true,
             'w' => self.force_wrap_pending(),
@@ -346,7 +353,11 @@ impl Term {
                 self.go(params.get_or(0, 1) - 1, params.get_or(1, 1) - 1);
             }
             't' => self.tabs = super::tabs::Tabs::new(self.size.cols()),
-            'c' => self.last_char = u32::from_str_radix(data, 16).ok().and_then(char::from_u32),
+            'c' => {
+                let c = u32::from_str_radix(data, 16).ok().and_then(char::from_u32);
+                let c = c.filter(|&c| c.width().is_some_and(|width| width > 0) && !marks::is_ours(c));
+                self.last_char = c.map(|c| if c == '\u{FFFD}' { marks::REPLACEMENT_STANDIN } else { c });
+            }
             'p' => self.push_title(data),
             'T' => self.restore_title(data),
             'd' => self.restore_cwd(data),
@@ -367,7 +378,7 @@ fn decode_line(data: &str) -> Option<LineBuf> {
         let (link, after) = after.split_at_checked(length.parse().ok()?)?;
         let mut look = super::history::Look::default();
         pen::apply_sgr(&mut look.style, &Params::parse(style.as_bytes()));
-        look.link = (!link.is_empty()).then(|| Arc::from(link));
+        look.link = (!link.is_empty() && osc::is_clean_link(link)).then(|| Arc::from(link));
         line.cover(&look, bytes.parse().ok()?);
         rest = after;
     }
@@ -377,7 +388,7 @@ fn decode_line(data: &str) -> Option<LineBuf> {
         rest.is_char_boundary(end)
     });
     line.text.extend_from_slice(rest.as_bytes());
-    (fits && !rest.chars().any(char::is_control)).then_some(line)
+    (fits && !rest.chars().any(|c| c.is_control() || marks::is_ours(c))).then_some(line)
 }
 
 fn pen_of(style: super::types::Style, mark: Option<u32>, marks: &Marks) -> Pen {

@@ -67,6 +67,26 @@ pub(super) struct Marks {
     entries: Vec<Option<Extra>>,
     index: HashMap<Extra, u32>,
     free: Vec<u32>,
+    /// Bytes of all link targets.
+    link_bytes: usize,
+    /// Some entry may be of protected cells.
+    has_protected: bool,
+    /// Entries there were when unused ones had been freed.
+    kept: usize,
+    /// Links that found no room since.
+    refused: usize,
+}
+
+/// Bytes of link targets on the cells of both screens; what is printed beyond has no link. A screen full of links to different
+/// files takes a tenth.
+const LINK_BYTES_CAP: usize = 16 * 1024 * 1024;
+/// Unused entries are looked for at most once for so many new ones: it costs a look at every cell.
+const SPARE: usize = 1024;
+
+impl Extra {
+    fn link_bytes(&self) -> usize {
+        self.link.as_deref().map_or(0, str::len)
+    }
 }
 
 impl Marks {
@@ -75,6 +95,12 @@ impl Marks {
         if let Some(&index) = self.index.get(&extra) {
             return Some(index);
         }
+        if self.link_bytes + extra.link_bytes() > LINK_BYTES_CAP {
+            self.refused += 1;
+            return None;
+        }
+        self.link_bytes += extra.link_bytes();
+        self.has_protected |= extra.is_protected;
         let index = match self.free.pop() {
             Some(index) => index,
             None if self.entries.len() < (COUNT * COUNT) as usize => {
@@ -93,6 +119,16 @@ impl Marks {
         self.entries.get(index as usize)?.as_ref()
     }
 
+    /// Whether some cell may be protected.
+    pub(super) fn has_protected(&self) -> bool {
+        self.has_protected
+    }
+
+    /// Whether it is time to free unused entries, with so many cells to look at.
+    pub(super) fn is_crowded(&self, cells: usize) -> bool {
+        self.len() > (2 * cells).max(2 * self.kept) + SPARE || self.refused > SPARE
+    }
+
     /// Number of living entries.
     pub(super) fn len(&self) -> usize {
         self.index.len()
@@ -101,6 +137,9 @@ impl Marks {
     /// Frees every entry whose number is not in use.
     pub(super) fn retain(&mut self, is_used: impl Fn(u32) -> bool) {
         self.index.retain(|_, &mut index| is_used(index));
+        self.link_bytes = self.index.keys().map(Extra::link_bytes).sum();
+        self.has_protected = self.index.keys().any(|extra| extra.is_protected);
+        (self.kept, self.refused) = (self.index.len(), 0);
         self.free.clear();
         for (index, entry) in self.entries.iter_mut().enumerate() {
             if !is_used(index as u32) {
@@ -116,6 +155,11 @@ impl Marks {
 /// Whether a character is one of ours, so that a program's own must not reach a cell.
 pub(super) fn is_mark(c: char) -> bool {
     (FIRST..FIRST + COUNT).contains(&u32::from(c))
+}
+
+/// Whether a character has a meaning of ours in a cell, so that none may come from elsewhere.
+pub(super) fn is_ours(c: char) -> bool {
+    is_mark(c) || matches!(c, ERASED | REPLACEMENT_STANDIN)
 }
 
 /// Diacritics in a row that a cell keeps, as in libvterm: with marks and a base of any length more would not fit into
@@ -174,6 +218,20 @@ mod tests {
             assert_eq!(index_of(&text), Some(index));
             assert_eq!(clean(&text, &mut String::new()), "e\u{301}");
         }
+    }
+
+    #[test]
+    fn links_have_a_bound_in_bytes_and_room_again_when_they_are_gone() {
+        let mut marks = Marks::default();
+        let add = |marks: &mut Marks, number: usize| {
+            marks.intern(Extra { link: Some(format!("{number:>2000}").into()), ..Extra::default() })
+        };
+        let most = LINK_BYTES_CAP / 2000;
+        assert!((0..most).all(|number| add(&mut marks, number).is_some()));
+        assert!((0..=SPARE).all(|number| add(&mut marks, most + number).is_none()));
+        assert!(marks.is_crowded(1 << 20));
+        marks.retain(|index| index < 10);
+        assert!(!marks.is_crowded(1) && add(&mut marks, most).is_some());
     }
 
     #[test]

@@ -12,6 +12,7 @@
 mod charset;
 mod damage;
 mod engine;
+mod guard;
 mod history;
 mod keyframe;
 pub mod keys;
@@ -27,6 +28,7 @@ pub mod text;
 mod translate;
 mod types;
 
+pub use guard::is_guarded;
 pub use screen::Screen;
 pub use types::{
     Cell, Color, Cursor, CursorShape, Event, KeyframeScope, Modes, MouseEncoding, MouseMode, Rows, Style, Underline,

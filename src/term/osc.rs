@@ -34,7 +34,11 @@ impl Term {
             // XTGETTCAP: nothing is told, so programs fall back to terminfo.
             self.reply(b"\x1bP0+r\x1b\\");
         } else if let Some(data) = data.strip_prefix(b"+f") {
-            self.private(data);
+            #[cfg(any(test, debug_assertions))]
+            panic_if_asked(data);
+            if self.is_loading {
+                self.private(data);
+            }
         }
     }
 
@@ -75,8 +79,7 @@ impl Term {
 
     fn link(&mut self, text: &str) {
         let target = text.split_once(';').map_or("", |(_, target)| target);
-        let is_clean = target.len() <= LINK_CAP && !target.chars().any(is_deceptive);
-        let link: Option<Arc<str>> = (is_clean && !target.is_empty()).then(|| target.into());
+        let link: Option<Arc<str>> = (is_clean_link(target) && !target.is_empty()).then(|| target.into());
         if link != self.pen.link {
             self.set_link(link);
         }
@@ -111,6 +114,18 @@ impl Term {
             _ => {}
         }
     }
+}
+
+/// Panics at `DCS + f ! ST` in unit tests, and in debug builds that are asked to panic here: what must survive it is tested.
+#[cfg(any(test, debug_assertions))]
+fn panic_if_asked(data: &[u8]) {
+    let is_asked = || cfg!(test) || std::env::var_os("FLEETMUX_PANIC_AT").is_some_and(|at| at == "the screen");
+    assert!(data != b"!" || !is_asked(), "a test asked for a panic in the screen");
+}
+
+/// Whether a link may be kept: not endless, and nothing in it that deceives.
+pub(super) fn is_clean_link(target: &str) -> bool {
+    target.len() <= LINK_CAP && !target.chars().any(is_deceptive)
 }
 
 pub(super) fn sanitize(text: &str, cap: usize) -> String {

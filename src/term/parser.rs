@@ -14,8 +14,8 @@ const STRING_CAP: usize = 1 << 20;
 /// Bytes kept of one control sequence; a longer one is swallowed.
 const SEQUENCE_CAP: usize = 256;
 
-/// Lines are passed on at least every so many bytes, for the translator to run ahead of them.
-const PASS_LINES: usize = 4 * 1024;
+/// Text is passed on at least every so many bytes: for the translator to run ahead of lines, and to end in time.
+const PASS_BYTES: usize = 4 * 1024;
 
 /// One complete escape sequence as the translator gets it.
 pub(super) struct Csi {
@@ -54,9 +54,14 @@ impl Parser {
     /// Feeds bytes to the translator; says how many. Fewer than all where the translator would rather run ahead.
     pub(super) fn feed(&mut self, term: &mut Term, bytes: &[u8]) -> usize {
         let mut at = 0;
-        while at < bytes.len() && !(self.is_idle() && term.wants_ahead()) {
+        while at < bytes.len() && (at == 0 || term.may_work()) && !(self.is_idle() && term.wants_ahead()) {
+            if self.is_idle() {
+                term.begin(bytes.len() - at);
+            }
+            term.to_come = bytes.len() - at - 1;
             at += self.advance(term, &bytes[at..]);
         }
+        term.spend(at);
         at
     }
 
@@ -102,7 +107,7 @@ impl Parser {
     fn ground(&mut self, term: &mut Term, bytes: &[u8]) -> usize {
         let mut at = 0;
         let mut pass_from = 0;
-        while at < bytes.len() {
+        while at < bytes.len() && (at == 0 || term.may_work()) {
             let byte = bytes[at];
             if byte == 0x1b {
                 if let Some((end, final_byte)) = complete_csi(&bytes[at..]) {
@@ -116,17 +121,21 @@ impl Parser {
                         }
                     }
                     term.pass(&bytes[pass_from..at]);
-                    dispatch_csi(term, body, final_byte);
+                    term.begin(bytes.len() - at);
                     at += end;
                     pass_from = at;
+                    term.to_come = bytes.len() - at;
+                    dispatch_csi(term, body, final_byte);
                     continue;
                 }
                 term.pass(&bytes[pass_from..at]);
+                term.begin(bytes.len() - at);
                 self.enter(State::Escape);
                 return at + 1;
             }
             if !term.may_pass() {
                 term.pass(&bytes[pass_from..at]);
+                term.begin(bytes.len() - at);
                 let (used, flow) = self.slow(term, &bytes[at..]);
                 at += used;
                 pass_from = at;
@@ -135,7 +144,11 @@ impl Parser {
                 }
                 continue;
             }
-            let run = ascii_run(&bytes[at..]);
+            if at - pass_from >= PASS_BYTES {
+                term.pass(&bytes[pass_from..at]);
+                return at;
+            }
+            let run = ascii_run(&bytes[at..bytes.len().min(at + PASS_BYTES)]);
             if run > 0 {
                 term.note_last(&bytes[at..at + run]);
                 at += run;
@@ -155,21 +168,17 @@ impl Parser {
                     }
                     term.note_newline();
                     at += 1;
-                    if at - pass_from >= PASS_LINES {
-                        term.pass(&bytes[pass_from..at]);
-                        return at;
-                    }
                 }
                 0x80.. => {
-                    let run = high_run(&bytes[at..]);
-                    let (plain, _) = plain_text(&bytes[at..at + run]);
-                    // What combines may meet a cell that is not what it seems.
-                    if plain > 0 && !starts_with_zero_width(&bytes[at..at + plain]) {
+                    let (plain, looked) = plain_run(&bytes[at..]);
+                    term.spend(looked);
+                    if plain > 0 {
                         term.note_last(&bytes[at..at + plain]);
                         at += plain;
                         continue;
                     }
                     term.pass(&bytes[pass_from..at]);
+                    term.begin(bytes.len() - at);
                     let (used, flow) = self.slow(term, &bytes[at..]);
                     at += used;
                     pass_from = at;
@@ -189,17 +198,23 @@ impl Parser {
         at
     }
 
-    /// One step where text must be looked at: a control, a run of ASCII, or one other character.
+    /// One step where text must be looked at: a control, a run of text that fits into the row, or one other character.
     fn slow(&mut self, term: &mut Term, bytes: &[u8]) -> (usize, ControlFlow<()>) {
         let byte = bytes[0];
         if byte < 0x20 || byte == 0x7f {
             term.control(byte);
             return (1, ControlFlow::Continue(()));
         }
-        let run = ascii_run(bytes);
+        // What is printed over in the same place, but for the last of it, leaves nothing behind.
+        if term.prints_in_place() {
+            let run = ascii_run(bytes);
+            if run > 1 {
+                return (run - 1, ControlFlow::Continue(()));
+            }
+        }
+        let run = term.print_run(bytes);
         if run > 0 {
-            let text = std::str::from_utf8(&bytes[..run]).unwrap_or("");
-            return (term.print_ascii(text), ControlFlow::Continue(()));
+            return (run, ControlFlow::Continue(()));
         }
         let window = &bytes[..bytes.len().min(4)];
         match first_char(window) {
@@ -387,13 +402,52 @@ fn high_run(bytes: &[u8]) -> usize {
     bytes.iter().position(|&byte| byte < 0x20 || byte == 0x7f).unwrap_or(bytes.len())
 }
 
+/// Bytes looked at first for what passes; each further look is twice as far. So no more is ever looked at than a few times
+/// what is taken, however often something else is in the way.
+const LOOK_BYTES: usize = 64;
+const LOOK_BYTES_MAX: usize = 4096;
+
+/// Length of the text at the start, a high byte first, that the engine prints as it should; and how many bytes were looked at.
+fn plain_run(bytes: &[u8]) -> (usize, usize) {
+    // What combines may meet a cell that is not what it seems.
+    if starts_with_zero_width(bytes) {
+        return (0, 4);
+    }
+    let (mut done, mut far, mut looked) = (0, LOOK_BYTES, 0);
+    loop {
+        let rest = &bytes[done..];
+        let window = &rest[..rest.len().min(far)];
+        looked += window.len();
+        let (plain, is_all) = plain_text(&window[..high_run(window)]);
+        let is_last = window.len() == rest.len();
+        // Diacritics at the end of a window may be the beginning of a heap.
+        let plain = if is_last { plain } else { before_diacritics(&window[..plain]) };
+        done += plain;
+        if !is_all || is_last || plain == 0 || done >= PASS_BYTES {
+            return (done, looked);
+        }
+        far = (2 * far).min(LOOK_BYTES_MAX);
+    }
+}
+
+/// Length of valid text without the diacritics at its end.
+fn before_diacritics(bytes: &[u8]) -> usize {
+    let mut end = bytes.len();
+    while let Some([0xCC, 0x80..=0xBF] | [0xCD, 0x80..=0xAF]) = end.checked_sub(2).and_then(|at| bytes.get(at..end)) {
+        end -= 2;
+    }
+    end
+}
+
 /// Length of the valid UTF-8 at the start that the engine prints as it should; whether that was all.
 pub(super) fn plain_text(bytes: &[u8]) -> (usize, bool) {
     let valid = match std::str::from_utf8(bytes) {
         Ok(text) => text.len(),
         Err(error) => error.valid_up_to(),
     };
-    let bytes = &bytes[..valid];
+    // From U+100000 on there are the characters with a meaning of ours.
+    let end = memchr::memchr(0xF4, &bytes[..valid]).unwrap_or(valid);
+    let bytes = &bytes[..end];
     let mut from = 0;
     while let Some(hit) = memchr::memchr3(0xC2, 0xEF, 0xF3, &bytes[from..]).map(|hit| hit + from) {
         let next = (bytes[hit], bytes.get(hit + 1).copied().unwrap_or(0), bytes.get(hit + 2).copied().unwrap_or(0));
@@ -403,8 +457,7 @@ pub(super) fn plain_text(bytes: &[u8]) -> (usize, bool) {
         }
         from = hit + 1;
     }
-    let end = memchr::memchr(0xF4, bytes).unwrap_or(bytes.len());
-    let plain = before_heap(&bytes[..end]);
+    let plain = before_heap(bytes);
     (plain, plain == valid)
 }
 
@@ -426,11 +479,13 @@ fn before_heap(bytes: &[u8]) -> usize {
 }
 
 fn starts_with_zero_width(bytes: &[u8]) -> bool {
-    // Nothing below U+0300 has no width, and such begin with a byte below 0xCC.
-    bytes[0] >= 0xCC && matches!(first_char(&bytes[..bytes.len().min(4)]), Decoded::Char(c) if c.width() == Some(0))
+    // Nothing below U+0300 has no width but the soft hyphen, and such begin with a byte below 0xCC.
+    bytes.starts_with(&[0xC2, 0xAD])
+        || bytes[0] >= 0xCC
+            && matches!(first_char(&bytes[..bytes.len().min(4)]), Decoded::Char(c) if c.width() == Some(0))
 }
 
-enum Decoded {
+pub(super) enum Decoded {
     Char(char),
     /// So many bytes can be no part of a character.
     Invalid(usize),
@@ -438,7 +493,11 @@ enum Decoded {
     Partial,
 }
 
-fn first_char(bytes: &[u8]) -> Decoded {
+/// The character at the start of the bytes, of which no more than four matter.
+pub(super) fn first_char(bytes: &[u8]) -> Decoded {
+    if let [byte @ 0..0x80, ..] = bytes {
+        return Decoded::Char(char::from(*byte));
+    }
     let (valid, error) = match std::str::from_utf8(bytes) {
         Ok(text) => (text, None),
         Err(error) => (std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or(""), error.error_len()),

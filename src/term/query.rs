@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 const CELL_PIXELS: (u32, u32) = (8, 16);
 /// Keys of the dynamic colours in [`Palette`], after the 256 indexed ones.
 const FOREGROUND: u16 = 256;
-const TITLES_CAP: usize = 16;
+/// Titles on the stack; what is pushed beyond is dropped.
+pub(super) const TITLES_CAP: usize = 16;
 
 /// Colours as programs may set and ask them; what nobody set has xterm's values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,9 +65,11 @@ fn default_color(index: u16) -> (u8, u8, u8) {
 /// `rgb:1/22/333` (scaled) or `#rrggbb`.
 fn parse_color(text: &str) -> Option<(u8, u8, u8)> {
     let part = |text: &str| {
-        let value = u32::from_str_radix(text, 16).ok()?;
+        // One to four digits and nothing else: more would not fit into what follows, and `+f` is no colour.
+        let is_hex = (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let value = u32::from_str_radix(text, 16).ok().filter(|_| is_hex)?;
         let max = (1u32 << (4 * text.len() as u32)) - 1;
-        (1..=4).contains(&text.len()).then_some((value * 255 / max) as u8)
+        Some((value * 255 / max) as u8)
     };
     if let Some(parts) = text.strip_prefix("rgb:") {
         let mut parts = parts.split('/').map(part);
@@ -217,8 +220,22 @@ mod tests {
         assert_eq!(parse_color("rgb:ff/80/00"), Some((255, 128, 0)));
         assert_eq!(parse_color("rgb:f/8/0"), Some((255, 136, 0)));
         assert_eq!(parse_color("#ff8000"), Some((255, 128, 0)));
+        assert_eq!(parse_color("rgb:ffff/8000/0"), Some((255, 127, 0)));
         assert_eq!(parse_color("rgb:fffff/0/0"), None);
         assert_eq!(parse_color("#äöü"), None);
+    }
+
+    /// `printf '\033]10;rgb:00000000/0/0\007'` ended the keeper, and with it the session, `connect --observe` and the wall:
+    /// the largest value of eight digits was taken as `(1 << 32) - 1`, which is nothing, and divided by.
+    #[test]
+    fn digits_without_end_are_no_colour() {
+        for digits in (5..40).chain([1000]) {
+            assert_eq!(parse_color(&format!("rgb:{}/0/0", "0".repeat(digits))), None, "{digits} digits");
+            assert_eq!(parse_color(&format!("rgb:0/0/{}", "f".repeat(digits))), None, "{digits} digits");
+        }
+        for wrong in ["rgb:+f/0/0", "rgb:/0/0", "#+f+f+f", "rgb:0/0", "rgb:", "#", "rgb:\u{ff11}/0/0"] {
+            assert_eq!(parse_color(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

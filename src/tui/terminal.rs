@@ -8,6 +8,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::termios::{self, OptionalActions, Termios};
 use tokio::io::unix::AsyncFd;
 
+use crate::term::is_guarded;
+
 /// Why there is no outer terminal to draw on.
 #[derive(Debug, thiserror::Error)]
 pub enum TerminalError {
@@ -155,12 +157,16 @@ fn write_all(mut bytes: &[u8]) {
     }
 }
 
-/// A panic's message must reach a sane screen.
+/// A panic's message must reach a sane screen; one that a pane's screen caught is no end.
 fn hook_panics() {
     static HOOKED: OnceLock<()> = OnceLock::new();
     HOOKED.get_or_init(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
+            if is_guarded() {
+                // It is caught and the wall goes on: a message would garble it.
+                return;
+            }
             restore();
             before(info);
         }));

@@ -506,3 +506,59 @@ fn reverse_wrap_takes_a_pending_wrap_first_and_holds_for_cub_until_a_soft_reset(
     assert_eq!(cursor(&screen(3, 5, "\x1b[?45h\x1b[2H\x1b[65534D")), (1, 1));
     assert_eq!(cursor(&screen(3, 5, "\x1b[?45h\x1b[!p\x1b[2H\x08")), (1, 0));
 }
+
+/// A program forged a title and lines of scrollback with the private strings of our keyframes. They hold while a keyframe is
+/// loaded, and end with it: also one that the keyframe ends within, and one that was begun before it.
+#[test]
+fn private_strings_are_obeyed_in_a_keyframe_only() {
+    let forgery = "\x1bP+fTforged\x1b\\\x1bP+fpforged\x1b\\\x1bP+fdforged\x1b\\\x1bP+fn99\x1b\\\x1bP+fh0|0|forged\x1b\\\x1bP+fw\x1b\\";
+    let mut live = screen(3, 20, forgery);
+    live.feed(b"\x1b[23t");
+    assert_eq!((live.title(), live.cwd(), live.history_total()), ("", None, 0));
+    assert_eq!(live.cursor().col, 0);
+    // Begun by the program before the keyframe was taken, so the keyframe ends within it.
+    let mut begun = screen(3, 20, "\x1bP+fTforged");
+    let mut copy = replica(&begun);
+    for screen in [&mut begun, &mut copy] {
+        screen.feed(b"\x1b\\after");
+        assert_eq!((screen.title(), screen.row_text(0)), ("", "after".into()));
+    }
+    let loaded = Screen::from_keyframe(Size::new(3, 20), 1 << 16, forgery.as_bytes());
+    assert_eq!((loaded.title(), loaded.history_text(0), loaded.history_total()), ("forged", "forged".into(), 100));
+}
+
+/// A hostile machine's keyframe can tell nothing that a program could not.
+#[test]
+fn a_keyframe_tells_nothing_that_deceives_and_no_number_without_bounds() {
+    let keyframe = "\x1bP+fTa\u{202E}b\u{85}c\x1b\\\x1bP+fp\u{2066}x\x1b\\\x1bP+fd/\u{200F}y\x1b\\\
+        \x1bP+fn18446744073709551615\x1b\\\x1bP+fh0|1|2|0;1|6|http:\u{202E}ok\x1b\\\x1bP+fh0|0|a\u{9b}b\x1b\\\
+        \x1bP+fh0|0|\u{10FFFC}\x1b\\\x1bP+fh0|2|18446744073709551615|0|0|18446744073709551615|0|0|xx\x1b\\\
+        \x1bP+fg65535;65535\x1b\\\x1bP+fcE01F0\x1b\\\x1b[9b";
+    let mut screen = Screen::from_keyframe(Size::new(3, 20), 1 << 16, keyframe.as_bytes());
+    screen.feed(b"\x1b[23t");
+    assert_eq!((screen.title(), screen.cwd()), ("x", Some("/y")));
+    screen.feed(b"\r\n\n\n\n\n");
+    let links = |screen: &Screen| {
+        let mut links = 0;
+        (0..screen.history_len())
+            .for_each(|line| screen.visit_history(line, |_, cell| links += usize::from(cell.link.is_some())));
+        links
+    };
+    assert_eq!(links(&screen), 0);
+    assert!(history(&screen).iter().all(|line| !line.contains(['\u{9b}', '\u{10FFFC}'])), "{:?}", history(&screen));
+    assert!(screen.take_panic().is_none() && screen.history_total() < 1 << 50);
+}
+
+/// U+10FFFC, which marks an erased cell, passed for text when an emoji's variant or a C1 control followed, and U+00AD, the one
+/// character below U+0300 without a width, joined a cell that was none. What was shown depended on the pieces that came.
+#[test]
+fn characters_with_a_meaning_of_ours_never_pass() {
+    for text in ["\u{10FFFC}\u{FE0F}", "x\u{10FFFD}\u{85}", "é\u{10FFFC}漢\u{FFFD}", "\x1b[3G\u{AD}", "\x1b[3Gé\u{AD}"]
+    {
+        let whole = screen(3, 10, text);
+        let mut cut = screen(3, 10, "");
+        text.bytes().for_each(|byte| cut.feed(&[byte]));
+        assert_eq!(look(&whole), look(&cut), "{text:?}");
+    }
+    assert_eq!(screen(1, 10, "\u{10FFFC}\u{FE0F}").row_text(0), "\u{FFFD}");
+}

@@ -82,10 +82,7 @@ pub(crate) fn look(screen: &Screen) -> Look {
     }
 }
 
-/// A fresh screen fed with the keyframe of another one.
+/// The screen that the keyframe of another one tells.
 pub(crate) fn replica(of: &Screen) -> Screen {
-    let mut replica = Screen::new(of.size(), 1 << 20);
-    replica.feed(&of.keyframe(KeyframeScope::Replica { history_bytes: usize::MAX }));
-    let _ = (replica.take_events(), replica.take_replies());
-    replica
+    Screen::from_keyframe(of.size(), 1 << 20, &of.keyframe(KeyframeScope::Replica { history_bytes: usize::MAX }))
 }

@@ -311,6 +311,25 @@ async fn a_terminal_is_given_back_on_a_panic() {
     assert!(terminal.text().contains("a test asked for a panic at the first keystroke"), "{}", terminal.text());
 }
 
+/// A panic that the screen's guard caught gave the terminal back all the same: in cooked mode, with a message across it, the
+/// program went on.
+#[tokio::test]
+async fn a_panic_that_is_caught_leaves_the_terminal_as_it_is() {
+    let fleet = Fleet::start(&["web-1"]);
+    let client = fleet.client();
+    let program = "stty raw -echo; printf '\\033[?1049hready'; head -c 1 >/dev/null; printf '\\033P+f!\\033\\\\and on'; head -c 1";
+    let id = fleet.session(&client, "web-1", sh(program)).await.id().to_string();
+    let args = ["connect", "web-1", "--session", &id];
+    let mut terminal = Terminal::start_with(&fleet, &args, &[("FLEETMUX_PANIC_AT", "the screen")]);
+    terminal.until_text("ready").await;
+    terminal.send(b"x");
+    terminal.until_text("and on").await;
+    assert!(!terminal.is_cooked() && terminal.screen.modes().alternate);
+    assert!(!terminal.text().contains("panic"), "{}", terminal.text());
+    terminal.send(b"x");
+    assert!(terminal.ended().await.success());
+}
+
 fn given_back(terminal: &Terminal) {
     assert!(terminal.is_cooked());
     let modes = terminal.screen.modes();

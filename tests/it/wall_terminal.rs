@@ -19,9 +19,13 @@ struct Wall {
 
 impl Wall {
     async fn open(panic_at: &str) -> (Fleet, Wall) {
+        Wall::open_on("echo alive; exec sleep 1000", panic_at).await
+    }
+
+    async fn open_on(program: &str, panic_at: &str) -> (Fleet, Wall) {
         let fleet = Fleet::start(&["web-1"]);
         let client = fleet.client();
-        fleet.session(&client, "web-1", sh("echo alive; exec sleep 1000")).await;
+        fleet.session(&client, "web-1", sh(program)).await;
         let (terminal, pts) = pty_process::blocking::open().unwrap();
         terminal.resize(pty_process::Size::new(24, 80)).unwrap();
         let name = rustix::pty::ptsname(&terminal, Vec::new()).unwrap();
@@ -65,6 +69,18 @@ async fn a_panic_in_the_wall_gives_the_terminal_back_and_says_what_happened() {
     // What it says is readable: it comes behind the alternate screen.
     let shown = String::from_utf8_lossy(&wall.shown).into_owned();
     assert!(shown.find("\x1b[?1049l") < shown.find("a test asked for a panic"));
+}
+
+/// A panic in a pane's screen is caught there: the hook gave the terminal back all the same, and the wall drew on.
+#[tokio::test]
+async fn a_panic_in_a_panes_screen_leaves_the_wall_as_it_is() {
+    let program = "echo alive; while :; do printf '\\033P+f!\\033\\\\\\033[Hand on'; sleep 1; done";
+    let (_fleet, mut wall) = Wall::open_on(program, "the screen").await;
+    wall.until("and on");
+    let shown = String::from_utf8_lossy(&wall.shown).into_owned();
+    assert!(!shown.contains("\x1b[?1049l") && !shown.contains("a test asked for a panic"), "{shown}");
+    wall.terminal.write_all(b"\x07q").unwrap();
+    assert_eq!(wall.is_given_back(), Some(0));
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::sync::{Mutex, Once, PoisonError};
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios};
 
 use super::screen;
+use crate::term::is_guarded;
 
 /// How the terminal was before; taken by whoever gives it back first: the guard's end or the panic hook.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
@@ -172,6 +173,10 @@ impl RawMode {
         HOOK.call_once(|| {
             let next = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |info| {
+                if is_guarded() {
+                    // It is caught and the program goes on, in raw mode: a message would garble the screen.
+                    return;
+                }
                 // The message must be readable, and it comes before any guard is dropped.
                 give_back(true);
                 next(info);

@@ -126,8 +126,7 @@ impl View {
                 self.heal(output);
                 output.push(&self.gate.restart());
                 output.push(&self.gate.pass(&data));
-                self.replica = Screen::new(size, 0);
-                self.replica.feed(&data);
+                self.replica = Screen::from_keyframe(size, 0, &data);
             }
             AttachEvent::Resized(size) => {
                 self.heal(output);

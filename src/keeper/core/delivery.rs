@@ -53,8 +53,9 @@ impl Core {
                 Refusal::new(Code::Exhausted, "the session has as many clients as it can keep; detach one first");
             return self.refuse(link, id, "attach", refusal);
         }
-        self.settle(now);
-        let end = self.log.end();
+        self.catch_up(now);
+        self.show_what_left_the_log(now);
+        let (end, shown) = (self.log.end(), self.shown());
         let oldest = attach.is_from_oldest.then_some(self.log.start());
         // What has left the log is not to be had by anybody who asks for bytes only.
         let wanted = attach.from_offset;
@@ -81,9 +82,11 @@ impl Core {
         // A client that wants more than there is has seen another session's bytes: it starts anew.
         let from = from_offset.filter(|from| *from <= end);
         let is_behind = from.is_some_and(|from| end - from > client.window);
-        let from_log = log_holds && (attach.delivery == Delivery::Lossless || !is_behind);
-        let start = if from_log { from.unwrap_or(end) } else { end };
-        let skipped = if from_log { left } else { from.map_or(0, |from| end - from) };
+        // Of what the screen does not show yet the log has every byte.
+        let is_ahead = from.is_some_and(|from| from > shown);
+        let from_log = log_holds && (attach.delivery == Delivery::Lossless || !is_behind || is_ahead);
+        let start = if from_log { from.unwrap_or(end) } else { shown };
+        let skipped = if from_log { left } else { from.map_or(0, |from| shown.saturating_sub(from)) };
         client.sent = start;
         client.consumed = start;
         client.is_following = attach.delivery == Delivery::Latest && !is_slow;
@@ -91,7 +94,7 @@ impl Core {
         let attached = Down::Attached { role, offset: start, input_next, size, skipped, number };
         self.effects.push(Effect::Send { link, client: Some(id), down: attached });
         if !from_log {
-            self.send_keyframe(id, skipped, attach.history_bytes, now);
+            self.send_keyframe(id, attach.history_bytes, from, now);
         } else if attach.delivery == Delivery::Latest {
             self.send_log(id, u64::MAX);
         }
@@ -181,12 +184,14 @@ impl Core {
     }
 
     fn send_refresh(&mut self, id: ClientId, now: u64) {
-        self.settle(now);
-        let end = self.log.end();
+        self.catch_up(now);
         let Some(Refresh { from, history_bytes }) = self.clients.get_mut(id).and_then(|client| client.refresh) else {
             return;
         };
-        self.send_keyframe(id, end.saturating_sub(from), history_bytes, now);
+        if !self.is_shown(from) {
+            return;
+        }
+        self.send_keyframe(id, history_bytes, Some(from), now);
         self.put_off(id);
         self.tell_exit();
     }
@@ -219,19 +224,24 @@ impl Core {
             let Some(client) = self.clients.get_mut(id) else { continue };
             let most = if client.is_drawing { client.burst.min(DRAWN_BURST) } else { client.burst };
             let fits = gap <= most && self.log.holds(sent);
+            let from = client.refresh.map_or(sent, |refresh| refresh.from);
+            if client.refresh.is_some() || !fits {
+                self.catch_up(now);
+                if !self.is_shown(from) {
+                    continue;
+                }
+            }
+            let Some(client) = self.clients.get_mut(id) else { continue };
             // In a flood the stream would only bring what the next keyframe replaces.
             let is_calm = fits || !client.is_drawing || client.refresh.is_some() || client.is_answered(now);
             client.is_following = client.pace_ms == 0 && is_calm;
             if let Some(Refresh { from, history_bytes }) = client.refresh {
-                self.settle(now);
-                let skipped = self.log.end().saturating_sub(from);
-                self.send_keyframe(id, skipped, history_bytes, now);
+                self.send_keyframe(id, history_bytes, Some(from), now);
             } else if fits {
                 client.keyframe_ms = now;
                 self.send_log(id, u64::MAX);
             } else {
-                self.settle(now);
-                self.send_keyframe(id, gap, 0, now);
+                self.send_keyframe(id, 0, Some(sent), now);
             }
             self.put_off(id);
             self.tell_exit();
@@ -271,8 +281,29 @@ impl Core {
         }
     }
 
-    fn send_keyframe(&mut self, id: ClientId, skipped: u64, history_bytes: u32, now: u64) {
-        let (offset, size) = (self.log.end(), self.size);
+    /// The offset that the screen shows: it may lag behind the log.
+    fn shown(&self) -> u64 {
+        self.log.end() - self.model.lag()
+    }
+
+    /// Brings the screen so far that the log has all that follows.
+    fn show_what_left_the_log(&mut self, now: u64) {
+        if !self.log.holds(self.shown()) {
+            self.model.settle_all(&self.log);
+            self.settled(now);
+        }
+    }
+
+    /// Whether a keyframe sends nobody back who has had all before this offset; if it would, he waits for the screen.
+    fn is_shown(&self, from: u64) -> bool {
+        from.min(self.log.end()) <= self.shown()
+    }
+
+    /// Sends the screen, and on the stream what it does not show yet, to a client that wanted what follows `from`.
+    fn send_keyframe(&mut self, id: ClientId, history_bytes: u32, from: Option<u64>, now: u64) {
+        self.show_what_left_the_log(now);
+        let offset = self.shown();
+        let skipped = from.map_or(0, |from| offset.saturating_sub(from));
         let Some(client) = self.clients.get_mut(id) else { return };
         let kind = client.keyframe;
         let scope = match kind {
@@ -281,15 +312,21 @@ impl Core {
             }
             KeyframeKind::Terminal => KeyframeScope::Terminal,
         };
-        let data = self.screen.keyframe(scope).into();
+        let (data, size) = self.model.keyframe(scope);
         client.sent = offset;
         client.consumed = offset;
-        client.resizes_sent = self.log.resizes_at(offset);
+        // A resize that waits for the screen comes after it.
+        client.resizes_sent = self.log.resizes_at(offset).saturating_sub(self.model.resizes_here());
         client.keyframe_ms = now;
         client.refresh = None;
         client.has_keyframe_unread = true;
-        let down = Down::Keyframe { offset, skipped, size, kind, data };
+        let is_following = client.is_following;
+        let down = Down::Keyframe { offset, skipped, size, kind, data: data.into() };
         self.effects.push(Effect::Send { link: client.link, client: Some(id), down });
+        // Whoever is off the stream catches up in time.
+        if self.model.is_lagging() && is_following {
+            self.send_log(id, u64::MAX);
+        }
     }
 
     /// Sends the log from where the client is, up to `limit`.
@@ -324,12 +361,10 @@ impl Core {
         let Some(client) = self.clients.get_mut(id) else { return };
         if !self.log.holds(client.sent) {
             let (sent, now) = (client.sent, client.keyframe_ms);
-            let skipped = self.log.end() - sent;
             // What has left the log cannot be had: said with a count, never silently.
-            self.digest();
-            self.send_keyframe(id, skipped, 0, now);
-            return self.tell_exit();
+            self.send_keyframe(id, 0, Some(sent), now);
         }
+        let Some(client) = self.clients.get_mut(id) else { return };
         let limit = client.consumed + client.window;
         self.send_log(id, limit);
         self.tell_exit();

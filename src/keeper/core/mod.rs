@@ -1,10 +1,11 @@
 //! The session as a pure machine: frames and output in, effects out.
 //!
-//! The screen, the log and the offset move together in [`Core::output`] and [`Core::settle`] only, so they cannot
+//! The log and the offset move in [`Core::output`] only, and the screen follows in [`Core::settle`] (`model.rs`), so they cannot
 //! disagree. Attaching takes keyframe and subscription in one call. Roles are checked here and nowhere later.
 
 mod clients;
 mod delivery;
+mod model;
 
 use std::collections::VecDeque;
 
@@ -13,8 +14,9 @@ use bytes::Bytes;
 use crate::fleet::ClientId;
 use crate::fleet::{Code, Exit, Refusal, Role, SessionSpec, Size, Summary, Viewer};
 use crate::stream::{Accepted, Down, INPUT_CAP, OutputLog, Up};
-use crate::term::{Event as TermEvent, Screen};
+use crate::term::Event as TermEvent;
 use clients::Clients;
+use model::Model;
 
 /// Output kept for resuming clients unless the session says otherwise.
 pub(super) const LOG_BYTES: u64 = 4 * 1024 * 1024;
@@ -22,8 +24,6 @@ pub(super) const LOG_BYTES: u64 = 4 * 1024 * 1024;
 pub(super) const HISTORY_BYTES: u64 = 4 * 1024 * 1024;
 /// Largest log or history a session may ask for.
 pub(super) const KEPT_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
-/// Output that may wait for the screen model while a flood is read, bytes: the model digests large pieces fastest.
-const UNDIGESTED_CAP: usize = 1024 * 1024;
 /// Input of at most so many bytes is keys, whose acknowledgement their echo may take along.
 const KEY_BYTES: usize = 64;
 /// How long an acknowledgement waits for an echo, milliseconds.
@@ -60,11 +60,10 @@ struct Link {
 /// The state of a session.
 pub(super) struct Core {
     created_ms: u64,
-    screen: Screen,
+    model: Model,
+    /// The screen has done what it may in this turn, and lags.
+    is_turn_spent: bool,
     log: OutputLog,
-    /// In the log but not in the screen yet.
-    undigested: VecDeque<Bytes>,
-    undigested_bytes: usize,
     clients: Clients,
     /// Accepted input on its way into the PTY.
     input: VecDeque<Bytes>,
@@ -92,10 +91,9 @@ impl Core {
         let kept = |bytes: Option<u64>, default| bytes.unwrap_or(default).min(KEPT_BYTES_MAX) as usize;
         Core {
             created_ms: now,
-            screen: Screen::new(spec.size, kept(spec.history_bytes, HISTORY_BYTES)),
+            model: Model::new(spec.size, kept(spec.history_bytes, HISTORY_BYTES)),
+            is_turn_spent: false,
             log: OutputLog::new(kept(spec.log_bytes, LOG_BYTES)),
-            undigested: VecDeque::new(),
-            undigested_bytes: 0,
             clients: Clients::default(),
             input: VecDeque::new(),
             input_bytes: 0,
@@ -157,25 +155,49 @@ impl Core {
         }
         let offset = self.log.end();
         self.log.append(data.clone());
-        self.undigested_bytes += data.len();
-        self.undigested.push_back(data.clone());
+        self.model.output(data.clone());
         self.last_output_ms = Some(now);
         self.summary_changed(now);
         self.acknowledge();
         self.fan_out(offset, data, now);
-        if self.undigested_bytes > UNDIGESTED_CAP {
+    }
+
+    /// Whether the terminal may be read: the screen does not lag too far behind.
+    pub(super) fn may_take_output(&self) -> bool {
+        self.model.may_take()
+    }
+
+    /// Whether [`Self::settle`] has more to do.
+    pub(super) fn is_lagging(&self) -> bool {
+        self.model.is_lagging()
+    }
+
+    /// How often the screen model panicked, and went on, since last asked.
+    pub(super) fn take_panics(&mut self) -> u32 {
+        self.model.take_panics()
+    }
+
+    /// Feeds the screen what the log has, as far as a turn's work goes; answers the program's queries.
+    pub(super) fn settle(&mut self, now: u64) {
+        self.model.settle(&self.log);
+        self.is_turn_spent = self.model.is_lagging();
+        self.settled(now);
+    }
+
+    /// Likewise, for somebody who is shown the screen; however many there are, they cost one turn's work.
+    fn catch_up(&mut self, now: u64) {
+        if !self.is_turn_spent {
             self.settle(now);
         }
     }
 
-    /// Feeds the screen what the log has; answers the program's queries.
-    pub(super) fn settle(&mut self, now: u64) {
-        self.digest();
-        let replies = self.screen.take_replies();
+    /// Answers what the program asked, notes what it told.
+    fn settled(&mut self, now: u64) {
+        let replies = self.model.take_replies();
         if !replies.is_empty() && self.exit.is_none() {
             self.push_input(replies.into());
         }
-        for event in self.screen.take_events() {
+        for event in self.model.take_events() {
             match event {
                 TermEvent::Title(title) => self.title = title,
                 TermEvent::Cwd(cwd) => self.cwd = cwd,
@@ -183,19 +205,6 @@ impl Core {
             }
             self.summary_changed(now);
         }
-    }
-
-    /// Brings the screen up to the log.
-    fn digest(&mut self) {
-        self.undigested_bytes = 0;
-        if self.undigested.len() <= 1 {
-            return self.undigested.drain(..).for_each(|data| self.screen.feed(&data));
-        }
-        let joined: Vec<u8> = {
-            let pieces: Vec<Bytes> = self.undigested.drain(..).collect();
-            pieces.concat()
-        };
-        self.screen.feed(&joined);
     }
 
     /// A frame from a client behind a link.
@@ -274,8 +283,9 @@ impl Core {
         self.summary_due.into_iter().chain(self.keyframe_due()).chain(self.acks_due).min()
     }
 
-    /// Does what is due.
+    /// Does what is due; once in each turn.
     pub(super) fn tick(&mut self, now: u64) {
+        self.is_turn_spent = false;
         self.catch_up_due(now);
         self.refresh_due(now);
         if self.acks_due.is_some_and(|due| due <= now) {
@@ -427,9 +437,9 @@ impl Core {
             && size != self.size
             && self.exit.is_none()
         {
-            self.settle(now);
             self.size = size;
-            self.screen.resize(size);
+            self.model.resized(size);
+            self.catch_up(now);
             let offset = self.log.end();
             if self.log.resized(size) {
                 self.clients.resize_forgotten(offset);

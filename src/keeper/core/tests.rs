@@ -468,3 +468,54 @@ fn queries_are_answered_to_the_program_and_to_nobody_else() {
     assert_eq!(bench.core.pending_input().map(|data| &data[..]), Some(&b"\x1b[1;1R"[..]));
     assert_eq!(bench.downs(id), []);
 }
+
+/// A keeper that parsed a dear flood answered nobody before it was through: `session destroy` gave up. Now whoever attaches gets
+/// the screen as far as it has come, and the rest of the bytes, in the same turn.
+#[test]
+fn a_client_attaches_while_the_screen_lags_and_gets_every_byte_once() {
+    let (mut bench, id) = (Bench::new(), ClientId::random());
+    let flood = b"\x1b#8\x1b[2J".repeat(10_000);
+    bench.core.output(Bytes::from(flood.clone()), bench.now);
+    bench.core.settle(bench.now);
+    assert!(bench.core.is_lagging());
+    let downs = bench.up(id, Up::Attach(attach(Role::Driver)));
+    assert!(bench.core.is_lagging(), "nobody waited for it");
+    let Some(&Down::Attached { offset: start, skipped: 0, .. }) = downs.first() else { panic!("{:?}", downs.first()) };
+    let mut next = None;
+    for down in downs {
+        match down {
+            Down::Keyframe { offset, .. } => next = Some(offset),
+            Down::Output { offset, data } => {
+                assert_eq!(Some(offset), next);
+                assert_eq!(data, flood[offset as usize..offset as usize + data.len()]);
+                next = Some(offset + data.len() as u64);
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(next, Some(flood.len() as u64));
+    assert!(start > 0 && start < flood.len() as u64);
+    // What it types and asks is answered before the screen is done.
+    let input = Up::Input { offset: 0, data: Bytes::from_static(b"\x03") };
+    bench.up(id, input);
+    assert_eq!(bench.core.pending_input(), Some(&Bytes::from_static(b"\x03")));
+    bench.core.frame(LINK, None, Up::Close, bench.now);
+    assert!(bench.core.take_effects().contains(&Effect::HangUp) && bench.core.is_lagging());
+}
+
+#[test]
+fn a_resize_comes_after_the_output_that_the_screen_has_not_taken() {
+    let (mut bench, id) = (Bench::new(), ClientId::random());
+    bench.core.output(Bytes::from(b"\x1b#8\x1b[2J".repeat(10_000)), bench.now);
+    let size = Size::new(10, 20);
+    let downs = bench.up(id, Up::Attach(Attach { size, ..attach(Role::Driver) }));
+    let at = |wanted: fn(&Down) -> bool| downs.iter().position(wanted);
+    assert!(matches!(downs[1], Down::Keyframe { size: Size::DEFAULT, .. }));
+    assert!(at(|down| matches!(down, Down::Output { .. })) < at(|down| matches!(down, Down::Resized { .. })));
+    while bench.core.is_lagging() {
+        bench.core.settle(bench.now);
+    }
+    bench.now += 1000;
+    let downs = bench.up(id, Up::Refresh { from_offset: 0, keyframe: KeyframeKind::Replica, history_bytes: 0 });
+    assert!(matches!(downs[..], [Down::Keyframe { size: shown, .. }, ..] if shown == size), "{downs:?}");
+}

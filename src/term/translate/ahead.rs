@@ -14,6 +14,7 @@ use crate::term::pen::{self, Attrs};
 use crate::term::types::Color;
 use std::collections::VecDeque;
 use std::io::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use unicode_width::UnicodeWidthChar;
 
 /// The longest SGR sequence that is waited for, bytes.
@@ -72,6 +73,7 @@ impl Term {
     /// Takes the rows over from the engine, unless they hold what only cells can.
     pub(in crate::term) fn enter_ahead(&mut self) {
         self.scrolled = 0;
+        self.spend_rows(self.size.rows());
         let mut rows: VecDeque<LineBuf> = VecDeque::with_capacity(self.size.rows().into());
         for row in 0..self.size.rows() {
             let mut line = LineBuf::default();
@@ -97,6 +99,7 @@ impl Term {
     /// Paints the engine; returns bytes that were held back and are still to be read.
     pub(in crate::term) fn leave_ahead(&mut self) -> Vec<u8> {
         let Some(ahead) = self.ahead.take() else { return Vec::new() };
+        self.spend_rows(self.size.rows());
         let mut out = b"\x1b[m\x1b[2J".to_vec();
         ahead.paint(&mut out);
         self.primary.write(&out);
@@ -108,8 +111,13 @@ impl Term {
     /// Takes lines; says how many of the bytes. Fewer than all if the rest is for the engine.
     pub(in crate::term) fn run_ahead(&mut self, bytes: &[u8]) -> usize {
         let Some(mut ahead) = self.ahead.take() else { return 0 };
-        let used = ahead.run(self, bytes);
+        self.begin(bytes.len());
+        self.to_come = 0;
+        let used = catch_unwind(AssertUnwindSafe(|| ahead.run(self, bytes)));
+        // Whatever happened, what can be read of the rows is in them.
         self.ahead = Some(ahead);
+        let used = used.unwrap_or_else(|panic| resume_unwind(panic));
+        self.spend(used);
         used
     }
 
@@ -446,9 +454,7 @@ mod tests {
             // A keyframe is taken from the rows as from the cells, and what it builds goes on alike.
             let scope = KeyframeScope::Replica { history_bytes: usize::MAX };
             let mut copies = [&ahead, &behind].map(|screen| {
-                let mut copy = Screen::new(size, 1 << 20);
-                copy.feed(&screen.keyframe(scope));
-                copy
+                Screen::from_keyframe(size, 1 << 20, &screen.keyframe(scope))
             });
             for screen in copies.iter_mut().chain([&mut ahead, &mut behind]) {
                 screen.feed("m\x1b[3b\x1b[A漢\x1b[K\r\n\tend".as_bytes());

@@ -82,8 +82,16 @@ impl Term {
             return;
         }
         let (mut row, mut col) = self.pos();
-        let mut n = n - u16::from(self.is_wrap_pending());
+        let mut n = n - u16::from(self.is_wrap_pending()).min(n);
+        // Once within the margins the way goes round and round: whole rounds lead nowhere.
+        let width = u32::from(self.right - self.left) + 1;
+        let round = (u32::from(self.bottom - self.top) + 1) * width;
+        let approach = u32::from(self.size.cols()) + u32::from(self.size.rows()) * width;
+        if u32::from(n) > approach {
+            n = (approach + (u32::from(n) - approach) % round) as u16;
+        }
         loop {
+            self.spend(1);
             let step = n.min(col - self.left_edge(col));
             (col, n) = (col - step, n - step);
             if n == 0 {
@@ -103,8 +111,12 @@ impl Term {
         }
         let (row, mut col) = self.pos();
         let edge = self.right_edge(col);
-        for _ in 0..n.min(self.size.cols()) {
+        for _ in 0..n {
+            if col >= edge {
+                break;
+            }
             col = self.tabs.next(col);
+            self.spend(1);
         }
         self.go(row, col.min(edge));
     }
@@ -112,8 +124,12 @@ impl Term {
     /// CBT.
     pub(super) fn tab_back(&mut self, n: u16) {
         let (row, mut col) = self.pos();
-        for _ in 0..n.min(self.size.cols()) {
+        for _ in 0..n {
+            if col == 0 {
+                break;
+            }
             col = self.tabs.previous(col);
+            self.spend(1);
         }
         self.go(row, if self.modes.origin { col.max(self.left) } else { col });
     }

@@ -1,6 +1,7 @@
 //! Erasing, inserting, deleting and scrolling. What vt100 leaves blank is filled with the pen's background.
 
 use super::Term;
+use crate::term::damage::{Fill, Filled};
 use crate::term::marks;
 use crate::term::pen::Attrs;
 use crate::term::types::Color;
@@ -23,10 +24,43 @@ impl Term {
                 continue;
             }
             let count = to - from + 1;
+            self.spend(usize::from(count) * self.blank_work());
             let _ = write!(out, "\x1b[{};{}H\x1b[{count}X", u32::from(row) + 1, u32::from(from) + 1);
-            if self.has_background() {
-                (0..count).for_each(|_| out.extend_from_slice(marks::ERASED_TEXT.as_bytes()));
+            self.push_blanks(&mut out, count);
+        }
+        self.erase_with(&out);
+    }
+
+    /// What a cell costs that is erased: one with a background is printed.
+    fn blank_work(&self) -> usize {
+        if self.has_background() { 8 } else { 1 }
+    }
+
+    /// Appends what fills so many cells from the cursor on with the background, if there is one.
+    fn push_blanks(&self, out: &mut Vec<u8>, count: u16) {
+        if self.has_background() {
+            out.extend_from_slice(marks::ERASED_TEXT.as_bytes());
+            if count > 1 {
+                let _ = write!(out, "\x1b[{}b", count - 1);
             }
+        }
+    }
+
+    /// Erases whole rows to the background, as far as they are not that blank already; cursor and pen stay.
+    fn erase_rows(&mut self, first: u16, last: u16) {
+        let fill = Fill::Blank(self.pen.style.bg);
+        let Some((first, last)) = Filled::stale(self.damage.filled(), fill, first, last) else { return };
+        if self.has_background() {
+            (0..8).for_each(|_| self.spend_rows(last - first + 1));
+        }
+        self.spend_blank_rows(last - first + 1);
+        let mut out = Vec::new();
+        if (first, last) == (0, self.last_row()) {
+            out.extend_from_slice(b"\x1b[2J");
+        }
+        for row in u32::from(first) + 1..=u32::from(last) + 1 {
+            let _ = write!(out, "\x1b[{row}H\x1b[2K");
+            self.push_blanks(&mut out, self.size.cols());
         }
         self.erase_with(&out);
     }
@@ -52,23 +86,34 @@ impl Term {
         self.end_wrap();
         let ((row, col), last_row, last_col) = (self.pos(), self.last_row(), self.last_col());
         match mode {
+            0 if (row, col) == (0, 0) => self.erase_all(),
             0 => {
-                self.erase_spans(
-                    std::iter::once((row, col, last_col)).chain((row + 1..=last_row).map(|row| (row, 0, last_col))),
-                );
-                self.damage.span(row, last_row);
+                self.erase_span(row, col, last_col);
+                if row < last_row {
+                    self.erase_rows(row + 1, last_row);
+                    self.damage.erased(row + 1, last_row, self.pen.style.bg);
+                }
+                self.damage.span(row, row);
             }
+            1 if (row, col) == (last_row, last_col) => self.erase_all(),
             1 => {
-                self.erase_spans((0..row).map(|row| (row, 0, last_col)).chain([(row, 0, col)]));
-                self.damage.span(0, row);
+                if row > 0 {
+                    self.erase_rows(0, row - 1);
+                    self.damage.erased(0, row - 1, self.pen.style.bg);
+                }
+                self.erase_span(row, 0, col);
+                self.damage.span(row, row);
             }
-            2 => {
-                self.erase_spans((0..=last_row).map(|row| (row, 0, last_col)));
-                self.damage.all();
-            }
+            2 => self.erase_all(),
             3 => self.history.clear(),
             _ => {}
         }
+    }
+
+    /// Erases everything to the background.
+    fn erase_all(&mut self) {
+        self.erase_rows(0, self.last_row());
+        self.damage.fill(Some(Filled::all(Fill::Blank(self.pen.style.bg))));
     }
 
     /// EL. A pending wrap stays: the cursor is past the last column then, so nothing is to its right.
@@ -88,6 +133,9 @@ impl Term {
     /// alacritty knows no selective erase, and its reference recordings are our measure.
     pub(super) fn erase_unprotected(&mut self, mode: u16, is_display: bool) {
         self.end_wrap();
+        if mode <= 1 && !self.marks.has_protected() {
+            return if is_display { self.erase_display(mode) } else { self.erase_line(mode) };
+        }
         let ((row, col), last_row, last_col) = (self.pos(), self.last_row(), self.last_col());
         let (first, last) = match mode {
             0 => ((row, col), (if is_display { last_row } else { row }, last_col)),
@@ -98,8 +146,16 @@ impl Term {
         for row in first.0..=last.0 {
             let from = if row == first.0 { first.1 } else { 0 };
             let to = if row == last.0 { last.1 } else { last_col };
-            spans.extend((from..=to).filter(|&col| !self.is_protected(row, col)).map(|col| (row, col, col)));
+            let mut col = from;
+            while col <= to {
+                let end = (col..=to).find(|&col| self.is_protected(row, col)).unwrap_or(to + 1);
+                if end > col {
+                    spans.push((row, col, end - 1));
+                }
+                col = end + 1;
+            }
         }
+        (0..4).for_each(|_| self.spend_rows(last.0 - first.0 + 1));
         self.erase_spans(spans);
         self.damage.span(first.0, last.0);
     }
@@ -137,6 +193,7 @@ impl Term {
             return;
         }
         let n = n.min(self.size.cols() - col);
+        self.spend_rows(1);
         self.free_half(row, col);
         self.free_half(row, self.size.cols() - n);
         self.engine_mut().put(format_args!("\x1b[{n}@"));
@@ -157,6 +214,7 @@ impl Term {
             return;
         }
         let n = n.min(self.size.cols() - col);
+        self.spend_rows(1);
         self.free_half(row, col);
         self.free_half(row, col + n);
         self.engine_mut().put(format_args!("\x1b[{n}P"));
@@ -194,6 +252,11 @@ impl Term {
         self.erase_spans((first..end).map(|row| (row, 0, last_col)));
     }
 
+    /// Whether rows are known to be blank in the pen's background: moving them changes nothing.
+    fn is_blank_between(&self, first: u16, last: u16) -> bool {
+        Filled::stale(self.damage.filled(), Fill::Blank(self.pen.style.bg), first, last).is_none()
+    }
+
     /// IL.
     pub(super) fn insert_lines(&mut self, n: u16) {
         if !self.is_in_margins() {
@@ -202,6 +265,10 @@ impl Term {
         self.end_wrap();
         let (row, bottom) = (self.pos().0, self.bottom);
         let n = n.min(bottom - row + 1);
+        if self.is_blank_between(row, bottom) {
+            return self.carriage_return();
+        }
+        self.spend_blank_rows(n);
         if self.has_sides() {
             self.scroll_between_sides(row, bottom, n, false);
         } else {
@@ -220,6 +287,10 @@ impl Term {
         self.end_wrap();
         let (row, bottom) = (self.pos().0, self.bottom);
         let n = n.min(bottom - row + 1);
+        if self.is_blank_between(row, bottom) {
+            return self.carriage_return();
+        }
+        self.spend_blank_rows(n);
         if self.has_sides() {
             self.scroll_between_sides(row, bottom, n, true);
         } else {
@@ -233,18 +304,31 @@ impl Term {
     /// SU; rows leaving the top of the primary screen enter the history.
     pub(super) fn scroll_up(&mut self, n: u16) {
         let n = n.min(self.bottom - self.top + 1);
+        self.spend_blank_rows(n);
         if self.has_sides() {
             self.scroll_between_sides(self.top, self.bottom, n, true);
             return;
         }
         self.write_scrolling(format!("\x1b[{n}S").as_bytes(), n);
         self.fill_rows(self.bottom + 1 - n, n);
-        self.damage.all();
+        self.note_scrolled();
+    }
+
+    /// After the rows within the margins moved up: what is not noted yet by whoever wrote.
+    fn note_scrolled(&mut self) {
+        let is_noted = (self.top, self.bottom) == (0, self.last_row()) && !self.is_alternate && !self.has_background();
+        if !is_noted {
+            self.damage.all();
+        }
     }
 
     /// SD.
     pub(super) fn scroll_down(&mut self, n: u16) {
         let n = n.min(self.bottom - self.top + 1);
+        if self.is_blank_between(self.top, self.bottom) {
+            return;
+        }
+        self.spend_blank_rows(n);
         if self.has_sides() {
             self.scroll_between_sides(self.top, self.bottom, n, false);
             return;
@@ -271,7 +355,7 @@ impl Term {
         }
         if row == self.bottom {
             self.fill_rows(row, 1);
-            self.damage.all();
+            self.note_scrolled();
         }
     }
 

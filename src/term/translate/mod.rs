@@ -19,7 +19,7 @@ pub(super) use keyboard::Keyboard;
 pub(super) use rows::paint_grid;
 
 use super::charset::Charsets;
-use super::damage::Damage;
+use super::damage::{Damage, Filled};
 use super::engine::Engine;
 use super::history::{History, LineBuf};
 use super::marks::{Extra, Marks};
@@ -36,6 +36,9 @@ const EVENTS_CAP: usize = 256;
 const REPLIES_CAP: usize = 16 * 1024;
 /// Bytes given to the engine at once, so that rows leaving the screen are collected before they pile up.
 const PASS_BYTES: usize = 32 * 1024;
+
+/// What a control sequence costs beyond its bytes and the cells it visits.
+const SEQUENCE_WORK: usize = 16;
 
 /// Modes a program can set that are not the cursor's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,15 +133,33 @@ pub(super) struct Term {
     pub(super) cwd: Option<String>,
     pub(super) palette: super::query::Palette,
     pub(super) damage: Damage,
+    /// What the alternate screen holds while it is hidden, if known.
+    hidden_fill: Option<Filled>,
     replies: Vec<u8>,
     events: VecDeque<Event>,
     line: LineBuf,
+    /// Text on its way to the engine; reused.
+    text: Vec<u8>,
     /// Rows read before they may leave the top.
     lines: Vec<LineBuf>,
     /// Rows that left the top since anything but lines came.
     scrolled: usize,
     /// The rows of the primary screen, while the engine is behind.
     ahead: Option<ahead::Ahead>,
+    /// The engine panicked, and was built anew from its cells, since last asked.
+    pub(super) has_rebuilt: bool,
+    /// A keyframe is read: its private strings hold.
+    pub(super) is_loading: bool,
+    /// What was done, without what the engines count themselves; see [`Term::work`].
+    pub(super) work: u64,
+    /// No more is begun once so much was done.
+    pub(super) work_limit: u64,
+    /// Offset of the end of the bytes being taken.
+    pub(super) end: u64,
+    /// Offset of the beginning of what is being done: what is skipped, should it panic.
+    pub(super) begun: u64,
+    /// How many of the bytes follow what is being done: where to go on then.
+    pub(super) to_come: usize,
 }
 
 impl Term {
@@ -168,12 +189,67 @@ impl Term {
             cwd: None,
             palette: super::query::Palette::default(),
             damage: Damage::new(),
+            hidden_fill: None,
             replies: Vec::new(),
             events: VecDeque::new(),
             line: LineBuf::default(),
+            text: Vec::new(),
             lines: Vec::new(),
             scrolled: 0,
             ahead: None,
+            has_rebuilt: false,
+            is_loading: false,
+            work: 0,
+            work_limit: u64::MAX,
+            end: 0,
+            begun: 0,
+            to_come: 0,
+        }
+    }
+
+    /// What was done so far, in bytes given to the engine, bytes looked at, and cells visited.
+    pub(super) fn work(&self) -> u64 {
+        self.work + self.primary.work() + self.alternate.as_ref().map_or(0, Engine::work)
+    }
+
+    /// Whether more may be begun.
+    pub(super) fn may_work(&self) -> bool {
+        self.work_limit == u64::MAX || self.work() < self.work_limit
+    }
+
+    /// Notes that something is begun with so many of the bytes left, one of which it takes at least.
+    pub(super) fn begin(&mut self, left: usize) {
+        self.begun = self.end.saturating_sub(left as u64);
+        self.to_come = left.saturating_sub(1);
+    }
+
+    /// Counts bytes looked at or cells visited.
+    pub(super) fn spend(&mut self, count: usize) {
+        self.work += count as u64;
+    }
+
+    /// Counts the cells of rows as visited.
+    fn spend_rows(&mut self, rows: u16) {
+        self.spend(usize::from(rows) * usize::from(self.size.cols()));
+    }
+
+    /// Counts rows as made blank, which is the cheapest there is.
+    fn spend_blank_rows(&mut self, rows: u16) {
+        self.spend(usize::from(rows) * usize::from(self.size.cols()) / 8);
+    }
+
+    /// Takes what another terminal still has for its program and for us.
+    pub(super) fn hand_over(&mut self, from: &mut Term) {
+        self.events = std::mem::take(&mut from.events);
+        self.replies = std::mem::take(&mut from.replies);
+    }
+
+    /// Takes over what the engines counted, before they are replaced.
+    fn keep_work(&mut self) {
+        self.work = self.work();
+        self.primary.forget_work();
+        if let Some(alternate) = &mut self.alternate {
+            alternate.forget_work();
         }
     }
 
@@ -238,6 +314,7 @@ impl Term {
             self.collect_rows();
         }
         if self.pen_engine().take_panic() {
+            self.has_rebuilt = true;
             self.set_pen();
             self.set_margins();
             self.damage.all();
@@ -263,7 +340,7 @@ impl Term {
         self.mark = None;
         let Some(extra) = Extra::of(&self.pen) else { return };
         let cells = usize::from(self.size.rows()) * usize::from(self.size.cols());
-        if self.marks.len() > 2 * cells + 1024 {
+        if self.marks.is_crowded(cells) {
             self.free_marks();
         }
         self.mark = self.marks.intern(extra);
@@ -271,6 +348,8 @@ impl Term {
 
     /// Frees marks that no cell shows.
     fn free_marks(&mut self) {
+        self.spend_rows(self.size.rows());
+        self.spend(self.marks.len());
         let mut used = std::collections::HashSet::new();
         for engine in [Some(&self.primary), self.alternate.as_ref()].into_iter().flatten() {
             for row in 0..self.size.rows() {
@@ -317,6 +396,7 @@ impl Term {
 
     /// A control sequence.
     pub(super) fn csi(&mut self, csi: &Csi) {
+        self.spend(SEQUENCE_WORK);
         let n = csi.params.get_or(0, 1);
         if csi.final_byte != b'b' {
             self.last_char = None;

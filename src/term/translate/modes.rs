@@ -1,8 +1,12 @@
 //! SM, RM, DECSET, DECRST, and the switch between the two screens.
 
 use super::Term;
+use crate::term::damage::{Fill, Filled};
 use crate::term::engine::Engine;
-use crate::term::types::{MouseEncoding, MouseMode};
+use crate::term::types::{Color, MouseEncoding, MouseMode};
+
+/// A screen that was cleared.
+const BLANK: Filled = Filled::all(Fill::Blank(Color::Default));
 
 impl Term {
     /// Sets or resets one mode; unknown ones are ignored.
@@ -99,30 +103,47 @@ impl Term {
     fn show_alternate(&mut self, on: bool, clears: bool) {
         if on == self.is_alternate {
             if on && clears {
-                self.engine_mut().write(b"\x1b7\x1b[m\x1b[2J\x1b8");
-                self.damage.all();
+                // The engine's own save slot keeps pen, cursor and pending wrap.
+                self.engine_mut().write(b"\x1b7");
+                let blank = self.clear_alternate(self.damage.filled());
+                self.engine_mut().write(b"\x1b8");
+                self.damage.fill(blank);
             }
             return;
         }
         let ((row, col), is_wrap_pending) = (self.pos(), self.is_wrap_pending());
+        let mut fill = self.damage.filled();
         if !on && clears {
-            self.engine_mut().write(b"\x1b[m\x1b[2J");
+            fill = self.clear_alternate(fill);
         }
         self.is_alternate = on;
+        let mut shown_fill = None;
         if on {
             let size = self.size;
-            let alternate = self.alternate.get_or_insert_with(|| Engine::new(size, false));
-            if clears {
-                alternate.write(b"\x1b[m\x1b[2J");
+            if self.alternate.is_none() {
+                self.alternate = Some(Engine::new(size, false));
+                self.spend_rows(size.rows());
+                self.hidden_fill = Some(BLANK);
             }
+            shown_fill = if clears { self.clear_alternate(self.hidden_fill) } else { self.hidden_fill };
+        } else {
+            self.hidden_fill = fill;
         }
         self.set_margins();
         self.set_pen();
+        self.damage.fill(shown_fill);
         self.engine_mut().go(row, col);
         if is_wrap_pending {
             self.force_wrap_pending();
+            self.damage.span(row, row);
         }
-        self.damage.all();
+    }
+
+    /// Clears the alternate screen, which is shown, of what it holds but blank cells; pen and cursor are left anyhow.
+    fn clear_alternate(&mut self, filled: Option<Filled>) -> Option<Filled> {
+        self.engine_mut().write(b"\x1b[m");
+        self.clear_rows(Filled::stale(filled, Fill::Blank(Color::Default), 0, self.last_row()));
+        Some(BLANK)
     }
 
     /// The state of a mode as DECRQM reports it: 0 unknown, 1 set, 2 reset, 3 and 4 for ever so.

@@ -4,6 +4,7 @@ use super::Term;
 use crate::term::engine::is_blank;
 use crate::term::marks;
 use crate::term::params::Params;
+use crate::term::parser::{Decoded, first_char};
 use crate::term::types::Color;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -31,6 +32,7 @@ impl Term {
         }
         let mut rest = bytes;
         while !rest.is_empty() {
+            self.spend(16);
             let (first, col) = self.engine().pos();
             let below = if first <= self.bottom { self.bottom - first } else { u16::MAX };
             // Rows above the cursor may leave during one write; more than those must wait for the next.
@@ -51,8 +53,9 @@ impl Term {
                 self.scrolled += scrolls;
                 if self.top > 0 || self.is_alternate || self.engine().pos().0 < first {
                     self.damage.all();
-                } else {
-                    self.damage.span(first, self.bottom);
+                } else if !piece.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+                    // What was printed before the last scroll has moved up.
+                    self.damage.span(first.saturating_sub(scrolls as u16), self.bottom);
                 }
             }
             rest = after;
@@ -133,34 +136,53 @@ impl Term {
         }
     }
 
-    /// Prints from the start of a run of ASCII; says how much of it was printed.
-    pub(in crate::term) fn print_ascii(&mut self, text: &str) -> usize {
-        let is_simple = self.modes.autowrap && !self.modes.insert && self.charsets.is_plain() && !self.has_sides();
-        let (row, col) = self.engine().pos();
-        let width = usize::from(self.size.cols());
-        // As much as fits without leaving the row: then nothing can scroll.
-        let fits = text.len().min(width.saturating_sub(col.into()));
-        if !is_simple || fits == 0 {
-            let first = text.chars().next().unwrap_or(' ');
-            self.print(first);
-            return 1;
+    /// Whether all ASCII goes into one cell: in the last column without autowrap.
+    pub(in crate::term) fn prints_in_place(&self) -> bool {
+        let is_simple = !self.modes.autowrap && !self.modes.insert && self.charsets.single.is_none();
+        is_simple && !self.has_sides() && self.engine().pos().1 == self.last_col()
+    }
+
+    /// Prints text from the start of the bytes as far as it fits into the row, in one go; says how many bytes. None if the
+    /// first character is not of that simple kind.
+    pub(in crate::term) fn print_run(&mut self, bytes: &[u8]) -> usize {
+        let (row, start) = self.engine().pos();
+        let cols = self.size.cols();
+        if self.has_sides() || self.charsets.single.is_some() || start >= cols {
+            return 0;
         }
-        let text = &text[..fits];
-        match self.mark {
-            None => self.engine_mut().write(text.as_bytes()),
-            Some(mark) => {
-                let mut marked = Vec::with_capacity(fits * 9);
-                for byte in text.bytes() {
-                    marked.push(byte);
-                    marks::push_marks(&mut marked, mark);
-                }
-                self.engine_mut().write(&marked);
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
+        let (mut used, mut col, mut last) = (0, start, None);
+        while let Some((c, length)) = next_printed(&bytes[used..]) {
+            let c = self.charsets.map(c);
+            let c = if matches!(c, '\u{FFFD}' | marks::ERASED) { marks::REPLACEMENT_STANDIN } else { c };
+            let width = match c {
+                ' '..='~' => 1,
+                c if marks::is_mark(c) => break,
+                c => c.width().unwrap_or(0).min(2) as u16,
+            };
+            if width == 0 || col + width > cols {
+                break;
             }
+            text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            if let Some(mark) = self.mark {
+                marks::push_marks(&mut text, mark);
+            }
+            (used, col, last) = (used + length, col + width, Some(c));
         }
-        self.note_last(text.as_bytes());
-        self.settle();
-        self.damage.span(row, row);
-        fits
+        if last.is_some() {
+            if self.modes.insert {
+                self.insert_cells(col - start);
+            }
+            self.write(&text);
+            if !self.modes.autowrap {
+                self.end_wrap();
+            }
+            self.last_char = last;
+            self.damage.span(row, row);
+        }
+        self.text = text;
+        used
     }
 
     /// Prints one character under whatever modes hold.
@@ -270,6 +292,8 @@ impl Term {
         if let Some(mark) = self.mark {
             marks::push_marks(&mut bytes, mark);
         }
+        // A character costs more than its bytes where it is not one of many.
+        self.spend(16);
         if is_scrolling && self.bottom > 0 {
             self.write_scrolling(&bytes, 1);
         } else {
@@ -303,8 +327,14 @@ impl Term {
         let text: Vec<char> = if cell.starts_with(c) { cell.chars().collect() } else { vec![c] };
         let n = if n > self.size.cols() { self.room_for(c) } else { n };
         let charsets = std::mem::take(&mut self.charsets);
-        for _ in 0..n {
-            text.iter().for_each(|&c| self.print(c));
+        let mut left = usize::from(n);
+        let run = if text.len() == 1 { String::from(c).repeat(left) } else { String::new() };
+        while left > 0 {
+            let printed = self.print_run(&run.as_bytes()[..run.len().min(left * c.len_utf8())]) / c.len_utf8();
+            if printed == 0 {
+                text.iter().for_each(|&c| self.print(c));
+            }
+            left -= printed.max(1);
         }
         self.charsets = charsets;
     }
@@ -316,6 +346,18 @@ impl Term {
         }
         let col = self.pos().1;
         (self.right_edge(col) + 1 - col) / c.width().map_or(1, |width| width.clamp(1, 2) as u16)
+    }
+}
+
+/// The character that is printed next, and its length in bytes; nothing at controls and what is begun only.
+fn next_printed(bytes: &[u8]) -> Option<(char, usize)> {
+    if bytes.is_empty() {
+        return None;
+    }
+    match first_char(&bytes[..bytes.len().min(4)]) {
+        Decoded::Char('\0'..'\u{20}' | '\u{7f}'..='\u{9f}') | Decoded::Partial => None,
+        Decoded::Char(c) => Some((c, c.len_utf8())),
+        Decoded::Invalid(used) => Some(('\u{FFFD}', used)),
     }
 }
 

@@ -2,14 +2,29 @@
 
 use super::{ModeSet, Term};
 use crate::term::charset::Charsets;
+use crate::term::damage::{Fill, Filled};
 use crate::term::engine::Engine;
 use crate::term::pen::Pen;
 use crate::term::tabs::Tabs;
+use crate::term::types::Color;
+use std::io::Write as _;
 
 impl Term {
     /// RIS: as new, but events and replies are kept.
     pub(super) fn reset(&mut self) {
-        self.primary = Engine::new(self.size, true);
+        self.keep_work();
+        let filled = self.damage.filled().filter(|_| !self.is_alternate);
+        match Filled::stale(filled, Fill::Blank(Color::Default), 0, self.last_row()) {
+            Some((first, last)) if (first, last) == (0, self.last_row()) => {
+                self.spend_blank_rows(self.size.rows());
+                self.primary = Engine::new(self.size, true);
+            }
+            stale => {
+                self.primary.write(b"\x1b[m\x1b[r");
+                self.clear_rows(stale);
+                self.primary.write(b"\x1b[H");
+            }
+        }
         self.alternate = None;
         self.is_alternate = false;
         self.scrolled = 0;
@@ -23,7 +38,20 @@ impl Term {
         self.title.clear();
         self.title_stack.clear();
         self.palette = Default::default();
-        self.damage.all();
+        self.hidden_fill = None;
+        self.damage.fill(Some(Filled::all(Fill::Blank(Color::Default))));
+    }
+
+    /// Clears rows of the shown grid while its pen is the default one; the cursor is left anywhere.
+    pub(super) fn clear_rows(&mut self, rows: Option<(u16, u16)>) {
+        let Some((first, last)) = rows else { return };
+        self.spend_blank_rows(last - first + 1);
+        let mut out = Vec::new();
+        match rows {
+            Some(rows) if rows == (0, self.last_row()) => out.extend_from_slice(b"\x1b[2J"),
+            _ => (first..=last).for_each(|row| write!(out, "\x1b[{}H\x1b[2K", row + 1).unwrap_or_default()),
+        }
+        self.engine_mut().write(&out);
     }
 
     /// Pen, margins, charsets, saved cursors; the grid stays.
@@ -57,8 +85,8 @@ impl Term {
 
     /// Puts a title on the stack, as a keyframe tells it.
     pub(in crate::term) fn push_title(&mut self, title: &str) {
-        if self.title_stack.len() < 16 && title.chars().count() <= 256 {
-            self.title_stack.push(title.into());
+        if self.title_stack.len() < crate::term::query::TITLES_CAP {
+            self.title_stack.push(crate::term::osc::sanitize(title, crate::term::osc::TITLE_CAP));
         }
     }
 
@@ -79,14 +107,17 @@ impl Term {
         self.reset_sides();
         self.modes.origin = false;
         self.set_margins();
-        let text = "E".repeat(self.size.cols().into());
-        self.engine_mut().write(b"\x1b[m\x1b[2J");
-        for line in 0..self.size.rows() {
-            self.engine_mut().go(line, 0);
-            self.engine_mut().write(text.as_bytes());
+        if let Some((first, last)) = Filled::stale(self.damage.filled(), Fill::Aligned, 0, self.last_row()) {
+            (0..8).for_each(|_| self.spend_rows(last - first + 1));
+            let mut out = b"\x1b[m".to_vec();
+            for line in first..=last {
+                // Erased first, so that no row continues on the next.
+                let _ = write!(out, "\x1b[{}H\x1b[2KE\x1b[{}b", line + 1, self.size.cols() - 1);
+            }
+            self.engine_mut().write(&out);
+            self.engine_mut().go(row, col);
         }
-        self.engine_mut().go(row, col);
         self.set_pen();
-        self.damage.all();
+        self.damage.fill(Some(Filled::all(Fill::Aligned)));
     }
 }

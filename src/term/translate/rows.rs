@@ -3,12 +3,13 @@
 use super::Term;
 use super::flow::{Flow, Place};
 use crate::fleet::Size;
+use crate::term::damage::{Fill, Filled};
 use crate::term::engine::{Engine, attrs_of, is_blank, width_of};
 use crate::term::history::{LineBuf, Look};
 use crate::term::marks::{self, Marks};
 use crate::term::params::Params;
 use crate::term::pen;
-use crate::term::types::Style;
+use crate::term::types::{Color, Style};
 use std::io::Write as _;
 
 impl Term {
@@ -35,16 +36,24 @@ impl Term {
         }
         let mut lines = std::mem::take(&mut self.lines);
         lines.resize_with(lines.len().max(count.into()), LineBuf::default);
-        for ((row, text), line) in (0..count).zip(self.primary.formatted_rows()).zip(&mut lines) {
-            line.clear();
-            read_row(&text, &self.marks, line);
-            line.is_wrapped = self.primary.is_wrapped(row);
+        lines[..usize::from(count)].iter_mut().for_each(LineBuf::clear);
+        // Rows that are known to be blank need no reading.
+        let blank = Fill::Blank(Color::Default);
+        if let Some((first, last)) = Filled::stale(self.damage.filled(), blank, 0, count.saturating_sub(1)) {
+            self.spend_rows(last - first + 1);
+            let texts = self.primary.formatted_rows().skip(first.into());
+            for ((row, text), line) in (first..=last).zip(texts).zip(&mut lines[first.into()..]) {
+                read_row(&text, &self.marks, line);
+                line.is_wrapped = self.primary.is_wrapped(row);
+            }
         }
         let left = self.primary.write_counting(bytes).min(count.into());
         lines[..left].iter().for_each(|line| self.history.push(line));
         self.lines = lines;
         self.settle();
-        if left > 0 {
+        if left > 0 && self.bottom == self.last_row() {
+            self.damage.scrolled(left as u16);
+        } else if left > 0 {
             self.damage.all();
         }
     }
@@ -55,6 +64,8 @@ impl Term {
         if size == self.size {
             return;
         }
+        self.keep_work();
+        self.spend_rows(self.size.rows());
         let mut place = self.resize_primary(size);
         if let Some(alternate) = &self.alternate {
             let (row, col) = alternate.pos();
@@ -70,7 +81,9 @@ impl Term {
             }
         }
         self.scrolled = 0;
+        self.hidden_fill = None;
         self.size = size;
+        self.spend_rows(size.rows());
         self.tabs.resize(size.cols());
         (self.top, self.bottom) = (0, size.rows() - 1);
         self.reset_sides();

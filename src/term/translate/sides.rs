@@ -5,6 +5,7 @@
 
 use super::Term;
 use crate::term::marks;
+use std::ops::{Range, RangeInclusive};
 
 impl Term {
     /// Whether the margins leave out a column.
@@ -94,7 +95,7 @@ impl Term {
         for cut in [col, right + 1, if is_left { col + n } else { right + 1 - n }] {
             self.free_half(row, cut);
         }
-        let mut cells = self.cells(row, col);
+        let mut cells = self.cells(row, col..right + 1);
         let at = if is_left {
             cells.drain(..usize::from(n));
             col
@@ -116,26 +117,52 @@ impl Term {
             self.free_half(line, self.left);
             self.free_half(line, self.right + 1);
         }
-        let rows: Vec<_> = (top..=bottom).map(|line| self.cells(line, self.left)).collect();
-        let mut blanks = Vec::new();
-        for line in top..=bottom {
-            let from = if is_up { line.checked_add(n) } else { line.checked_sub(n) };
-            match from.and_then(|from| from.checked_sub(top)).and_then(|index| rows.get(usize::from(index))) {
-                Some(cells) => {
-                    let left = self.left;
-                    self.engine_mut().paint(line, left, cells);
-                }
-                None => blanks.push((line, self.left, self.right)),
-            }
-        }
+        let inside = self.right - self.left + 1;
+        let blanks = if inside > self.size.cols() / 2 {
+            self.scroll_whole_rows(top, bottom, n, is_up)
+        } else {
+            self.scroll_cells(top, bottom, n, is_up)
+        };
         self.set_pen();
         self.go(row, col);
-        self.erase_spans(blanks);
+        let (left, right) = (self.left, self.right);
+        self.erase_spans(blanks.map(|line| (line, left, right)));
         self.damage.span(top, bottom);
     }
 
-    /// Copies of the cells of a row from a column to the right margin.
-    fn cells(&self, row: u16, from: u16) -> Vec<vt100::Cell> {
-        (from..=self.right).filter_map(|col| self.engine().raw(row, col).cloned()).collect()
+    /// Moves whole rows and puts back what is outside of the sides, which is less; says which rows came in.
+    fn scroll_whole_rows(&mut self, top: u16, bottom: u16, n: u16, is_up: bool) -> RangeInclusive<u16> {
+        let (left, right) = (self.left, self.right);
+        self.spend(3 * usize::from(bottom - top + 1) * usize::from(self.size.cols() - (right - left + 1)));
+        self.spend_rows(n);
+        let outside: Vec<_> = (top..=bottom)
+            .map(|line| (line, self.cells(line, 0..left), self.cells(line, right + 1..self.size.cols())))
+            .collect();
+        let engine = self.engine_mut();
+        engine.go(top, 0);
+        engine.put(format_args!("\x1b[{n}{}", if is_up { 'M' } else { 'L' }));
+        for (line, before, behind) in &outside {
+            engine.paint(*line, 0, before);
+            engine.paint(*line, right + 1, behind);
+        }
+        if is_up { bottom + 1 - n..=bottom } else { top..=top + n - 1 }
+    }
+
+    /// Moves cell by cell; says which rows come in.
+    fn scroll_cells(&mut self, top: u16, bottom: u16, n: u16, is_up: bool) -> RangeInclusive<u16> {
+        self.spend(3 * usize::from(bottom - top + 1) * usize::from(self.right - self.left + 1));
+        let rows: Vec<_> = (top..=bottom).map(|line| self.cells(line, self.left..self.right + 1)).collect();
+        let left = self.left;
+        let kept = usize::from(bottom + 1 - top - n);
+        let (moved, first) = if is_up { (&rows[rows.len() - kept..], top) } else { (&rows[..kept], top + n) };
+        for (cells, line) in moved.iter().zip(first..) {
+            self.engine_mut().paint(line, left, cells);
+        }
+        if is_up { bottom + 1 - n..=bottom } else { top..=top + n - 1 }
+    }
+
+    /// Copies of cells of a row.
+    fn cells(&self, row: u16, cols: Range<u16>) -> Vec<vt100::Cell> {
+        cols.filter_map(|col| self.engine().raw(row, col).cloned()).collect()
     }
 }

@@ -194,8 +194,7 @@ impl Pane {
     /// A fresh replica: its line numbers are other ones, the distance from the newest line stays.
     pub fn replace_screen(&mut self, size: Size, history_bytes: usize, data: &[u8]) {
         let back = self.scroll_position().map(|(back, _)| back);
-        self.screen = Screen::new(size, history_bytes);
-        self.screen.feed(data);
+        self.screen = Screen::from_keyframe(size, history_bytes, data);
         self.scroll = None;
         if let Some(back) = back {
             self.scroll_by(i64::try_from(back).unwrap_or(i64::MAX));
