@@ -14,6 +14,13 @@ pub fn run(data: &[u8]) {
     assert_eq!(fleetmux::cli::observer_shield(&[&whole]), whole, "shielded twice");
 }
 
+/// Escape sequences of every kind, in pieces of any size.
+pub fn generate(random: &mut super::random::Random) -> Vec<u8> {
+    let mut stream = vec![random.next() as u8];
+    stream.extend(super::screen::generate(random));
+    stream
+}
+
 /// Walks over what is shown as a terminal does.
 fn check(shown: &[u8]) {
     let shown = std::str::from_utf8(shown).expect("only whole characters are shown");

@@ -5,6 +5,8 @@
 //! so that an idle session costs next to nothing and a keystroke meets no queue.
 
 mod core;
+#[doc(hidden)]
+pub mod fuzz;
 /// Starting keepers.
 pub mod launch;
 /// Talking to keepers.

@@ -206,6 +206,11 @@ impl Core {
         }
     }
 
+    /// Whether no client has anything open.
+    pub(super) fn is_unwatched(&self) -> bool {
+        self.clients.is_empty() && self.viewers.is_empty() && self.by_client.is_empty()
+    }
+
     fn has_online(&self, caller: &Caller) -> bool {
         self.machines.values().any(|state| state.conn.is_some() && caller.sees(&state.machine.facts.workspace))
     }

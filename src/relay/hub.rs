@@ -536,5 +536,6 @@ impl Hub {
     }
 }
 
+pub(super) mod fuzz;
 #[cfg(test)]
 mod tests;

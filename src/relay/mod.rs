@@ -28,4 +28,7 @@ mod store;
 pub use auth::AuthorityError;
 pub use certificate::{DAYS as CERTIFICATE_DAYS, WARN_DAYS as CERTIFICATE_WARN_DAYS};
 pub use cmdop::Discovery;
+#[doc(hidden)]
+pub mod fuzz;
+
 pub use serve::{Initialised, Options, RelayError, init, renew, serve};

@@ -12,6 +12,7 @@ mod client;
 mod door;
 mod entries;
 mod files;
+pub(super) mod fuzz;
 mod io;
 mod local;
 mod output;

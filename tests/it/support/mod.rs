@@ -296,8 +296,7 @@ impl Pane {
             }
             AttachEvent::Output { data, .. } => self.screen.feed(&data),
             AttachEvent::Keyframe { skipped, size, data, .. } => {
-                self.screen = Screen::new(size, 1 << 20);
-                self.screen.feed(&data);
+                self.screen = Screen::from_keyframe(size, 1 << 20, &data);
                 self.skipped += skipped;
                 self.keyframes += 1;
             }

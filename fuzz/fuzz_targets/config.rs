@@ -1,0 +1,8 @@
+//! `cargo fuzz run config`: see `../targets/texts.rs`.
+#![no_main]
+
+#[allow(dead_code, reason = "the generators are for the plain loop")]
+#[path = "../targets/mod.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::texts::config::run(data));
