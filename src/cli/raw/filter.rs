@@ -128,8 +128,8 @@ fn csi(bytes: &[u8]) -> Found {
         (Some(b'>'), b'q') => params.ends_with(b" "),
         (Some(b'?'), b'Q') => params.ends_with(b"#"),
         (_, b'y') => params.ends_with(b"$"),
-        // No key sends attributes; a locator, an extent, a reset; terminal parameters.
-        (None, b'm') => true,
+        // No key sends attributes (a mouse does behind `<`); a locator, an extent, a reset; terminal parameters.
+        (None, b'm') => params.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b';' | b':')),
         (None, b'w') => params.ends_with(b"&") || params.ends_with(b"\""),
         (None, b'q') => params.ends_with(b"*"),
         (None, b'x') => params.starts_with(b"2;") || params.starts_with(b"3;"),
