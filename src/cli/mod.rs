@@ -20,6 +20,12 @@ use color_eyre::eyre::Result;
 use crate::runtime;
 use args::{Args, Command, KeeperArgs, SessionCommand};
 
+/// What an observer's terminal is shown of a session's output that comes in these pieces: the door for fuzzing.
+#[doc(hidden)]
+pub fn observer_shield(pieces: &[&[u8]]) -> Vec<u8> {
+    raw::observer_shield(pieces)
+}
+
 /// Exit code of our own failures, as ssh has it: a remote program's codes stay below.
 const FAILED: u8 = 255;
 

@@ -73,7 +73,7 @@ pub(super) async fn attach(
     let options = AttachOptions { keyframe: KeyframeKind::Terminal, label: label(), ..AttachOptions::new(role, size) };
     let attachment = client.attach(session, options);
     let back = format!("To return: fleetmux session attach {session}\n");
-    match raw::run(attachment, detach_key, format!("Connected to {machine}, session {session}")).await? {
+    match raw::run(attachment, role, detach_key, format!("Connected to {machine}, session {session}")).await? {
         Ended::Detached => print(&format!("\nDetached; the session lives on.\n{back}"))?,
         Ended::Cut => print(&format!("\nConnection closed; the session lives on.\n{back}"))?,
         Ended::Exited(exit) => {

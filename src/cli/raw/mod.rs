@@ -2,8 +2,11 @@
 
 mod escape;
 mod filter;
+mod gate;
 mod mode;
+mod queries;
 mod screen;
+mod sequence;
 mod shield;
 mod view;
 
@@ -56,9 +59,22 @@ pub(super) fn terminal_size() -> io::Result<Size> {
     Ok(if size.ws_row == 0 { Size::DEFAULT } else { Size::new(size.ws_row.into(), size.ws_col.into()) })
 }
 
-/// Runs an attachment in this terminal until it ends; `greeting` is shown for a moment.
-pub(super) async fn run(mut attachment: Attachment, detach_key: Option<u8>, greeting: String) -> io::Result<Ended> {
-    let ended = pump(&mut attachment, detach_key, greeting).await?;
+/// What an observer's terminal is shown of these pieces of output, and what ends it.
+pub(super) fn observer_shield(pieces: &[&[u8]]) -> Vec<u8> {
+    let mut gate = gate::Gate::new(Role::Observer);
+    let mut shown: Vec<u8> = pieces.iter().flat_map(|piece| gate.pass(piece)).collect();
+    shown.append(&mut gate.interrupt());
+    shown
+}
+
+/// Runs an attachment in this terminal until it ends; `role` is the one it asks for, `greeting` is shown for a moment.
+pub(super) async fn run(
+    mut attachment: Attachment,
+    role: Role,
+    detach_key: Option<u8>,
+    greeting: String,
+) -> io::Result<Ended> {
+    let ended = pump(&mut attachment, role, detach_key, greeting).await?;
     if !matches!(ended, Ended::Cut) {
         // What was typed before the detach key, and word that the exit was seen.
         attachment.handle().settle(SETTLE).await;
@@ -66,17 +82,18 @@ pub(super) async fn run(mut attachment: Attachment, detach_key: Option<u8>, gree
     Ok(ended)
 }
 
-async fn pump(attachment: &mut Attachment, detach_key: Option<u8>, greeting: String) -> io::Result<Ended> {
+async fn pump(attachment: &mut Attachment, role: Role, detach_key: Option<u8>, greeting: String) -> io::Result<Ended> {
     let mut winch = signal(SignalKind::window_change())?;
     let stdin = runtime::watch_fd(rustix::stdio::stdin(), Interest::READABLE)?;
     let mut output = Output::open()?;
     let size = terminal_size()?;
     let raw = RawMode::enter()?;
+    output.push(mode::ENTER);
     // The screen is the session's from its first row on; what was there goes up into the scrollback.
     output.push("\r\n".repeat(size.rows().into()).as_bytes());
     output.flush();
     let mut pumped = Pump {
-        view: View::new(size, greeting),
+        view: View::new(role, size, greeting),
         keys: Keys::new(detach_key),
         filter: ReplyFilter::default(),
         output: &mut output,

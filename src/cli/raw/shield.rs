@@ -1,318 +1,261 @@
 //! What a session that is only watched may do to the watcher's terminal: show text, and nothing else.
 //!
-//! The program's bytes come from a machine whose people may not be the watcher's friends. A clipboard that is written, and
-//! every question whose answer the terminal types, are taken out; a driver gets them, as anybody who runs the program in
-//! their own terminal does. Text, colours, modes, titles, links and sixel pictures pass.
+//! The program's bytes come from a machine whose people may not be the watcher's friends. So this is a list of what
+//! passes, not of what does not: what moves the cursor, paints, erases and scrolls on the screen, the modes of painting,
+//! titles, links and sixel pictures. Everything else is taken out: what writes the clipboard, makes the terminal send
+//! something, moves or resizes its window, prints, notifies, loads fonts and macros, erases the scrollback, or changes
+//! colours and keyboard. That is also mouse, focus, bracketed paste and keyboard protocols, for an observer's keys go
+//! nowhere but to us: the detach key is seen as a plain terminal sends it.
 
-use std::mem;
+use super::mode::Traces;
+use super::sequence::{Csi, Judge, Seen, Verdict};
+use crate::fleet::is_deceptive;
 
-/// Bytes of a control sequence that are kept until its end says what it is; what is longer shows nothing and is dropped.
-const SEQUENCE_CAP: usize = 4096;
-/// Operating system commands that pass: titles, the directory, links, and the shell's marks.
-const OSC_PASSES: [&[u8]; 6] = [b"0", b"1", b"2", b"7", b"8", b"133"];
+/// Parameters of a control sequence; terminals stop counting here or before.
+const PARAMS_CAP: usize = 32;
+/// How often a character is repeated at most: the widest screen there is. What asks for more is dropped.
+const REPEAT_CAP: u16 = 2000;
+/// Bytes of a title or a link; more than terminals show is dropped.
+const COMMAND_CAP: usize = 4096;
+/// Where a link may lead: what opens a page or a letter, never a file or a program of the watcher's own.
+const LINKS: [&str; 4] = ["http://", "https://", "mailto:", "ftp://"];
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
-    #[default]
-    Text,
-    /// The first byte of a C1 control in UTF-8.
-    C1,
-    Escape,
-    /// Between `ESC` and its final byte.
-    Intermediate,
-    Csi,
-    Osc,
-    /// A device control string whose beginning has not come yet.
-    DcsHead,
-    /// A sixel picture.
-    Sixel,
-    /// A string that goes nowhere.
-    Dropped,
+/// Modes of SM and RM: insert mode and what a line feed does.
+const MODES: [u16; 2] = [4, 20];
+/// Modes of DECSET and DECRST: reverse video, origin, autowrap, blinking and visible cursor, reverse wrap, the other screen,
+/// side margins, saved cursor, synchronized update (terminals end one that is not ended; so do we before we speak).
+const DEC_MODES: [u16; 12] = [5, 6, 7, 12, 25, 45, 47, 69, 1047, 1048, 1049, 2026];
+/// DECCOLM: it resizes the window where that is allowed, and clears the screen. The second half holds.
+const COLUMN_MODE: u16 = 3;
+const CLEAR: &[u8] = b"\x1b[?69l\x1b[r\x1b[2J\x1b[H";
+
+/// What RIS does to the screen, without what it does to the scrollback and the terminal's settings.
+const RESET: &[u8] = b"\x1b[?2026l\x1b[?1049l\x1b[!p\x1b[?5l\x1b[?6l\x1b[?45l\x1b[?69l\x1b[?7h\x1b[?25h\x1b[4l\x1b[20l\
+\x1b[r\x1b(B\x1b)B\x1b*B\x1b+B\x0f\x1b[m\x1b]8;;\x1b\\\x1b[0 q\x1b[?5W\x1b[2J\x1b[H";
+
+/// What numbers a control sequence may have.
+enum Numbers {
+    /// So many, of any value.
+    Upto(usize),
+    /// One of these; none is 0.
+    Among(&'static [u16]),
 }
 
-/// The filter; a sequence may come in any number of pieces.
-#[derive(Default)]
+/// Control sequences that pass: marker, intermediates, final bytes, numbers.
+const SEQUENCES: &[(u8, &[u8], &[u8], Numbers)] = &[
+    // Cursor, cells and lines, scrolling, tabs, margins.
+    (0, b"", b"@ABCDEFGILMPSTXZ`ade^", Numbers::Upto(1)),
+    (0, b"", b"Hfrs", Numbers::Upto(2)),
+    (0, b"", b"u", Numbers::Upto(0)),
+    (0, b" ", b"@A", Numbers::Upto(1)),
+    (0, b"'", b"}~", Numbers::Upto(1)),
+    // Erasing, but not the scrollback (3) nor into it (22); `?` spares what is protected.
+    (0, b"", b"JK", Numbers::Among(&[0, 1, 2])),
+    (b'?', b"", b"JK", Numbers::Among(&[0, 1, 2])),
+    (0, b"", b"g", Numbers::Among(&[0, 3])),
+    (b'?', b"", b"W", Numbers::Among(&[5])),
+    // The cursor's shape, protection, soft reset.
+    (0, b" ", b"q", Numbers::Among(&[0, 1, 2, 3, 4, 5, 6])),
+    (0, b"\"", b"q", Numbers::Among(&[0, 1, 2])),
+    (0, b"!", b"p", Numbers::Upto(0)),
+];
+
+/// Final bytes of escape sequences that pass: saved cursor, index and lines, columns, tab stop, charsets that are shifted to,
+/// and the end of a string that is over.
+const ESCAPES: &[u8] = b"6789DEHMNOno|}~\\";
+/// Charsets that may be designated to G0 to G3: ASCII, line drawing, UK.
+const CHARSETS: &[u8] = b"B0A";
+
+/// The judge of an observer's output.
 pub(super) struct Shield {
-    state: State,
-    held: Vec<u8>,
-    /// The last byte of a string was ESC, perhaps half of its end.
-    is_escaped: bool,
+    /// The beginning of a character that is cut.
+    partial: Vec<u8>,
+    /// What is to be taken back.
+    pub(super) traces: Traces,
 }
 
 impl Shield {
-    /// What of these bytes may be shown.
-    pub(super) fn pass(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let mut shown = Vec::with_capacity(bytes.len());
-        for byte in bytes {
-            self.take(*byte, &mut shown);
-        }
-        shown
+    pub(super) fn new(traces: Traces) -> Shield {
+        Shield { partial: Vec::new(), traces }
     }
+}
 
-    fn take(&mut self, byte: u8, shown: &mut Vec<u8>) {
-        match self.state {
-            State::Text => self.text(byte, shown),
-            State::C1 => {
-                self.state = State::Text;
-                match byte {
-                    0xa0..=0xbf => {
-                        shown.append(&mut self.held);
-                        shown.push(byte);
-                    }
-                    // What it would begin is text without it.
-                    0x80..=0x9f => self.held.clear(),
-                    // Half a character: it must not wait for its other half behind something that is taken out.
-                    _ => {
-                        self.held.clear();
-                        self.text(byte, shown);
-                    }
-                }
+impl Judge for Shield {
+    fn text(&mut self, text: &[u8], out: &mut Vec<u8>) {
+        if self.partial.is_empty() && text.is_ascii() {
+            out.extend_from_slice(text);
+            return;
+        }
+        self.partial.extend_from_slice(text);
+        let text = std::mem::take(&mut self.partial);
+        let mut chunks = text.utf8_chunks().peekable();
+        while let Some(chunk) = chunks.next() {
+            let mut utf8 = [0; 4];
+            // C1 controls are no characters, however they are written.
+            for c in chunk.valid().chars().filter(|c| !c.is_control()) {
+                out.extend_from_slice(c.encode_utf8(&mut utf8).as_bytes());
             }
-            // A control within a sequence acts at once; these end it.
-            State::Escape | State::Intermediate | State::Csi if matches!(byte, 0x18 | 0x1a | 0x1b | 0x80..) => {
-                self.held.clear();
-                self.state = State::Text;
-                self.text(byte, shown);
+            let invalid = chunk.invalid();
+            let is_cut =
+                chunks.peek().is_none() && std::str::from_utf8(invalid).is_err_and(|err| err.error_len().is_none());
+            if is_cut {
+                self.partial = invalid.to_vec();
+            } else if !invalid.is_empty() {
+                out.extend_from_slice("\u{fffd}".as_bytes());
             }
-            State::Escape | State::Intermediate | State::Csi if byte < 0x20 => self.text(byte, shown),
-            State::Escape => self.escape(byte, shown),
-            State::Intermediate => {
-                self.hold(byte);
-                if byte >= 0x30 {
-                    self.end(true, shown);
-                }
-            }
-            State::Csi => {
-                self.hold(byte);
-                if byte >= 0x40 {
-                    let is_harmless = is_harmless(&self.held[2..]);
-                    self.end(is_harmless, shown);
-                }
-            }
-            State::Osc | State::DcsHead | State::Sixel | State::Dropped => self.string(byte, shown),
         }
     }
 
-    fn text(&mut self, byte: u8, shown: &mut Vec<u8>) {
-        match byte {
-            // Asks for the answerback.
-            0x05 => {}
-            0x1b => {
-                self.held.push(byte);
-                self.state = State::Escape;
+    fn text_ends(&mut self, out: &mut Vec<u8>) {
+        if !self.partial.is_empty() {
+            self.partial.clear();
+            out.extend_from_slice("\u{fffd}".as_bytes());
+        }
+    }
+
+    fn control(&mut self, control: u8, out: &mut Vec<u8>) {
+        // Bell, movement, and the charset's shifts; not the question for the answerback (5), nor flow control.
+        if matches!(control, 0x07..=0x0f) {
+            out.push(control);
+        }
+    }
+
+    fn escape(&mut self, body: &[u8], out: &mut Vec<u8>) {
+        let passes = match body {
+            b"c" => {
+                out.extend_from_slice(RESET);
+                false
             }
-            0xc2 => {
-                self.held.push(byte);
-                self.state = State::C1;
-            }
-            _ => shown.push(byte),
-        }
-    }
-
-    fn escape(&mut self, byte: u8, shown: &mut Vec<u8>) {
-        self.hold(byte);
-        self.is_escaped = false;
-        match byte {
-            b'[' => self.state = State::Csi,
-            b']' => self.state = State::Osc,
-            b'P' => self.state = State::DcsHead,
-            b'X' | b'^' | b'_' => self.drop_string(),
-            0x20..=0x2f => self.state = State::Intermediate,
-            // `ESC Z` asks what the terminal is; `ESC \\` ends a string that is over.
-            _ => self.end(!matches!(byte, b'Z' | b'\\'), shown),
-        }
-    }
-
-    fn string(&mut self, byte: u8, shown: &mut Vec<u8>) {
-        if mem::take(&mut self.is_escaped) {
-            if byte == b'\\' {
-                return self.string_ends(b"\x1b\\", shown);
-            }
-            // ESC ends a string whatever follows, and begins what follows.
-            self.end(false, shown);
-            self.text(0x1b, shown);
-            return self.take(byte, shown);
-        }
-        match byte {
-            0x1b => self.is_escaped = true,
-            0x18 | 0x1a => self.string_ends(&[byte], shown),
-            0x07 if self.state == State::Osc => self.string_ends(&[byte], shown),
-            // Nothing else that controls has a place in a string.
-            0x00..0x20 | 0x7f => {}
-            _ => match self.state {
-                State::Sixel if byte < 0x80 => shown.push(byte),
-                State::Osc => self.hold(byte),
-                State::DcsHead => self.dcs(byte, shown),
-                _ => {}
-            },
-        }
-    }
-
-    fn dcs(&mut self, byte: u8, shown: &mut Vec<u8>) {
-        self.hold(byte);
-        let is_plain = |byte: &u8| !matches!(byte, 0x20..=0x2f | 0x3c..=0x3f);
-        if byte == b'q' && self.held[2..].iter().all(is_plain) {
-            shown.append(&mut self.held);
-            self.state = State::Sixel;
-        } else if byte >= 0x40 {
-            self.drop_string();
-        }
-    }
-
-    fn string_ends(&mut self, end: &[u8], shown: &mut Vec<u8>) {
-        let is_cancelled = matches!(end, [0x18 | 0x1a]);
-        let is_shown = match self.state {
-            State::Sixel => true,
-            State::Osc => !is_cancelled && may_pass(&self.held),
+            [last] => ESCAPES.contains(last),
+            [b'('..=b'+', set] => CHARSETS.contains(set),
+            b"#8" => true,
             _ => false,
         };
-        if is_shown {
-            self.held.extend_from_slice(end);
+        self.traces.has_tabs |= matches!(body, b"H" | b"c");
+        if passes {
+            out.push(0x1b);
+            out.extend_from_slice(body);
         }
-        self.end(is_shown, shown);
     }
 
-    fn hold(&mut self, byte: u8) {
-        self.held.push(byte);
-        if self.held.len() > SEQUENCE_CAP {
-            match self.state {
-                State::DcsHead => self.drop_string(),
-                // Too long to be shown; its own end is still waited for.
-                _ => self.held.truncate(SEQUENCE_CAP),
+    fn csi(&mut self, body: &[u8], out: &mut Vec<u8>) {
+        let Some(csi) = Csi::parse(body) else { return };
+        if matches!((csi.marker, csi.intermediates, csi.last), (0 | b'?', b"", b'h' | b'l')) {
+            return modes(&csi, out);
+        }
+        if may_pass(&csi) {
+            self.traces.has_tabs |= matches!(csi.last, b'g' | b'W');
+            out.extend_from_slice(b"\x1b[");
+            out.extend_from_slice(body);
+        }
+    }
+
+    fn string(&mut self, kind: u8, body: &[u8], seen: Seen) -> Verdict {
+        match (kind, seen) {
+            (b'P', Seen::Header) if is_sixel(body) => Verdict::Pass,
+            (b']', Seen::Whole) => command(body).map_or(Verdict::Drop, Verdict::Replace),
+            _ => Verdict::Drop,
+        }
+    }
+
+    fn keeps_controls(&self) -> bool {
+        false
+    }
+}
+
+/// A list of modes passes without those that may not.
+fn modes(csi: &Csi, out: &mut Vec<u8>) {
+    let (allowed, marker): (&[u16], &str) = if csi.marker == b'?' { (&DEC_MODES, "?") } else { (&MODES, "") };
+    let Some(mut numbers) = csi.numbers().filter(|numbers| numbers.len() <= PARAMS_CAP) else { return };
+    let clears = csi.marker == b'?' && numbers.contains(&COLUMN_MODE);
+    numbers.retain(|mode| allowed.contains(mode));
+    if !numbers.is_empty() {
+        let list: Vec<String> = numbers.iter().map(u16::to_string).collect();
+        let set = format!("\x1b[{marker}{}{}", list.join(";"), char::from(csi.last));
+        out.extend_from_slice(set.as_bytes());
+    }
+    if clears {
+        out.extend_from_slice(CLEAR);
+    }
+}
+
+fn may_pass(csi: &Csi) -> bool {
+    let is_plain = (csi.marker, csi.intermediates) == (0, b"");
+    if is_plain && csi.last == b'm' {
+        return is_style(csi.params);
+    }
+    let Some(numbers) = csi.numbers() else { return false };
+    if is_plain && csi.last == b'b' {
+        return numbers.len() <= 1 && numbers.iter().all(|count| *count <= REPEAT_CAP);
+    }
+    SEQUENCES.iter().any(|(marker, intermediates, finals, allowed)| {
+        (*marker, *intermediates) == (csi.marker, csi.intermediates)
+            && finals.contains(&csi.last)
+            && match allowed {
+                Numbers::Upto(count) => numbers.len() <= *count,
+                Numbers::Among(values) => numbers.len() <= 1 && values.contains(&numbers.first().copied().unwrap_or(0)),
+            }
+    })
+}
+
+/// Whether SGR has known attributes and colours only.
+fn is_style(params: &str) -> bool {
+    let mut rest = params.split(';').take(PARAMS_CAP + 1);
+    let mut count = 0;
+    while let Some(param) = rest.next() {
+        count += 1;
+        let mut parts = param.split(':');
+        let code: u16 = match parts.next().unwrap_or("") {
+            "" => 0,
+            code => code.parse().unwrap_or(u16::MAX),
+        };
+        let has_parts = parts.clone().next().is_some();
+        if count > PARAMS_CAP || !parts.all(|part| part.is_empty() || part.parse::<u16>().is_ok()) {
+            return false;
+        }
+        let follow = match code {
+            38 | 48 | 58 if !has_parts => match rest.next() {
+                Some("5") => 1,
+                Some("2") => 3,
+                _ => return false,
+            },
+            0..=49 | 51..=55 | 58 | 59 | 73..=75 | 90..=97 | 100..=107 => 0,
+            _ => return false,
+        };
+        for _ in 0..follow {
+            if !rest.next().is_some_and(|value| value.is_empty() || value.parse::<u16>().is_ok()) {
+                return false;
             }
         }
     }
+    true
+}
 
-    fn drop_string(&mut self) {
-        self.held.clear();
-        self.state = State::Dropped;
-    }
+/// A picture's header: numbers and `q`.
+fn is_sixel(header: &[u8]) -> bool {
+    header.split_last().is_some_and(|(last, params)| {
+        *last == b'q' && params.len() <= PARAMS_CAP && params.iter().all(|byte| byte.is_ascii_digit() || *byte == b';')
+    })
+}
 
-    fn end(&mut self, is_shown: bool, shown: &mut Vec<u8>) {
-        if is_shown && self.held.len() < SEQUENCE_CAP {
-            shown.append(&mut self.held);
+/// An operating system command as it may be shown: a title or a link.
+fn command(body: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(body).ok().filter(|text| text.len() <= COMMAND_CAP)?;
+    let (number, rest) = text.split_once(';')?;
+    match number {
+        "0" | "1" | "2" => {
+            let title: String = rest.chars().filter(|c| !is_deceptive(*c)).collect();
+            Some(format!("{number};{title}").into_bytes())
         }
-        self.held.clear();
-        self.state = State::Text;
+        "8" => {
+            let (_, target) = rest.split_once(';')?;
+            let is_allowed = target.is_empty() || LINKS.iter().any(|scheme| target.starts_with(scheme));
+            (is_allowed && !rest.chars().any(is_deceptive)).then(|| body.to_vec())
+        }
+        _ => None,
     }
-}
-
-/// Whether a control sequence, without its introducer, asks nothing.
-fn is_harmless(body: &[u8]) -> bool {
-    let Some((last, params)) = body.split_last() else { return false };
-    let marker = params.first().copied().filter(|byte| (0x3c..=0x3f).contains(byte));
-    let between = params.iter().rev().take_while(|byte| (0x20..=0x2f).contains(*byte)).last();
-    match (marker, between, last) {
-        // Device attributes, reports, window operations, checksums, terminal parameters.
-        (_, _, b'c' | b'n' | b't' | b'x') => false,
-        (_, Some(b'$'), b'p' | b'w' | b'u') | (_, Some(b'*'), b'y') | (_, Some(b'&'), b'u') => false,
-        // The keyboard's and the graphics' state, and the terminal's version.
-        (Some(b'?'), None, b'u' | b'm' | b'S') | (Some(b'>'), None, b'q') => false,
-        _ => true,
-    }
-}
-
-/// Whether an operating system command, from ESC on, changes only what the watcher sees, and hides no other one.
-fn may_pass(held: &[u8]) -> bool {
-    let body = &held[2..];
-    let number = body.iter().position(|byte| !byte.is_ascii_digit()).map_or(body, |end| &body[..end]);
-    let has_c1 = body.windows(2).any(|pair| matches!(pair, [0xc2, 0x80..=0x9f]));
-    OSC_PASSES.contains(&number) && !has_c1
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shown(bytes: &[u8]) -> Vec<u8> {
-        let whole = Shield::default().pass(bytes);
-        let mut shield = Shield::default();
-        let pieces: Vec<u8> = bytes.iter().flat_map(|byte| shield.pass(&[*byte])).collect();
-        assert_eq!(String::from_utf8_lossy(&whole), String::from_utf8_lossy(&pieces), "whole and in pieces");
-        whole
-    }
-
-    /// Whoever watched a hostile program had its text put into the clipboard, and the terminal's answers to its questions
-    /// typed to whatever ran next.
-    #[test]
-    fn what_writes_the_clipboard_or_makes_the_terminal_type_is_taken_out() {
-        let hostile: [&[u8]; 22] = [
-            b"\x1b]52;c;cm0gLXJmIH4K\x07",
-            b"\x1b]52;c;?\x1b\\",
-            b"\x1b]4;1;?\x07",
-            b"\x1b]10;?\x1b\\",
-            b"\x1b]50;?\x07",
-            b"\x1b]1337;CopyToClipboard=x\x07",
-            b"\x1bP$qm\x1b\\",
-            b"\x1bP+q544e\x1b\\",
-            b"\x1bPtmux;\x1b\x1b]52;c;eA==\x07\x1b\\",
-            b"\x1b[21t",
-            b"\x1b[c",
-            b"\x1b[>c",
-            b"\x1b[6n",
-            b"\x1b[?6n",
-            b"\x1b[?1$p",
-            b"\x1b[>q",
-            b"\x1b[?u",
-            b"\x1b[1;1;1;1;1;1*y",
-            b"\x1b_Gi=1,a=q;AAAA\x1b\\",
-            b"\x1b^secret\x1b\\",
-            b"\x1bZ",
-            b"\x05",
-        ];
-        for sequence in hostile {
-            let around = [b"a".as_slice(), sequence, b"b"].concat();
-            assert_eq!(shown(&around), b"ab", "{}", String::from_utf8_lossy(sequence).escape_debug());
-        }
-        // Hidden in what passes, or put together from what is left when something is taken out.
-        assert_eq!(shown(b"a\x1b]0;\x1b[6n\x07b"), b"a\x07b");
-        assert_eq!(shown("a\x1b]0;\u{9c}\u{9b}6n\x07b".as_bytes()), b"ab");
-        assert_eq!(shown(b"a\xc2\x1b[6n\x9b6nb"), b"a\x9b6nb", "no character, but no control either");
-        assert_eq!(shown(b"a\x1b[\xc2\x9b6nb"), b"a6nb");
-        assert_eq!(shown(b"a\x1bPq\x1b[6n\x1b\\b"), b"a\x1bPqb", "the picture ends where the text goes on");
-        assert_eq!(shown("a\u{9d}52;c;eA==\u{9c}b".as_bytes()), b"a52;c;eA==b", "C1 controls begin nothing");
-    }
-
-    #[test]
-    fn what_a_screen_is_made_of_passes_as_it_is() {
-        let harmless: [&[u8]; 15] = [
-            "text, é, 漢字, ©\r\n\t".as_bytes(),
-            b"\x1b[1;31;48:2::1:2:3m",
-            b"\x1b[?1049h\x1b[?2004l",
-            b"\x1b[2J\x1b[5;7H\x1b[K",
-            b"\x1b[3;20r\x1b[2S",
-            b"\x1b[4 q",
-            b"\x1b[!p",
-            b"\x1b[>4;2m",
-            b"\x1b[>1u\x1b[<u",
-            b"\x1b7\x1b8\x1bM\x1b(0\x1b)B",
-            b"\x1b]0;a title\x07",
-            b"\x1b]2;a title\x1b\\",
-            b"\x1b]8;;https://example.org\x1b\\link\x1b]8;;\x1b\\",
-            b"\x1bP0;1;0q#0;2;0;0;0~~\x1b\\",
-            b"\x1b[5\x086m",
-        ];
-        for sequence in harmless {
-            let expected: Vec<u8> = match sequence {
-                // A control within a sequence acts before it.
-                b"\x1b[5\x086m" => b"\x08\x1b[56m".to_vec(),
-                other => other.to_vec(),
-            };
-            assert_eq!(shown(sequence), expected, "{}", String::from_utf8_lossy(sequence).escape_debug());
-        }
-    }
-
-    #[test]
-    fn a_string_without_an_end_keeps_little() {
-        let mut shield = Shield::default();
-        assert!(shield.pass(&[b"\x1b]0;", vec![b'x'; 1 << 20].as_slice()].concat()).is_empty());
-        assert!(shield.held.len() <= SEQUENCE_CAP);
-        assert_eq!(shield.pass(b"\x07back"), b"back");
-        assert!(shield.pass(&[b"\x1bP", vec![b'1'; 1 << 20].as_slice()].concat()).is_empty());
-        assert!(shield.held.is_empty());
-        assert_eq!(shield.pass(b"\x07\x1b\\back"), b"back");
-        assert!(shield.pass(&[b"\x1b[", vec![b'1'; 1 << 20].as_slice()].concat()).is_empty());
-        assert!(shield.held.len() <= SEQUENCE_CAP);
-        assert_eq!(shield.pass(b"mback"), b"back");
-    }
-}
+#[path = "shield_tests.rs"]
+mod tests;

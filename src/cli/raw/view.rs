@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::gate::Gate;
+use super::mode::MODES_OFF;
 use super::screen::Output;
-use super::shield::Shield;
 use super::{Ended, terminal_size};
 use crate::client::AttachEvent;
-use crate::fleet::{Code, Exit, Role, Size, Viewer};
+use crate::fleet::{Code, Exit, Role, Size, Viewer, is_deceptive};
 use crate::term::{KeyframeScope, Screen};
 
 /// How long a line of ours stays.
@@ -37,8 +38,8 @@ struct Notice {
 pub(super) struct View {
     pub(super) role: Role,
     replica: Screen,
-    /// Between the program and the terminal of somebody who only watches.
-    shield: Shield,
+    /// Between the program and the person's terminal.
+    gate: Gate,
     /// The person's terminal.
     outer: Size,
     observers: Vec<u32>,
@@ -50,11 +51,12 @@ pub(super) struct View {
 }
 
 impl View {
-    pub(super) fn new(outer: Size, greeting: String) -> View {
+    /// `role` is the one that is asked for.
+    pub(super) fn new(role: Role, outer: Size, greeting: String) -> View {
         View {
-            role: Role::Driver,
+            role,
             replica: Screen::new(outer, 0),
-            shield: Shield::default(),
+            gate: Gate::new(role),
             outer,
             observers: Vec::new(),
             is_lost: false,
@@ -115,21 +117,15 @@ impl View {
         match event {
             AttachEvent::Output { data, .. } => {
                 self.heal(output);
-                match self.role {
-                    Role::Observer => output.push(&self.shield.pass(&data)),
-                    Role::Driver => output.push(&data),
-                }
+                output.push(&self.gate.pass(&data));
                 self.replica.feed(&data);
                 // The keeper answers the program's queries.
                 drop((self.replica.take_replies(), self.replica.take_events()));
             }
             AttachEvent::Keyframe { data, size, .. } => {
                 self.heal(output);
-                self.shield = Shield::default();
-                match self.role {
-                    Role::Observer => output.push(&self.shield.pass(&data)),
-                    Role::Driver => output.push(&data),
-                }
+                output.push(&self.gate.restart());
+                output.push(&self.gate.pass(&data));
                 self.replica = Screen::new(size, 0);
                 self.replica.feed(&data);
             }
@@ -138,7 +134,7 @@ impl View {
                 self.replica.resize(size);
             }
             AttachEvent::Attached { role, size, skipped, .. } => {
-                self.role = role;
+                self.set_role(role, output);
                 if self.replica.size() != size {
                     self.replica.resize(size);
                 }
@@ -149,10 +145,7 @@ impl View {
                     self.say(&greeting, output);
                 }
             }
-            AttachEvent::RoleChanged(role) => {
-                self.role = role;
-                self.shield = Shield::default();
-            }
+            AttachEvent::RoleChanged(role) => self.set_role(role, output),
             AttachEvent::Presence(viewers) => self.presence(&viewers, output),
             AttachEvent::Lost(refusal) => {
                 tracing::debug!(%refusal, "the way to the session is cut");
@@ -187,12 +180,26 @@ impl View {
     /// Paints the screen as the program left it, and puts the cursor below everything: our last words follow there.
     pub(super) fn leave(&mut self, output: &mut Output) {
         self.heal(output);
+        output.push(&self.gate.interrupt());
         self.notice = None;
         if !self.is_alternate() {
             let rows = self.replica.size().rows();
             let last = (0..rows).rev().find(|row| !self.replica.row_text(*row).trim().is_empty());
             let row = last.unwrap_or(0).max(self.replica.cursor().row);
             output.push(format!("\x1b[?6l\x1b[r\x1b[{};1H", row + 1).as_bytes());
+        }
+    }
+
+    /// With another role another part of the screen's state may pass: it is painted anew.
+    fn set_role(&mut self, role: Role, output: &mut Output) {
+        if std::mem::replace(&mut self.role, role) == role {
+            return;
+        }
+        self.heal(output);
+        output.push(&self.gate.set_role(role));
+        if self.is_attached {
+            output.push(MODES_OFF);
+            output.push(&self.gate.pass_painted(&self.replica.keyframe(KeyframeScope::Terminal)));
         }
     }
 
@@ -216,10 +223,12 @@ impl View {
         let Some(notice) = &mut self.notice else { return };
         notice.is_shown = true;
         let width = usize::from(self.outer.cols()).saturating_sub(14);
-        let text: String = notice.text.chars().filter(|c| !c.is_control()).take(width).collect();
+        let text: String = notice.text.chars().filter(|c| !is_deceptive(*c)).take(width).collect();
+        output.push(&self.gate.interrupt());
+        // The terminal shows it also while the program holds an update back.
         output.push(
             format!(
-                "\x1b\\\x0f\x1b(B\x1b[?6l\x1b[4l\x1b[{};1H\x1b[0;7m fleetmux: {text} \x1b[m\x1b[K\x1b[{};{}H",
+                "\x1b\\\x1b[?2026l\x0f\x1b(B\x1b[?6l\x1b[4l\x1b[{};1H\x1b[0;7m fleetmux: {text} \x1b[m\x1b[K\x1b[{};{}H",
                 self.outer.rows(),
                 cursor.row + 1,
                 cursor.col + 1
@@ -234,7 +243,7 @@ impl View {
         notice.is_shown = false;
         notice.redraw_at = Instant::now() + REDRAW;
         output.push(format!("\x1b[r\x1b[{};1H\x1b[m\x1b[2K", self.outer.rows()).as_bytes());
-        output.push(&self.replica.keyframe(KeyframeScope::Terminal));
+        output.push(&self.gate.pass_painted(&self.replica.keyframe(KeyframeScope::Terminal)));
     }
 }
 
