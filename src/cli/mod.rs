@@ -1,7 +1,12 @@
 //! The command line: one file per command, and what they share.
+//!
+//! Everything for people goes through `output`, which cleans it: what was written elsewhere is in most of it.
+
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
 mod background;
+mod clean;
 mod cmd;
 mod file_args;
 mod host_args;
@@ -19,6 +24,7 @@ use color_eyre::eyre::Result;
 
 use crate::runtime;
 use args::{Args, Command, KeeperArgs, SessionCommand};
+use output::complain;
 
 /// What an observer's terminal is shown of a session's output that comes in these pieces: the door for fuzzing.
 #[doc(hidden)]
@@ -46,7 +52,7 @@ pub fn main() -> ExitCode {
         // Whoever read our output has left, which is theirs to do.
         Err(err) if output::is_nobody_reading(&err) => ExitCode::from(NOBODY_READS),
         Err(err) => {
-            eprintln!("fleetmux: {err:#}");
+            complain!("fleetmux: {err:#}");
             ExitCode::from(FAILED)
         }
     }
@@ -85,7 +91,7 @@ async fn run(mut args: Args) -> Result<ExitCode> {
         ) => args.relay,
         // A configuration that cannot be used is no business of a relay's.
         Some(Command::Relay(_)) => identity::settle(args.relay.clone(), &args.identity).unwrap_or_else(|err| {
-            eprintln!("fleetmux: without the configuration: {err:#}");
+            complain!("fleetmux: without the configuration: {err:#}");
             args.relay
         }),
         Some(Command::Doctor(options)) => {

@@ -5,16 +5,36 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::raw;
-use crate::fleet::{Machine, Session, SessionStatus, Viewer, is_deceptive};
+use super::{clean, raw};
+use crate::fleet::{Machine, Session, SessionStatus, Viewer, visible};
 use crate::runtime::now_ms;
 
-/// Writes text to standard output; a reader that left early is no error.
+/// Writes text to standard output, cleaned if that is a terminal; a reader that left early is no error.
 pub(super) fn print(text: &str) -> io::Result<()> {
-    match io::stdout().write_all(text.as_bytes()) {
+    let mut stdout = io::stdout();
+    let text = if stdout.is_terminal() { clean::terminal_text(text) } else { text.into() };
+    match stdout.write_all(text.as_bytes()) {
         Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         outcome => outcome,
     }
+}
+
+/// Tells the person something on standard error, cleaned; takes what `format!` takes.
+macro_rules! complain {
+    ($($arg:tt)*) => {
+        $crate::cli::output::complain_of(&format!($($arg)*))
+    };
+}
+pub(super) use complain;
+
+/// A line or more on standard error, cleaned; when it cannot be written there is nobody to be told.
+pub(super) fn complain_of(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", visible(text));
+}
+
+/// Asks for something on standard error; the answer is typed behind it.
+pub(super) fn prompt(text: &str) {
+    let _ = write!(io::stderr(), "{text}");
 }
 
 /// Whether an error is that of an output that nobody reads any more.
@@ -32,10 +52,15 @@ pub(super) fn counted(count: usize, noun: &str) -> String {
 pub(super) fn json_text(value: &impl Serialize) -> String {
     // Only a map whose keys are no texts fails, and none is printed.
     let text = serde_json::to_string_pretty(value);
-    text.unwrap_or_else(|err| serde_json::json!({ "error": err.to_string() }).to_string()) + "\n"
+    clean::json(text.unwrap_or_else(|err| serde_json::json!({ "error": err.to_string() }).to_string())) + "\n"
 }
 
-/// As `print`, and whether somebody still reads.
+/// A value as one line of JSON.
+pub(super) fn json_line(value: &impl Serialize) -> serde_json::Result<String> {
+    Ok(clean::json(serde_json::to_string(value)?) + "\n")
+}
+
+/// As `print` for what is cleaned already (a table, JSON) and may move the cursor; whether somebody still reads.
 pub(super) fn print_on(text: &str) -> io::Result<bool> {
     let mut stdout = io::stdout();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -81,7 +106,7 @@ impl Page {
         rows: &[Vec<String>],
         tint: impl Fn(usize, usize) -> Option<&'static str>,
     ) -> String {
-        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| clean(cell)).collect()).collect();
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| one_line(cell)).collect()).collect();
         let width = |column: usize| {
             let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.width());
             cells.chain([columns[column].0.len()]).max().unwrap_or(0)
@@ -117,9 +142,9 @@ impl Page {
     }
 }
 
-/// What another machine calls itself must not reach this terminal as an escape.
-pub(super) fn clean(text: &str) -> String {
-    text.chars().map(|c| if is_deceptive(c) { '\u{fffd}' } else { c }).collect()
+/// What another machine calls itself must not reach this terminal as an escape, nor as a line.
+pub(super) fn one_line(text: &str) -> String {
+    visible(&text.replace(['\n', '\t'], "\u{fffd}")).into_owned()
 }
 
 /// The text in at most so many columns.

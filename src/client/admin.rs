@@ -1,7 +1,7 @@
 //! Keys, tokens and machines of a relay; what a key with the action `admin`, or the relay's owner, may do.
 
 use super::{Client, Error};
-use crate::fleet::{Actions, Labels, MachineId, Secret};
+use crate::fleet::{Actions, Labels, MachineId, NAME_CAP, Secret, TITLE_CAP, cleaned};
 use crate::wire::{self, v1};
 
 /// A key to be made.
@@ -63,13 +63,13 @@ impl From<v1::KeyInfo> for KeyInfo {
         KeyInfo {
             // A key's id is a UUID like any other.
             id: MachineId::from_bytes(&info.id).map(|id| id.to_string()).unwrap_or_default(),
-            name: info.name,
-            workspace: info.workspace,
+            name: cleaned(info.name, NAME_CAP),
+            workspace: cleaned(info.workspace, NAME_CAP),
             actions: wire::actions_from(&info.actions),
             created_ms: info.created_ms,
             last_used_ms: some(info.last_used_ms),
             expires_ms: some(info.expires_ms),
-            hint: info.hint,
+            hint: cleaned(info.hint, NAME_CAP),
             machine: MachineId::from_bytes(&info.machine).ok(),
         }
     }
@@ -96,8 +96,8 @@ impl Client {
         let reply = self.in_time(call).await?.into_inner();
         let some = |text: String| (!text.is_empty()).then_some(text);
         Ok(WhoAmI {
-            principal: reply.principal,
-            workspace: some(reply.workspace),
+            principal: cleaned(reply.principal, TITLE_CAP),
+            workspace: some(cleaned(reply.workspace, NAME_CAP)),
             actions: wire::actions_from(&reply.actions),
             ca_pem: some(reply.ca_pem),
         })

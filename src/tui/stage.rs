@@ -14,6 +14,7 @@ use super::msg::Msg;
 use super::presenter::{CursorAt, Depth, Presenter};
 use super::terminal::Terminal;
 use super::{update, view};
+use crate::fleet::is_deceptive;
 
 /// Shortest time between two frames: about 60 a second.
 const FRAME: Duration = Duration::from_millis(16);
@@ -232,7 +233,7 @@ impl Stage {
             None => "fleetmux".to_string(),
         }
         .chars()
-        .filter(|c| !c.is_control())
+        .filter(|c| !is_deceptive(*c))
         .collect()
     }
 }

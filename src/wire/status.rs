@@ -2,7 +2,7 @@
 
 use tonic::{Code as Grpc, Status};
 
-use crate::fleet::{Code, Refusal};
+use crate::fleet::{Code, Refusal, cleaned_message};
 
 /// A refusal as the status of a call.
 pub fn status_of(refusal: &Refusal) -> Status {
@@ -33,5 +33,5 @@ pub fn refusal_of(status: &Status) -> Refusal {
         Grpc::Unavailable | Grpc::DeadlineExceeded | Grpc::Cancelled => Code::Unavailable,
         _ => Code::Internal,
     };
-    Refusal::new(code, status.message())
+    Refusal::new(code, cleaned_message(status.message().to_string()))
 }

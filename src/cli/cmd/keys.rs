@@ -8,7 +8,7 @@ use color_eyre::eyre::{Result, bail, eyre};
 
 use crate::cli::args::{KeysCommand, RelayMachinesCommand, TokenArgs};
 use crate::cli::identity;
-use crate::cli::output::{ago, json_text, print, table};
+use crate::cli::output::{ago, complain, json_text, print, table};
 use crate::client::{Client, KeyInfo, KeyRequest, TokenRequest};
 use crate::config::paths;
 use crate::fleet::{Actions, Code, Endpoint, find_machine};
@@ -31,8 +31,8 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, command: KeysCommand) -
             let (secret, info) = client.create_key(request).await?;
             // Only the key on standard output, for scripts; what it is goes beside it.
             print(&format!("{}\n", secret.reveal()))?;
-            eprintln!("key {} for workspace {} may {}", info.name, info.workspace, words(&info.actions));
-            eprintln!("it is not shown again; give it to a client with `fleetmux login RELAY --key-stdin`");
+            complain!("key {} for workspace {} may {}", info.name, info.workspace, words(&info.actions));
+            complain!("it is not shown again; give it to a client with `fleetmux login RELAY --key-stdin`");
         }
         KeysCommand::List { json } => {
             let keys = client.keys().await?.into_iter().filter(|key| key.machine.is_none()).collect::<Vec<_>>();
@@ -62,7 +62,7 @@ pub(in crate::cli) async fn token(relay: Option<Endpoint>, args: TokenArgs) -> R
     print(&format!("{}\n", token.reveal()))?;
     let minutes = expires_ms.saturating_sub(now_ms()).div_ceil(60_000);
     let times = if args.reusable { "as often as you like" } else { "once" };
-    eprintln!("good {times} in the next {minutes} min, on the machine: fleetmux agent join TOKEN");
+    complain!("good {times} in the next {minutes} min, on the machine: fleetmux agent join TOKEN");
     Ok(ExitCode::SUCCESS)
 }
 

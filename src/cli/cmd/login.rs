@@ -7,7 +7,7 @@ use std::time::Duration;
 use color_eyre::eyre::{Context, Result, bail};
 
 use crate::cli::args::{IdentityArgs, LoginArgs};
-use crate::cli::output::print;
+use crate::cli::output::{print, prompt};
 use crate::cli::raw;
 use crate::client::{Client, Options};
 use crate::config::profile::{self, Profile};
@@ -86,12 +86,12 @@ fn read_key(is_stdin: bool) -> Result<Secret> {
     if is_terminal {
         // Before the invitation: whoever is quick is not shown either.
         let silence = raw::Silence::begin()?;
-        eprint!("paste the key, then Enter (it is not shown): ");
+        prompt("paste the key, then Enter (it is not shown): ");
         // A terminal gives a line at a time.
         let mut line = [0; 4096];
         let count = std::io::stdin().read(&mut line)?;
         drop(silence);
-        eprintln!();
+        prompt("\n");
         if line[..count].contains(&raw::INTERRUPT) {
             bail!("interrupted; nothing is stored");
         }

@@ -15,6 +15,7 @@ use tokio::io::unix::AsyncFd;
 
 use crate::cli::host_args::{LogPart, LogsArgs};
 use crate::config::paths;
+use crate::fleet::visible;
 use crate::runtime;
 
 /// From the end of a file, so much is looked through for its last lines.
@@ -86,7 +87,7 @@ struct Out {
 impl Out {
     fn line(&mut self, part: &str, text: &str) -> io::Result<()> {
         // What a hostile peer got into a log line must not reach this terminal as an escape.
-        let clean: String = text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect();
+        let clean = visible(text);
         let label = if self.is_labelled { format!("{part:<6}  ") } else { String::new() };
         match writeln!(io::stdout(), "{label}{clean}") {
             Err(err) if err.kind() == io::ErrorKind::BrokenPipe => {

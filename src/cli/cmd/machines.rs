@@ -9,7 +9,7 @@ use color_eyre::eyre::Result;
 
 use crate::cli::args::MachinesArgs;
 use crate::cli::background;
-use crate::cli::output::{Column, Page, ago, json_text, machine_json, print, print_on};
+use crate::cli::output::{Column, Page, ago, complain, json_line, json_text, machine_json, print, print_on};
 use crate::client::FleetEvent;
 use crate::fleet::{Endpoint, Machine, MachineId, Selector, SessionId};
 use crate::runtime::now_ms;
@@ -19,7 +19,7 @@ const TICK: Duration = Duration::from_secs(1);
 
 pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: &MachinesArgs) -> Result<ExitCode> {
     if relay.is_none() && std::io::stdout().is_terminal() && std::io::stderr().is_terminal() {
-        eprintln!(
+        complain!(
             "no relay is configured: this is this computer alone; `fleetmux login RELAY --key-stdin` shows a fleet"
         );
     }
@@ -37,9 +37,9 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: &MachinesArgs) ->
     } else {
         print(&fleet.table(&Page::of_stdout(), now_ms()))?;
         if fleet.machines.is_empty() {
-            eprintln!("no machine has joined this relay yet; run `fleetmux agent start` on one");
+            complain!("no machine has joined this relay yet; run `fleetmux agent start` on one");
         } else if fleet.sorted().is_empty() {
-            eprintln!("no machine fits {}; `fleetmux machines` lists all names and labels", fleet.selector);
+            complain!("no machine fits {}; `fleetmux machines` lists all names and labels", fleet.selector);
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -181,13 +181,13 @@ impl Shown {
         let gone: Vec<MachineId> = self.json.keys().filter(|id| !is_shown(id)).copied().collect();
         for id in gone {
             self.json.remove(&id);
-            text += &format!("{}\n", serde_json::json!({ "machine_id": id.to_string(), "status": "removed" }));
+            text += &json_line(&serde_json::json!({ "machine_id": id.to_string(), "status": "removed" }))?;
         }
         for machine in fleet.sorted() {
             let id = machine.facts.id;
             let json = fleet.json(machine);
             if changed.is_none_or(|changed| changed == id) && self.json.get(&id) != Some(&json) {
-                text += &format!("{json}\n");
+                text += &json_line(&json)?;
                 self.json.insert(id, json);
             }
         }

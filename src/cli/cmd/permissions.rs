@@ -12,7 +12,7 @@ use crate::agent::permissions::{
     Action, Effect, FILE_NAME, PasswordHash, Rule, Rules, RulesFile, Subject, Verdict, actions_from, load, who_from,
 };
 use crate::cli::host_args::{PasswordCommand, PermissionsArgs, PermissionsCommand, RuleArgs, TestArgs};
-use crate::cli::output::{json_text, print, table};
+use crate::cli::output::{complain, json_text, print, table};
 use crate::config::paths;
 
 /// Longest line read as a password.
@@ -66,7 +66,7 @@ fn read_password() -> Result<String> {
         let mut quiet = before.clone();
         quiet.local_modes -= LocalModes::ECHO;
         tcsetattr(&stdin, OptionalActions::Flush, &quiet)?;
-        eprintln!("type the machine's new password and press Enter:");
+        complain!("type the machine's new password and press Enter:");
     }
     let mut line = String::new();
     let read = stdin.lock().take(PASSWORD_CAP).read_line(&mut line);

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use color_eyre::eyre::{Result, eyre};
 
 use crate::cli::args::{SessionAttachArgs, SessionCommand, SessionListArgs, SessionNewArgs};
-use crate::cli::output::{ago, json_text, print, session_json, session_status, session_text, table};
+use crate::cli::output::{ago, complain, json_text, print, session_json, session_status, session_text, table};
 use crate::cli::{background, lookup};
 use crate::client::Client;
 use crate::fleet::{Endpoint, Machine, Role, Session, SessionSpec, Size};
@@ -116,7 +116,7 @@ async fn list(relay: Option<Endpoint>, args: SessionListArgs) -> Result<ExitCode
     print(&table(&["SESSION", "MACHINE", "NAME", "STATUS", "CLIENTS", "AGE"], &rows))?;
     if rows.is_empty() {
         let machine = machine.as_deref().unwrap_or("MACHINE");
-        eprintln!("no session yet; `fleetmux connect {machine}` makes one, and `fleetmux session new {machine}`");
+        complain!("no session yet; `fleetmux connect {machine}` makes one, and `fleetmux session new {machine}`");
     }
     Ok(ExitCode::SUCCESS)
 }

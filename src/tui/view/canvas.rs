@@ -9,6 +9,7 @@ use super::super::model::Model;
 use super::super::presenter::Presenter;
 use super::super::theme::{Ink, Theme};
 use super::words;
+use crate::fleet::visible;
 
 /// The back buffer and the palette.
 pub(super) struct Canvas<'a> {
@@ -59,7 +60,8 @@ impl<'a> Canvas<'a> {
         }
     }
 
-    /// Writes text, clipped with an ellipsis; returns the columns used. Control characters are left out.
+    /// Writes text, clipped with an ellipsis; returns the columns used. What controls or deceives is shown as what it is,
+    /// for most text is somebody else's.
     pub(super) fn text(&mut self, col: u16, row: u16, cols: u16, text: &str, ink: Ink) -> u16 {
         let style = self.theme.style(ink);
         self.styled(col, row, cols, text, style)
@@ -72,12 +74,12 @@ impl<'a> Canvas<'a> {
     }
 
     fn styled(&mut self, col: u16, row: u16, cols: u16, text: &str, style: Style) -> u16 {
-        let clipped = words::clip(text, cols);
+        let clipped = words::clip(&visible(text), cols);
         let width = words::width(&clipped);
         let buffer = self.cells(Rect::new(col, row, width, 1));
         let area = buffer.area;
         let mut at = col;
-        for c in clipped.chars().filter(|c| !c.is_control()) {
+        for c in clipped.chars() {
             let wide = c.width().unwrap_or(0) as u16;
             if wide == 0 || row >= area.height || at + wide > area.width {
                 continue;

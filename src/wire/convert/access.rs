@@ -1,6 +1,6 @@
 //! Roles, codes, refusals and sizes.
 
-use crate::fleet::{Action, Actions, Code, Refusal, Role, Size};
+use crate::fleet::{Action, Actions, Code, Refusal, Role, Size, cleaned_message};
 use crate::wire::v1;
 
 /// To the wire.
@@ -58,7 +58,7 @@ pub fn refusal_from(refused: &v1::Refused) -> Refusal {
         v1::Code::Exists => Code::Exists,
         v1::Code::Internal | v1::Code::Unspecified => Code::Internal,
     };
-    Refusal::new(code, refused.message.clone())
+    Refusal::new(code, cleaned_message(refused.message.clone()))
 }
 
 /// To the wire.

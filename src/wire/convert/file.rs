@@ -1,4 +1,4 @@
-//! Entries of directories.
+//! Entries of directories. A path stays as it is, whatever bytes it has: it is cleaned when it is printed.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use prost::Message;
 
-use crate::fleet::{FileEntry, FileKind};
+use crate::fleet::{FileEntry, FileKind, NAME_CAP, cleaned};
 use crate::wire::v1;
 
 /// A path as the wire has it.
@@ -68,8 +68,8 @@ pub fn file_entry_from(entry: v1::FileEntry) -> FileEntry {
         path: path_from(&entry.path),
         size: entry.size,
         mode: entry.mode & 0o7777,
-        owner: entry.owner,
-        group: entry.group,
+        owner: cleaned(entry.owner, NAME_CAP),
+        group: cleaned(entry.group, NAME_CAP),
         modified_ms: entry.modified_ms,
         target: (!entry.target.is_empty()).then(|| path_from(&entry.target)),
         leads_to_directory: entry.leads_to_directory,

@@ -1,7 +1,7 @@
 //! Session frames; unknown kinds of a newer peer become `None` and are passed over.
 
 use super::{exit, refusal, refusal_from, role, role_from, size, size_from, summary_from, viewer, viewer_from};
-use crate::fleet::{ClientId, IdError};
+use crate::fleet::{ClientId, IdError, NAME_CAP, TITLE_CAP, cleaned, cleaned_message};
 use crate::stream::{Attach, Delivery, Down, KeyframeKind, Up};
 use crate::wire::v1;
 use v1::session_down::Frame as D;
@@ -58,7 +58,7 @@ impl From<v1::Attach> for Attach {
             keyframe: kind_from(attach.keyframe),
             size: size_from(attach.size),
             principal: attach.principal,
-            label: attach.label,
+            label: cleaned(attach.label, TITLE_CAP),
             window: (attach.window > 0).then_some(attach.window),
             history_bytes: attach.history_bytes,
             pace_ms: (attach.pace_ms > 0).then_some(attach.pace_ms),
@@ -166,9 +166,9 @@ pub fn down_from(down: v1::SessionDown) -> Option<Down> {
         D::Refused(refused) => Down::Refused { refusal: refusal_from(&refused), frame: refused.frame },
         D::Pong(pong) => Down::Pong(pong.token),
         D::Summary(summary) => Down::Summary(summary_from(summary)),
-        D::Detached(detached) => Down::Detached(detached.reason),
+        D::Detached(detached) => Down::Detached(cleaned_message(detached.reason)),
         D::RoleSet(set) => Down::RoleSet(role_from(set.role)),
         D::Behind(_) => Down::Behind,
-        D::Renamed(rename) => Down::Renamed(rename.name),
+        D::Renamed(rename) => Down::Renamed(cleaned(rename.name, NAME_CAP)),
     })
 }

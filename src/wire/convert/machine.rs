@@ -1,6 +1,6 @@
-//! Machines and their load.
+//! Machines and their load. What a machine says of itself is text for people, and cleaned here.
 
-use crate::fleet::{IdError, Load, Machine, MachineFacts, MachineId};
+use crate::fleet::{HOST_CAP, IdError, LABEL_CAP, Load, Machine, MachineFacts, MachineId, NAME_CAP, cleaned};
 use crate::wire::v1;
 
 impl From<&MachineFacts> for v1::MachineFacts {
@@ -28,17 +28,21 @@ impl TryFrom<v1::MachineFacts> for MachineFacts {
     fn try_from(facts: v1::MachineFacts) -> Result<Self, IdError> {
         Ok(MachineFacts {
             id: MachineId::from_bytes(&facts.id)?,
-            name: facts.name,
-            hostname: facts.hostname,
-            os: facts.os,
-            kernel: facts.kernel,
-            arch: facts.arch,
+            name: cleaned(facts.name, NAME_CAP),
+            hostname: cleaned(facts.hostname, HOST_CAP),
+            os: cleaned(facts.os, HOST_CAP),
+            kernel: cleaned(facts.kernel, HOST_CAP),
+            arch: cleaned(facts.arch, HOST_CAP),
             cpus: facts.cpus,
             memory_bytes: facts.memory_bytes,
-            labels: facts.labels.into_iter().collect(),
-            version: facts.version,
+            labels: facts
+                .labels
+                .into_iter()
+                .map(|(key, value)| (cleaned(key, LABEL_CAP), cleaned(value, LABEL_CAP)))
+                .collect(),
+            version: cleaned(facts.version, HOST_CAP),
             boot_time_s: facts.boot_time_s,
-            workspace: facts.workspace,
+            workspace: cleaned(facts.workspace, NAME_CAP),
         })
     }
 }

@@ -1,7 +1,9 @@
 //! Sessions: what they are, what they do, how they end.
 
 use super::{role, role_from, size, size_from};
-use crate::fleet::{Exit, IdError, MachineId, Session, SessionId, SessionSpec, Summary, Viewer};
+use crate::fleet::{
+    Exit, IdError, MachineId, NAME_CAP, PATH_CAP, Session, SessionId, SessionSpec, Summary, TITLE_CAP, Viewer, cleaned,
+};
 use crate::wire::v1;
 
 impl From<&SessionSpec> for v1::SessionSpec {
@@ -74,8 +76,8 @@ impl From<&Summary> for v1::Summary {
 pub fn summary_from(summary: v1::Summary) -> Summary {
     Summary {
         offset: summary.offset,
-        title: summary.title,
-        cwd: summary.cwd,
+        title: cleaned(summary.title, TITLE_CAP),
+        cwd: cleaned(summary.cwd, PATH_CAP),
         size: size_from(summary.size),
         drivers: summary.drivers,
         observers: summary.observers,
@@ -98,9 +100,18 @@ impl From<&Session> for v1::SessionInfo {
 
 /// From the wire; the machine is known from the link it came on.
 pub fn session_from(machine: MachineId, info: v1::SessionInfo) -> Result<Session, IdError> {
+    let mut spec = spec_from(info.spec.ok_or_else(|| IdError("session without a spec".into()))?)?;
+    // A spec that is asked for is judged as it is; one that is told is for people.
+    spec.name = cleaned(spec.name, NAME_CAP);
+    spec.cwd = cleaned(spec.cwd, PATH_CAP);
+    spec.term = cleaned(spec.term, NAME_CAP);
+    spec.workspace = cleaned(spec.workspace, NAME_CAP);
+    if let Some(program) = spec.command.first_mut() {
+        *program = cleaned(std::mem::take(program), PATH_CAP);
+    }
     Ok(Session {
         machine,
-        spec: spec_from(info.spec.ok_or_else(|| IdError("session without a spec".into()))?)?,
+        spec,
         pid: info.pid,
         created_ms: info.created_ms,
         summary: summary_from(info.summary.unwrap_or_default()),
@@ -139,10 +150,10 @@ pub(super) fn viewer_from(viewer: v1::Viewer) -> Viewer {
     Viewer {
         number: viewer.number,
         role: role_from(viewer.role),
-        label: viewer.label,
+        label: cleaned(viewer.label, TITLE_CAP),
         size: size_from(viewer.size),
         owns_size: viewer.owns_size,
-        principal: viewer.principal,
+        principal: cleaned(viewer.principal, TITLE_CAP),
     }
 }
 

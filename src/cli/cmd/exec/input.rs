@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
+use crate::cli::output::complain;
 use crate::client::ExecStdin;
 
 /// Bytes read at once.
@@ -74,7 +75,7 @@ impl SharedInput {
             while let Some(chunk) = chunks_rx.recv().await {
                 total += chunk.len();
                 if total > SHARED_CAP {
-                    eprintln!(
+                    complain!(
                         "fleetmux: only the first {} MiB of standard input go to several machines; use a file there",
                         SHARED_CAP >> 20
                     );

@@ -16,12 +16,14 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::input::{self, SharedInput};
-use super::report::{Kept, Lines, Outcome, Report, code_of_all, fold, summary};
+use super::report::{Kept, LineStyle, Lines, Outcome, Report, code_of_all, fold, summary};
 use super::writer::{To, Writer};
 use super::{INTERRUPTED, SIGINT, command_text, timeout_hint};
 use crate::cli::args::ExecArgs;
+use crate::cli::clean::terminal_bytes;
+use crate::cli::output::{json_line, one_line};
 use crate::client::{Client, Error, ExecEvent, ExecExit, ExecOptions};
-use crate::fleet::{Machine, MachineId};
+use crate::fleet::{Machine, MachineId, visible};
 
 /// Bytes of each output of each machine that are kept for JSON and folding.
 const KEPT_CAP: usize = 4 * 1024 * 1024;
@@ -175,8 +177,8 @@ impl Show {
         let mut hosts = Vec::with_capacity(names.len());
         for (index, name) in names.into_iter().enumerate() {
             hosts.push(HostView {
-                stdout: Lines::new(&name, width, index, is_coloured(out)),
-                stderr: Lines::new(&name, width, index, is_coloured(err)),
+                stdout: Lines::new(&name, width, index, LineStyle { is_coloured: is_coloured(out), is_terminal: out }),
+                stderr: Lines::new(&name, width, index, LineStyle { is_coloured: is_coloured(err), is_terminal: err }),
                 kept: Kept::new(KEPT_CAP),
                 files: args.out_dir.as_deref().map(|dir| files(dir, &name)).transpose()?,
                 name,
@@ -254,10 +256,11 @@ impl Show {
             self.writer.write(to, rest).await?;
         }
         if let Some(report) = report {
-            self.writer.write(To::Stdout, format!("{}\n", serde_json::to_string(&report)?).into()).await?;
+            self.writer.write(To::Stdout, json_line(&report)?.into()).await?;
         }
         if let Some(complaint) = complaint {
-            self.writer.write(To::Stderr, format!("fleetmux: {name}: {complaint}\n").into()).await?;
+            let complaint = format!("fleetmux: {}: {}\n", one_line(&name), visible(&complaint));
+            self.writer.write(To::Stderr, complaint.into()).await?;
         }
         if let Some(bar) = &self.bar {
             bar.inc(1);
@@ -273,6 +276,7 @@ impl Show {
         if self.is_folded && !self.is_json {
             let results =
                 self.hosts.into_iter().map(|host| (host.name, host.outcome.unwrap_or(Outcome::Skipped), host.kept));
+            let (out, err) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
             for (names, _, kept) in fold(results.collect()) {
                 let header = header(&names);
                 for (to, text) in [(To::Stdout, kept.stdout), (To::Stderr, kept.stderr)] {
@@ -281,12 +285,14 @@ impl Show {
                     }
                     let end = if text.ends_with(b"\n") { "" } else { "\n" };
                     self.writer.write(to, header.clone().into()).await?;
-                    self.writer.write(to, text.freeze()).await?;
+                    let is_terminal = if to == To::Stdout { out } else { err };
+                    let text = if is_terminal { terminal_bytes(&text).into() } else { text.freeze() };
+                    self.writer.write(to, text).await?;
                     self.writer.write(to, end.into()).await?;
                 }
             }
         }
-        self.writer.write(To::Stderr, format!("{}\n", summary(&outcomes)).into()).await?;
+        self.writer.write(To::Stderr, format!("{}\n", one_line(&summary(&outcomes))).into()).await?;
         self.writer.finish().await?;
         Ok(ExitCode::from(code_of_all(&outcomes)))
     }
@@ -306,7 +312,8 @@ fn style() -> ProgressStyle {
 
 /// `── web-1, web-2 (2 machines) ──`.
 fn header(names: &[String]) -> String {
-    match names {
+    let names: Vec<String> = names.iter().map(|name| one_line(name)).collect();
+    match names.as_slice() {
         [one] => format!("── {one} ──\n"),
         several => format!("── {} ({} machines) ──\n", several.join(", "), several.len()),
     }

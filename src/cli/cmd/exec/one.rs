@@ -10,7 +10,7 @@ use super::report::{Kept, Report};
 use super::writer::{To, Writer};
 use super::{INTERRUPTED, SIGINT, command_text, exit_code, input, timeout_hint};
 use crate::cli::args::ExecArgs;
-use crate::cli::output::{json_text, print};
+use crate::cli::output::{complain, json_text, print};
 use crate::cli::{FAILED, NOBODY_READS};
 use crate::client::{Client, EXEC_OUTPUT_CAP, Error, ExecEvent, ExecExit, ExecOptions};
 use crate::fleet::Machine;
@@ -46,14 +46,14 @@ pub(super) async fn run(
     Ok(ExitCode::from(match followed {
         Ok(Followed::Ended(exit)) => {
             if exit.is_timed_out {
-                eprintln!("fleetmux: {name}: {}", timeout_hint(timeout));
+                complain!("fleetmux: {name}: {}", timeout_hint(timeout));
             }
             exit_code(&exit)
         }
         Ok(Followed::Left) => INTERRUPTED,
         Ok(Followed::NobodyReads) => NOBODY_READS,
         Err(err) => {
-            eprintln!("fleetmux: {err}");
+            complain!("fleetmux: {err}");
             FAILED
         }
     }))

@@ -8,6 +8,8 @@ use serde::Serialize;
 use super::exit_code;
 use super::writer::To;
 use crate::cli::FAILED;
+use crate::cli::clean::{line_parts, terminal_bytes};
+use crate::cli::output::one_line;
 use crate::client::ExecExit;
 
 /// Longest line held back until its end; a longer one is cut there.
@@ -159,20 +161,32 @@ pub(super) fn fold(results: Vec<(String, Outcome, Kept)>) -> Vec<(Vec<String>, O
     groups
 }
 
-/// Lines of one output of one machine, each behind its name.
+/// Where lines go.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LineStyle {
+    /// Names have colours.
+    pub(super) is_coloured: bool,
+    /// What machines wrote is cleaned; elsewhere it stays as it is.
+    pub(super) is_terminal: bool,
+}
+
+/// Lines of one output of one machine, each behind its name. Whatever else than a line feed looks like a line's end to
+/// somebody is followed by the name too, so that no output passes for another machine's.
 pub(super) struct Lines {
     prefix: String,
+    is_terminal: bool,
     rest: BytesMut,
 }
 
 impl Lines {
     /// `host | `, as wide as the longest name, in the colour of its turn.
-    pub(super) fn new(name: &str, width: usize, turn: usize, is_coloured: bool) -> Lines {
-        let prefix = match is_coloured {
+    pub(super) fn new(name: &str, width: usize, turn: usize, style: LineStyle) -> Lines {
+        let name = one_line(name);
+        let prefix = match style.is_coloured {
             true => format!("\x1b[{}m{name:width$} |\x1b[0m ", COLOURS[turn % COLOURS.len()]),
             false => format!("{name:width$} | "),
         };
-        Lines { prefix, rest: BytesMut::new() }
+        Lines { prefix, is_terminal: style.is_terminal, rest: BytesMut::new() }
     }
 
     /// The lines that are whole now.
@@ -197,9 +211,17 @@ impl Lines {
     }
 
     fn end_line(&mut self, out: &mut BytesMut) {
-        out.extend_from_slice(self.prefix.as_bytes());
-        out.extend_from_slice(&self.rest);
-        if !self.rest.ends_with(b"\n") {
+        for (part, end) in line_parts(&self.rest) {
+            out.extend_from_slice(self.prefix.as_bytes());
+            if self.is_terminal {
+                out.extend_from_slice(terminal_bytes(part).as_bytes());
+                out.extend_from_slice(b"\n");
+            } else {
+                out.extend_from_slice(part);
+                out.extend_from_slice(end);
+            }
+        }
+        if !self.is_terminal && !self.rest.ends_with(b"\n") {
             out.extend_from_slice(b"\n");
         }
         self.rest.clear();
@@ -237,15 +259,31 @@ mod tests {
 
     #[test]
     fn lines_come_whole_behind_their_machine() {
-        let mut lines = Lines::new("db-1", 6, 0, false);
+        let mut lines = Lines::new("db-1", 6, 0, LineStyle::default());
         assert_eq!(lines.take(b"on"), "");
         assert_eq!(lines.take(b"e\ntwo\nthr"), "db-1   | one\ndb-1   | two\n");
         assert_eq!(lines.finish(), "db-1   | thr\n");
         assert_eq!(lines.finish(), "");
-        let coloured = Lines::new("db-1", 4, 1, true).take(b"x\n");
+        let coloured = Lines::new("db-1", 4, 1, LineStyle { is_coloured: true, is_terminal: false }).take(b"x\n");
         assert_eq!(coloured, "\x1b[32mdb-1 |\x1b[0m x\n");
-        let endless = Lines::new("a", 1, 0, false).take(&[b'x'; LINE_CAP]);
+        let endless = Lines::new("a", 1, 0, LineStyle::default()).take(&[b'x'; LINE_CAP]);
         assert_eq!(endless.len(), LINE_CAP + 5);
+    }
+
+    /// A CR, or what other programs take for a line's end, began a line that looked like another machine's.
+    #[test]
+    fn no_output_passes_for_another_machine_s() {
+        let forged = "ok\rweb-9 | all well\u{2028}web-9 | yes\r\n";
+        let mut piped = Lines::new("db", 2, 0, LineStyle::default());
+        assert_eq!(piped.take(forged.as_bytes()), "db | ok\rdb | web-9 | all well\u{2028}db | web-9 | yes\r\n");
+        let style = LineStyle { is_terminal: true, ..LineStyle::default() };
+        let mut shown = Lines::new("d\x1b[2Jb", 2, 0, style);
+        assert_eq!(
+            shown.take(forged.as_bytes()),
+            "d\u{fffd}[2Jb | ok\nd\u{fffd}[2Jb | web-9 | all well\nd\u{fffd}[2Jb | web-9 | yes\n"
+        );
+        let mut shown = Lines::new("db", 2, 0, style);
+        assert_eq!(shown.take(b"\x1b[31mred\x1b]52;c;x\x07\n"), "db | \x1b[31mred\u{fffd}]52;c;x\u{fffd}\x1b[m\n");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use color_eyre::eyre::{Result, bail};
 
 use crate::cli::file_args::{CopyArgs, FilesCommand, LsArgs, MoveArgs, SearchArgs, StatArgs};
-use crate::cli::output::{json_text, print};
+use crate::cli::output::{complain, json_text, print};
 use crate::cli::{background, lookup};
 use crate::client::{Files, ListOptions, SearchOptions};
 use crate::fleet::{Endpoint, FileKind};
@@ -139,7 +139,7 @@ async fn search(relay: Option<Endpoint>, args: &SearchArgs) -> Result<()> {
     }
     print(&result.matches.iter().map(show::found).collect::<String>())?;
     if result.is_truncated {
-        eprintln!("fleetmux: there is more than {} files; see --max-results", result.matches.len());
+        complain!("fleetmux: there is more than {} files; see --max-results", result.matches.len());
     }
     Ok(())
 }
