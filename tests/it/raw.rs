@@ -2,7 +2,11 @@
 
 use std::io::{Read, Write};
 
-use crate::support::{Fleet, Pane, observer, sh};
+use fleetmux::fleet::Size;
+use fleetmux::term::Screen;
+
+use crate::connect::Terminal;
+use crate::support::{Fleet, Pane, observer, sh, until};
 
 /// Keys that look like the beginning of a terminal's answer were held back until half a kilobyte of typing had followed.
 #[tokio::test]
@@ -26,4 +30,84 @@ async fn keys_that_look_like_the_beginning_of_an_answer_reach_the_program() {
     assert!(ended.await.unwrap().success());
     // The end of a PTY is an error.
     let _ = shown.await.unwrap();
+}
+
+/// What programs ask, and what a terminal would answer.
+const DIALOGUE: [(&str, &str); 30] = [
+    ("\x1b[c", "\x1b[?65;4;22c"),
+    ("\x1b[>c", "\x1b[>1;7000;0c"),
+    ("\x1b[=c", "\x1bP!|00000001\x1b\\"),
+    ("\x1b[5n", "\x1b[0n"),
+    ("\x1b[6n", "\x1b[24;80R"),
+    ("\x1b[?6n", "\x1b[?24;80;1R"),
+    ("\x1b[?996n", "\x1b[?997;1n"),
+    ("\x1b[?2026$p", "\x1b[?2026;2$y"),
+    ("\x1b[4$p", "\x1b[4;2$y"),
+    ("\x1b[>q", "\x1bP>|kitty(0.40)\x1b\\"),
+    ("\x1b[?u", "\x1b[?0u"),
+    ("\x1b[?4m", "\x1b[>4;0m"),
+    ("\x1b[?2;1;0S", "\x1b[?2;0;800;600S"),
+    ("\x1b[14t", "\x1b[4;600;800t"),
+    ("\x1b[18t", "\x1b[8;24;80t"),
+    ("\x1b[21t", "\x1b]ltitle\x1b\\"),
+    ("\x1b[?2048h", "\x1b[48;24;80;600;800t"),
+    ("\x1b[1;1;1;1;2;2*y", "\x1bP1!~0000\x1b\\"),
+    ("\x1bP$qm\x1b\\", "\x1bP1$r0;1m\x1b\\"),
+    ("\x1bP+q544e\x1b\\", "\x1bP1+r544e=6b6974\x1b\\"),
+    ("\x1b]4;1;?\x07", "\x1b]4;1;rgb:0000/0000/0000\x07"),
+    ("\x1b]10;?\x1b\\", "\x1b]10;rgb:ffff/ffff/ffff\x1b\\"),
+    ("\x1b]11;?\x07", "\x1b]11;rgb:1111/1111/1111\x07"),
+    ("\x1b]17;?\x07", "\x1b]17;rgb:2222/2222/2222\x07"),
+    ("\x1b]21;foreground=?\x1b\\", "\x1b]21;foreground=rgb:33/33/33\x1b\\"),
+    ("\x1b]52;c;?\x07", "\x1b]52;c;c2VjcmV0\x07"),
+    ("\x1b]1337;ReportCellSize\x07", "\x1b]1337;ReportCellSize=16.0;8.0\x1b\\"),
+    ("\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\", "\x1b_Gi=31;OK\x1b\\"),
+    ("\x1b_Gi=32,s=1,v=1,a=T,t=d,f=24;AAAA\x1b\\", "\x1b_Gi=32;OK\x1b\\"),
+    ("\x05", "answerback"),
+];
+
+/// With two drivers the terminals of both answered what the keeper had answered, and the program was told up to three times.
+#[tokio::test]
+async fn with_two_drivers_a_program_is_answered_once() {
+    let fleet = Fleet::start(&["web-1"]);
+    let client = fleet.client();
+    let (asked, told) = (fleet.dir.path().join("asked"), fleet.dir.path().join("told"));
+    let questions: String = DIALOGUE.iter().map(|(question, _)| *question).collect();
+    std::fs::write(&asked, format!("\x1b[5;7H{questions}asked")).unwrap();
+    let script = format!(
+        "stty raw -echo; printf ready; dd bs=1 count=1 of=/dev/null 2>/dev/null; cat '{}'; exec cat > '{}'",
+        asked.display(),
+        told.display()
+    );
+    let session = fleet.session(&client, "web-1", sh(&script)).await.id().to_string();
+    let args = ["connect", "web-1", "--session", &session];
+    let (mut first, mut second) = (Terminal::start(&fleet, &args), Terminal::start(&fleet, &args));
+    first.until_text("ready").await;
+    second.until_text("ready").await;
+    first.send(b"g");
+    let mut answered = Vec::new();
+    for terminal in [&mut first, &mut second] {
+        terminal.until_text("asked").await;
+        let shown = String::from_utf8_lossy(&terminal.raw).into_owned();
+        for (question, answer) in DIALOGUE {
+            if shown.contains(question) {
+                answered.push(question);
+                terminal.send(answer.as_bytes());
+            }
+        }
+    }
+    assert!(answered.is_empty(), "the terminals were asked {answered:?}");
+    // Answers to what was asked some other way.
+    for (_, answer) in DIALOGUE.iter().filter(|(question, _)| *question != "\x05") {
+        second.send(answer.as_bytes());
+    }
+    first.send(b"END1");
+    second.send(b"END2");
+    let heard = || std::fs::read_to_string(&told).unwrap_or_default();
+    until("both have typed", || heard().contains("END1") && heard().contains("END2")).await;
+    let mut keeper = Screen::new(Size::DEFAULT, 0);
+    keeper.feed(format!("\x1b[5;7H{questions}").as_bytes());
+    let expected = String::from_utf8(keeper.take_replies()).unwrap();
+    assert!(expected.contains("\x1b[5;7R") && expected.contains("\x1b]11;"), "{expected:?}");
+    assert_eq!(heard().replace("END1", "").replace("END2", ""), expected);
 }

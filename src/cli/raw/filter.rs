@@ -1,17 +1,24 @@
 //! Takes a terminal's own answers out of what a person types.
 //!
-//! The keeper answers every query of the program, so that it gets one answer whoever watches. The person's terminal sees
-//! the same queries and answers too; those answers must not reach the program as typing.
+//! The keeper answers every query of the program, so that it gets one answer whoever watches. Queries are taken out of what
+//! the person's terminal is shown (`queries.rs`); what it answers all the same must not reach the program as typing.
 
 /// Longest answer looked for but the clipboard's; anything longer is typing.
 const ANSWER_CAP: usize = 512;
 /// How the answer begins that carries the clipboard: as long as that is, so it is not kept until its end.
 const CLIPBOARD: &[u8] = b"\x1b]52;";
-/// How device control strings begin that a terminal answers with: its version and unit, settings, capabilities.
-const DCS_ANSWERS: [&[u8]; 6] = [b">|", b"!|", b"0$r", b"1$r", b"0+r", b"1+r"];
-/// How operating system commands begin that a terminal answers with: colours, clipboard, titles.
-const OSC_ANSWERS: [&[u8]; 15] =
-    [b"4;", b"5;", b"10;", b"11;", b"12;", b"13;", b"14;", b"15;", b"16;", b"17;", b"18;", b"19;", b"52;", b"L", b"l"];
+/// How device control strings begin that a terminal answers with: its version and unit, settings, capabilities, states, the
+/// supplemental set, checksums, remote control.
+const DCS_ANSWERS: [&[u8]; 12] =
+    [b">|", b"!|", b"0$r", b"1$r", b"0+r", b"1+r", b"1$u", b"2$u", b"0!u", b"1!u", b"1!~", b"@kitty-cmd"];
+/// How operating system commands begin that a terminal answers with: colours, pointer, font, what is allowed, clipboard,
+/// notifications, titles, iTerm2's reports, file transfer.
+const OSC_ANSWERS: [&[u8]; 24] = [
+    b"4;", b"5;", b"10;", b"11;", b"12;", b"13;", b"14;", b"15;", b"16;", b"17;", b"18;", b"19;", b"21;", b"22;",
+    b"50;", b"52;", b"60;", b"61;", b"99;", b"1337;", b"5113;", b"5522;", b"L", b"l",
+];
+/// How an application's string begins that a terminal answers with: kitty's pictures.
+const APC_ANSWERS: [&[u8]; 1] = [b"G"];
 
 /// The filter; an answer split over two reads is recognised if the second comes soon after the first.
 #[derive(Default)]
@@ -97,6 +104,7 @@ fn answer(bytes: &[u8]) -> Found {
         Some(b'[') => csi(bytes),
         Some(b']') if bytes.len() > 2 => string(bytes, &OSC_ANSWERS),
         Some(b'P') if bytes.len() > 2 => string(bytes, &DCS_ANSWERS),
+        Some(b'_') if bytes.len() > 2 => string(bytes, &APC_ANSWERS),
         _ => Found::Typing(1),
     }
 }
@@ -116,8 +124,15 @@ fn csi(bytes: &[u8]) -> Found {
     let is_answer = match (marker, body[end]) {
         (Some(_), b'c') => true,
         (Some(b'?'), b'n' | b'u' | b'R' | b'S') => true,
-        (Some(b'>'), b'm') => true,
+        (Some(b'>'), b'm' | b'f') => true,
+        (Some(b'>'), b'q') => params.ends_with(b" "),
+        (Some(b'?'), b'Q') => params.ends_with(b"#"),
         (_, b'y') => params.ends_with(b"$"),
+        // No key sends attributes (a mouse does behind `<`); a locator, an extent, a reset; terminal parameters.
+        (None, b'm') => params.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b';' | b':')),
+        (None, b'w') => params.ends_with(b"&") || params.ends_with(b"\""),
+        (None, b'q') => params.ends_with(b"*"),
+        (None, b'x') => params.starts_with(b"2;") || params.starts_with(b"3;"),
         (None, b'n') => params == b"0",
         (None, b't') => !params.is_empty(),
         // Cursor position: row;column, or a function key with modifiers when the row is 1 and the column small.
@@ -164,8 +179,25 @@ mod tests {
         assert_eq!(filter.pass(b"\x1b]11;rgb:0000/0000/0000\x1b\\x"), b"x");
         assert_eq!(filter.pass(b"\x1bP>|xterm(1)\x1b\\x"), b"x");
         assert_eq!(filter.pass(b"\x1b]52;c;c2VjcmV0\x07\x1b[>41;0;0c\x1b[?13nx"), b"x");
-        for key in [&b"\x1b"[..], b"\x1b[A", b"\x1bOP", b"\x1b[1;2R", b"\x1b[<0;1;1M", b"\x1b[200~x\x1b[201~", b"\x1bb"]
-        {
+        assert_eq!(
+            filter.pass(b"\x1b_Gi=31;OK\x1b\\\x1b]21;foreground=rgb:0/0/0\x1b\\\x1b]1337;ReportCellSize=1;2\x1b\\x"),
+            b"x"
+        );
+        assert_eq!(filter.pass(b"\x1b[?0u\x1b[?997;1n\x1b[48;24;80;1;1t\x1b[?2;0;256S\x1b[?1;2$y\x1b[0;1mx"), b"x");
+        for key in [
+            &b"\x1b"[..],
+            b"\x1b[A",
+            b"\x1bOP",
+            b"\x1b[1;2R",
+            b"\x1b[<0;1;1M",
+            b"\x1b[<0;1;1m",
+            b"\x1b[200~x\x1b[201~",
+            b"\x1bb",
+            b"\x1b_",
+            b"\x1b[I",
+            b"\x1b[97;5u",
+            b"\x1b[27;5;97~",
+        ] {
             assert_eq!(filter.pass(key), key);
         }
     }
