@@ -21,9 +21,9 @@ pub enum TerminalError {
 
 /// Alternate screen, cursor hidden, bracketed paste, focus events, mouse (buttons and drags, SGR), title kept.
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[?2004h\x1b[?1004h\x1b[?1000h\x1b[?1002h\x1b[?1006h\x1b[22;2t";
-/// The reverse, with pen, cursor shape, margins and a synchronized update that may be open.
+/// The reverse, with pen, cursor shape, and a string or a synchronized update that may be open.
 const LEAVE: &[u8] =
-    b"\x1b[?2026l\x1b[m\x1b[?1006l\x1b[?1002l\x1b[?1000l\x1b[?1004l\x1b[?2004l\x1b[0 q\x1b[?25h\x1b[23;2t\x1b[?1049l";
+    b"\x1b\\\x1b[?2026l\x1b[m\x1b[?1006l\x1b[?1002l\x1b[?1000l\x1b[?1004l\x1b[?2004l\x1b[0 q\x1b[?25h\x1b[23;2t\x1b[?1049l";
 
 /// What a panic hook or a drop needs to give the terminal back; written once per process.
 static BEFORE: OnceLock<Termios> = OnceLock::new();

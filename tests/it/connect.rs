@@ -452,3 +452,84 @@ async fn a_session_is_named_with_its_machine_too() {
     terminal.until_text("nothing").await;
     assert!(!terminal.ended().await.success());
 }
+
+/// What a hostile program does to a terminal, before the word that it has done it.
+const HOSTILE: &[u8] = b"\x1b[?1003h\x1b[?1004h\x1b[?2004h\x1b[?2031h\x1b[?2048h\x1b[?1h\x1b=\x1b[>1u\x1b[?3h\x1b[3g\x1b[1;5H\x1bH\
+\x1b\x7f]52;c;cm0gLXJmIH4K\x07\x1b]4;1;rgb:11/22/33\x07\x1b]11;#200000\x07\x1b]7;file:///tmp/evil\x07\x1b[5i\x1b[#|\x9b6n\
+\x1b[10;1Hthat-was-it";
+
+/// A program that does so when a file is there, and what it takes to make it.
+fn hostile_program(fleet: &Fleet) -> (SessionSpec, std::path::PathBuf) {
+    let (go, what) = (fleet.dir.path().join("go"), fleet.dir.path().join("what"));
+    std::fs::write(&what, HOSTILE).unwrap();
+    let wait = format!("while [ ! -e '{}' ]; do sleep 0.02; done", go.display());
+    (sh(&format!("stty raw -echo; printf ready; {wait}; cat '{}'; exec sleep 600", what.display())), go)
+}
+
+/// What was sent for an observer's line of ours to go brought everything that the shield had taken out.
+#[tokio::test]
+async fn an_observer_s_terminal_is_shown_text_and_nothing_else() {
+    let fleet = Fleet::start(&["web-1"]);
+    let (spec, go) = hostile_program(&fleet);
+    let (mut watcher, id) = connected(&fleet, spec, &["--observe"]).await;
+    watcher.until_text("ready").await;
+    watcher.until_text("fleetmux: Connected").await;
+    File::create(&go).unwrap();
+    watcher.until_text("that-was-it").await;
+    // A line of ours comes and goes: the screen is painted anew.
+    watcher.send(b"x");
+    watcher.until_text("you observe this session").await;
+    watcher.until("the line goes by itself", |terminal| !terminal.text().contains("fleetmux:")).await;
+    // And whoever comes later gets a keyframe.
+    let mut late = Terminal::start(&fleet, &["connect", "web-1", "--session", &id, "--observe"]);
+    late.until_text("that-was-it").await;
+    for terminal in [&watcher, &late] {
+        let shown = String::from_utf8_lossy(&terminal.raw).into_owned();
+        for taken_out in [
+            "?1003h", "?1004h", "?2004h", "?2031h", "?2048h", "?1h", "\x1b=", "[>1u", "[=1u", "?3h", "52;c", "]4;",
+            "]11;", "]7;", "[5i", "#|", "\u{9b}",
+        ] {
+            assert!(!shown.contains(taken_out), "{taken_out:?} in {shown:?}");
+        }
+    }
+    // The detach key is a plain one.
+    watcher.send(b"\x04");
+    assert!(watcher.ended().await.success());
+}
+
+/// Reports, tab stops, colours, keyboard flags and 132 columns stayed in a driver's terminal after the session was left.
+#[tokio::test]
+async fn what_a_driver_s_program_switched_on_is_off_once_connect_has_ended() {
+    let fleet = Fleet::start(&["web-1"]);
+    let (spec, go) = hostile_program(&fleet);
+    let (mut terminal, _) = connected(&fleet, spec, &[]).await;
+    terminal.until_text("ready").await;
+    File::create(&go).unwrap();
+    terminal.until_text("that-was-it").await;
+    let before = terminal.raw.len();
+    // The driver's program may do what it would in the person's own terminal, but make it type.
+    let shown = String::from_utf8_lossy(&terminal.raw).into_owned();
+    assert!(shown.contains("?1003h") && shown.contains("]11;#200000"), "{shown:?}");
+    assert!(!shown.contains("?2048h") && !shown.contains("?2031h"), "{shown:?}");
+    terminal.send(b"\x1b[100;5u");
+    assert!(terminal.ended().await.success());
+    let left = String::from_utf8_lossy(&terminal.raw[before..]).into_owned();
+    for taken_back in [
+        "?1003l",
+        "?1004l",
+        "?2004l",
+        "?2031l",
+        "?2048l",
+        "?1l",
+        "\x1b>",
+        "[<2u",
+        "?3l",
+        "\x1b[3g\x1b[9G\x1bH",
+        "]104",
+        "]111",
+        "[23;0t",
+    ] {
+        assert!(left.contains(taken_back), "{taken_back:?} in {left:?}");
+    }
+    given_back(&terminal);
+}
