@@ -1,7 +1,6 @@
 //! Parsing speed of the emulator with history: plain, coloured and mixed-script logs, in chunks of several sizes; then, one
 //! line each, the kinds of output that cost the most (`cargo bench --bench term -- --kinds` prints those alone).
 
-#[path = "kinds.rs"]
 mod kinds;
 
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 //! What output costs, counted and not timed: bytes looked at, bytes given to the engine, cells visited.
 
-#[path = "../../benches/kinds.rs"]
+#[path = "../../benches/kinds/mod.rs"]
 mod kinds;
 
 use fleetmux::fleet::Size;

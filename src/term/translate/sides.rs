@@ -117,24 +117,30 @@ impl Term {
             self.free_half(line, self.left);
             self.free_half(line, self.right + 1);
         }
-        let inside = self.right - self.left + 1;
-        let blanks = if inside > self.size.cols() / 2 {
+        self.spend_rows(bottom - top + 1);
+        let (left, right, cols) = (self.left, self.right, self.size.cols());
+        let outside = self.changes(top, bottom, n, 0..left) + self.changes(top, bottom, n, right + 1..cols);
+        let blanks = if outside < self.changes(top, bottom, n, left..right + 1) {
             self.scroll_whole_rows(top, bottom, n, is_up)
         } else {
             self.scroll_cells(top, bottom, n, is_up)
         };
         self.set_pen();
         self.go(row, col);
-        let (left, right) = (self.left, self.right);
         self.erase_spans(blanks.map(|line| (line, left, right)));
         self.damage.span(top, bottom);
+    }
+
+    /// How many cells of some columns differ from those so many rows below, which take their place or whose place they take.
+    fn changes(&self, top: u16, bottom: u16, n: u16, cols: Range<u16>) -> usize {
+        let differ = |line: u16, col: u16| self.engine().raw(line, col) != self.engine().raw(line + n, col);
+        (top..(bottom + 1 - n).max(top)).map(|line| cols.clone().filter(|&col| differ(line, col)).count()).sum()
     }
 
     /// Moves whole rows and puts back what is outside of the sides, which is less; says which rows came in.
     fn scroll_whole_rows(&mut self, top: u16, bottom: u16, n: u16, is_up: bool) -> RangeInclusive<u16> {
         let (left, right) = (self.left, self.right);
-        self.spend(3 * usize::from(bottom - top + 1) * usize::from(self.size.cols() - (right - left + 1)));
-        self.spend_rows(n);
+        self.spend_rows(bottom - top + 1);
         let outside: Vec<_> = (top..=bottom)
             .map(|line| (line, self.cells(line, 0..left), self.cells(line, right + 1..self.size.cols())))
             .collect();
@@ -150,7 +156,7 @@ impl Term {
 
     /// Moves cell by cell; says which rows come in.
     fn scroll_cells(&mut self, top: u16, bottom: u16, n: u16, is_up: bool) -> RangeInclusive<u16> {
-        self.spend(3 * usize::from(bottom - top + 1) * usize::from(self.right - self.left + 1));
+        self.spend_rows(bottom - top + 1);
         let rows: Vec<_> = (top..=bottom).map(|line| self.cells(line, self.left..self.right + 1)).collect();
         let left = self.left;
         let kept = usize::from(bottom + 1 - top - n);
