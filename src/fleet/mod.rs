@@ -5,6 +5,7 @@ mod endpoint;
 mod file;
 mod find;
 mod id;
+mod identity;
 mod machine;
 mod secret;
 mod selector;
@@ -18,6 +19,10 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use file::{FileEntry, FileKind};
 pub use find::{active_session, find_machine, find_session};
 pub use id::{ClientId, ExecId, IdError, KeyId, MachineId, SessionId};
+pub use identity::{
+    Bound, HOSTNAME_CAP, LABEL_CAP, LABELS_CAP, NAME_CAP, check_hostname, check_labels, check_name, fits_glob,
+    is_label_word, printable,
+};
 pub use machine::{Labels, Load, Machine, MachineFacts};
 pub use secret::{Credentials, Fingerprint, FingerprintError, JoinToken, JoinTokenError, Secret};
 pub use selector::{Condition, Selector, SelectorError};

@@ -4,12 +4,15 @@
 //! counts, whatever the connection proves: it narrows what a local program may do.
 
 mod authority;
+mod joining;
 mod keyring;
 mod limit;
+mod token;
 
 pub use authority::AuthorityError;
 pub(super) use authority::{Authority, SERVER_CERTIFICATE, init, load, renew};
-pub(super) use keyring::{Joined, Key, Keyring, NewKey, Token};
+pub(super) use keyring::{Considered, Key, Keyring, NewKey, SetMachine, name_taken};
+pub(super) use token::{Ask, NewToken, Token};
 
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -156,37 +159,6 @@ impl Auth {
         self.audit.record(Audited::Denied { principal, what: what.into(), reason });
     }
 
-    /// Exchanges a token for a machine key, which is stored before it is given away.
-    pub(super) async fn join<T>(
-        &self,
-        request: &Request<T>,
-        secret: &str,
-        machine: MachineId,
-        name: &str,
-    ) -> Result<Joined, Refusal> {
-        let peer = peer(request);
-        let now = now_ms();
-        let outcome = {
-            let mut state = self.state();
-            state.may_try(&peer, None, now)?;
-            state.keyring.redeem(secret, machine, name, bearer(request.metadata()), now)
-        };
-        let joined = outcome.inspect_err(|refusal| self.failed(&peer, refusal))?;
-        if let Some(replaced) = &joined.replaced {
-            self.keep(Change::Key(Box::new(replaced.clone()))).await?;
-        }
-        self.keep(Change::Token(Box::new(joined.token.clone()))).await?;
-        self.keep(Change::Key(Box::new(joined.key.clone()))).await?;
-        self.audit.record(Audited::Joined {
-            machine: machine.to_string(),
-            name: name.into(),
-            workspace: joined.key.workspace.clone(),
-            token: joined.token.id.clone(),
-            peer: peer.text,
-        });
-        Ok(joined)
-    }
-
     /// Changes the keyring, and stores what changed before anybody hears of it.
     pub(super) async fn change<T>(
         &self,
@@ -296,6 +268,11 @@ fn bearer(metadata: &MetadataMap) -> Option<&str> {
     // What is no text is shown all the same, and no key is like it.
     let text = header.to_str().unwrap_or("?");
     Some(text.strip_prefix("Bearer ").or_else(|| text.strip_prefix("bearer ")).unwrap_or(text).trim())
+}
+
+/// Where a call comes from, for the audit log.
+pub(super) fn peer_text<T>(request: &Request<T>) -> String {
+    peer(request).text
 }
 
 fn peer<T>(request: &Request<T>) -> Peer {

@@ -1,7 +1,7 @@
 //! What comes from agents: machines, their sessions, answers, and frames for viewers.
 
 use super::super::audit::Audited;
-use super::{ConnId, Core, Effect, MachineState, offline, silent, to_channel};
+use super::{ConnId, Core, Effect, MachineState, ended, offline, silent, to_channel};
 use crate::fleet::{ClientId, Code, Machine, MachineFacts, MachineId, Refusal, Session, SessionId};
 use crate::stream::Verdict;
 use crate::wire::{self, v1};
@@ -40,6 +40,7 @@ impl Core {
 
     pub(in crate::relay) fn agent_gone(&mut self, conn: ConnId, now: u64) {
         let Some(id) = self.agents.remove(&conn) else { return };
+        self.claims.remove(&id);
         let Some(state) = self.machines.get_mut(&id) else { return };
         state.conn = None;
         state.machine.is_online = false;
@@ -74,6 +75,7 @@ impl Core {
     pub(in crate::relay) fn session_list(&mut self, conn: ConnId, list: v1::SessionList) {
         let Some(&machine) = self.agents.get(&conn) else { return };
         let mut living = Vec::new();
+        self.claims.remove(&machine);
         for info in list.sessions {
             if let Ok(session) = wire::session_from(machine, info) {
                 living.push(session.id());
@@ -84,7 +86,7 @@ impl Core {
         let gone = |s: &&Session| s.machine == machine && !living.contains(&s.id()) && !is_silent(&s.id());
         let gone: Vec<SessionId> = self.sessions.values().filter(gone).map(Session::id).collect();
         for id in gone {
-            self.remove_session(machine, id);
+            self.remove_session(machine, id, &ended());
         }
         if !self.is_new {
             self.end_unknown();
@@ -105,7 +107,8 @@ impl Core {
 
     pub(in crate::relay) fn session_removed(&mut self, conn: ConnId, id: SessionId) {
         if let Some(&machine) = self.agents.get(&conn) {
-            self.remove_session(machine, id);
+            self.unclaim(machine, id);
+            self.remove_session(machine, id, &ended());
         }
     }
 
@@ -152,7 +155,9 @@ impl Core {
         let Some(&machine) = self.agents.get(&conn) else { return };
         let (Ok(id), Some(down)) = (SessionId::from_bytes(&routed.session), routed.down) else { return };
         // An agent speaks for its own machine only.
-        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.machine == machine) else { return };
+        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.machine == machine) else {
+            return self.claim_changed(machine, id, down);
+        };
         if !down.client.is_empty() {
             return self.down_to_one(id, down);
         }
