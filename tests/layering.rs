@@ -52,6 +52,7 @@ const FENCES: &[(&str, &[&str])] = &[
             "relay/principal.rs",
             "relay/auth",
             "relay/admin.rs",
+            "relay/admin",
             "relay/serve.rs",
             "relay/hub.rs",
             "relay/outgoing.rs",

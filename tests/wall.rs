@@ -6,10 +6,11 @@
 mod support;
 
 use fleetmux::client::AttachEvent;
-use fleetmux::fleet::{Code, Exit, Refusal, Role, Size};
+use fleetmux::fleet::{Code, Exit, MachineId, Refusal, Role, Size};
 use fleetmux::tui::effect::Effect;
 use fleetmux::tui::input::ACTIONS;
 use fleetmux::tui::model::{Link, Overlay};
+use fleetmux::tui::msg::Msg;
 use support::Wall;
 
 #[test]
@@ -313,4 +314,31 @@ fn a_hostile_name_cannot_draw_outside_of_its_place() {
     assert!(!wall.screen().contains('\u{1b}'));
     wall.keys("?");
     assert!(matches!(wall.model.overlays.last(), Some(Overlay::Help { .. })));
+}
+
+/// A host that was made anew is another machine with the sessions of before: the pane of one was called after nothing, `?`.
+#[test]
+fn a_pane_goes_along_with_its_session_and_knows_the_name_of_a_machine_that_was_removed() {
+    let mut wall = Wall::open(120, 30, &[("web-1", &["shell"]), ("db-1", &["top"])]);
+    let find = |wall: &Wall, name: &str| {
+        wall.model.fleet.machines().iter().find(|machine| machine.facts.name == name).unwrap().clone()
+    };
+    let (old, gone) = (find(&wall, "web-1"), find(&wall, "db-1"));
+    let mut session = wall.model.fleet.sessions_of(old.facts.id).next().unwrap().clone();
+    let mut new = old.clone();
+    new.facts.id = MachineId::random();
+    new.facts.name = "web-9".into();
+    session.machine = new.facts.id;
+    let id = session.id();
+    wall.take(Msg::Machine(new.clone()));
+    wall.take(Msg::Session(session));
+    wall.take(Msg::MachineRemoved(old.facts.id));
+    let pane = wall.model.pane_of(id).unwrap();
+    assert_eq!(wall.model.panes[&pane].machine, new.facts.id);
+    assert!(wall.model.fleet.session(id).is_some(), "it is no session of the one that went");
+    let screen = wall.screen();
+    assert!(screen.contains("web-9 · shell") && !screen.contains("web-1"), "{screen}");
+    wall.take(Msg::MachineRemoved(gone.facts.id));
+    let screen = wall.screen();
+    assert!(screen.contains("db-1 was removed from the fleet") && screen.contains("db-1 · "), "{screen}");
 }

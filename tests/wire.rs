@@ -359,13 +359,27 @@ fn all() -> Vec<(String, String)> {
         expires_ms: 30,
         hint: "fm_abcd".into(),
         machine: id(2),
+        labels: pair(),
+        hostname: "vps-a".into(),
     };
-    row("join", hex(&v1::JoinRequest { secret: "s".into(), machine: id(2), name: "web-1".into() }));
+    let join = v1::JoinRequest {
+        secret: "s".into(),
+        machine: id(2),
+        name: "web-1".into(),
+        hostname: "vps-a".into(),
+        labels: pair(),
+        name_is_default: true,
+        replace: true,
+    };
+    row("join", hex(&join));
     let joined = v1::JoinReply {
         machine_key: "fmm_k".into(),
         workspace: "default".into(),
         ca_pem: "pem".into(),
         labels: pair(),
+        name: "web-1".into(),
+        hostname: "vps-a".into(),
+        replaced: true,
     };
     row("join_reply", hex(&joined));
     row("who_am_i", hex(&v1::WhoAmIRequest {}));
@@ -382,6 +396,10 @@ fn all() -> Vec<(String, String)> {
         reusable: true,
         labels: pair(),
         address: "relay:7443".into(),
+        name: "web-1".into(),
+        allow_names: vec!["web-*".into()],
+        allow_labels: vec!["env=dev*".into()],
+        replace: true,
     };
     row("create_token", hex(&token));
     row("create_token_reply", hex(&v1::CreateTokenReply { token: "fmj_t".into(), expires_ms: 40 }));
@@ -399,7 +417,18 @@ fn all() -> Vec<(String, String)> {
     row("revoke_key", hex(&v1::RevokeKeyRequest { key: "ci".into() }));
     row("revoke_key_reply", hex(&v1::RevokeKeyReply { revoked: Some(key.clone()) }));
     row("revoke_machine", hex(&v1::RevokeMachineRequest { machine: "web-1".into() }));
-    row("revoke_machine_reply", hex(&v1::RevokeMachineReply { revoked: Some(key) }));
+    row("revoke_machine_reply", hex(&v1::RevokeMachineReply { revoked: Some(key.clone()) }));
+    let set = v1::SetMachineRequest {
+        machine: "web-1".into(),
+        name: "web-2".into(),
+        hostname: "vps-b".into(),
+        labels: pair(),
+        remove_labels: vec!["env".into()],
+    };
+    row("set_machine", hex(&set));
+    row("set_machine_reply", hex(&v1::SetMachineReply { machine: Some(key) }));
+    row("forget_machine", hex(&v1::ForgetMachineRequest { machine: "web-1".into() }));
+    row("forget_machine_reply", hex(&v1::ForgetMachineReply { machine: id(2), name: "web-1".into(), had_key: true }));
     rows
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::Options;
-use crate::fleet::{Labels, Load, MachineFacts, MachineId};
+use crate::fleet::{Labels, Load, MachineFacts, MachineId, is_label_word};
 
 /// Facts for the relay; makes the machine's identity on first use.
 pub(super) fn facts(options: &Options) -> io::Result<MachineFacts> {
@@ -53,9 +53,11 @@ pub fn local_labels<S: AsRef<str>>(pairs: &[S]) -> Result<Labels, String> {
     let split = |pair: &S| {
         let text = pair.as_ref();
         let (key, value) = text.split_once('=').ok_or_else(|| text.to_string())?;
-        let is_word =
-            |word: &str| !word.is_empty() && word.len() <= 63 && !word.contains([',', '=', '!', '~', '^', ' ']);
-        if is_word(key) && is_word(value) { Ok((key.to_string(), value.to_string())) } else { Err(text.to_string()) }
+        if is_label_word(key) && is_label_word(value) {
+            Ok((key.to_string(), value.to_string()))
+        } else {
+            Err(text.to_string())
+        }
     };
     pairs.iter().map(split).collect()
 }

@@ -16,7 +16,7 @@ mod standing;
 
 pub use exec::run_guard;
 pub use facts::local_labels;
-pub use join::{JoinError, Membership, join, membership};
+pub use join::{JoinError, Joined, Membership, Wanted, join, membership};
 pub use keepers::count as session_count;
 pub use lock::{AgentLock, LockError, lock_holder};
 pub use standing::{Standing, standing};

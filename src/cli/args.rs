@@ -7,10 +7,11 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use super::file_args::FilesCommand;
 use super::host_args::{AgentStatusArgs, CompletionsArgs, DoctorArgs, InstallArgs, LogsArgs, ManArgs, PermissionsArgs};
 pub(super) use super::relay_args::{
-    KeysCommand, LoginArgs, RelayArgs, RelayCommand, RelayInitArgs, RelayMachinesCommand, TokenArgs,
+    KeysCommand, LoginArgs, RelayArgs, RelayCommand, RelayInitArgs, RelayMachinesCommand, SetMachineArgs, TokenArgs,
 };
 pub(super) use super::session_args::{
-    ConnectArgs, ExecArgs, MachinesArgs, SessionAttachArgs, SessionCommand, SessionListArgs, SessionNewArgs,
+    ConnectArgs, ExecArgs, MachinesArgs, MachinesCommand, SessionAttachArgs, SessionCommand, SessionListArgs,
+    SessionNewArgs,
 };
 use crate::fleet::Endpoint;
 
@@ -125,7 +126,7 @@ pub(super) enum Command {
     Login(LoginArgs),
     /// Remove the stored relay and key of this user
     Logout,
-    /// List the machines of the fleet
+    /// List the machines of the fleet, or forget one that is gone
     Machines(MachinesArgs),
     /// List, make and end sessions
     #[command(subcommand)]
@@ -183,15 +184,28 @@ pub(super) enum Command {
 }
 
 #[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "\
+Name, labels and host name are bound at the relay now: what the agent says of itself later changes nothing. An admin of the \
+relay changes them with `fleetmux relay machines set`.
+
+Examples:
+  fleetmux agent join TOKEN --name web-1 --label role=web
+  fleetmux agent join - --name web-1 --replace < token-file
+
+Exit codes: 0 it has joined; 255 it has not, with a sentence on standard error")]
 pub(super) struct JoinArgs {
     /// From `fleetmux relay init` or `fleetmux relay token`; - reads it from standard input
     pub(super) token: String,
-    /// Display name of the machine [default: its host name]
+    /// Display name of the machine, if the token leaves it open [default: the one of before, or its host name]
     #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
     pub(super) name: String,
-    /// A label of the machine, repeated: role=web
+    /// A label of the machine, if the token leaves it open, repeated: role=web [default: those of before]
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub(super) labels: Vec<String>,
+    /// Take the place of an offline machine that has the name, for example this host before it was installed anew: that one is
+    /// revoked and forgotten [default: ask on a terminal, refuse without one]
+    #[arg(long)]
+    pub(super) replace: bool,
     #[command(flatten)]
     pub(super) dir: AgentDirArgs,
 }
@@ -231,10 +245,10 @@ Examples:
 
 Exit codes: 0 it runs; 255 it does not, with a sentence on standard error")]
 pub(super) struct AgentStartArgs {
-    /// Display name of the machine [default: its host name]
+    /// Display name of the machine, unless it was bound when the machine joined [default: its host name]
     #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
     pub(super) name: String,
-    /// A label of the machine, repeated: role=web
+    /// A label of the machine, unless they were bound when it joined, repeated: role=web
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub(super) labels: Vec<String>,
     #[command(flatten)]

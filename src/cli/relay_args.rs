@@ -21,9 +21,18 @@ pub(super) struct RelayArgs {
     /// File that remembers machines and sessions over restarts
     #[arg(long, value_name = "FILE")]
     pub(super) store: Option<PathBuf>,
+    /// Forget machines that have been offline for longer, with their sessions and keys: days, or 12h, 30d [default: never]
+    #[arg(long, value_name = "DAYS|TIME", value_parser = days)]
+    pub(super) forget_after: Option<Life>,
     /// End with the parent process
     #[arg(long, hide = true)]
     pub(super) die_with_parent: bool,
+}
+
+/// A time span, or a number of days.
+fn days(text: &str) -> Result<Life, String> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { format!("{text}d").parse() } else { text.parse() }
 }
 
 #[derive(Debug, Subcommand)]
@@ -32,7 +41,7 @@ pub(super) enum RelayCommand {
     Init(RelayInitArgs),
     /// Make a join token for a machine
     Token(TokenArgs),
-    /// List machines that have joined, or revoke one's key
+    /// List machines that have joined, change what is bound to one, or revoke one's key
     #[command(subcommand)]
     Machines(RelayMachinesCommand),
 }
@@ -58,6 +67,16 @@ pub(super) struct RelayInitArgs {
 }
 
 #[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "\
+A token without --name, --allow-name, --label and --allow-label trusts the person who joins with it: they choose name and \
+labels. With any of these it is strict: the name is --name or fits an --allow-name (without both it is free), and labels are \
+those of --label and what --allow-label lets the machine set. Selectors go by what is bound when the machine joins, and by \
+nothing that it says later.
+
+Examples:
+  fleetmux relay token                                             one machine, as its owner calls it
+  fleetmux relay token --name dev-7 --label role=dev               dev-7 and nothing else
+  fleetmux relay token --reusable --expires 30d --allow-name 'web-*' --label role=web --allow-label 'rack=*' --replace")]
 pub(super) struct TokenArgs {
     /// Workspace of the machine [default: default]
     #[arg(long)]
@@ -65,12 +84,26 @@ pub(super) struct TokenArgs {
     /// How long it is good: 90s, 15m, 1h, 7d
     #[arg(long, default_value = "1h", value_name = "TIME")]
     pub(super) expires: Life,
+    /// What the machine that joins with it is called [default: its own choice]
+    #[arg(long, value_name = "NAME", conflicts_with = "allow_names")]
+    pub(super) name: Option<String>,
+    /// Names that the machine may choose, repeated; * and ? are wildcards: web-* [default: any]
+    #[arg(long = "allow-name", value_name = "PATTERN")]
+    pub(super) allow_names: Vec<String>,
     /// A label of every machine that joins with it, repeated: role=web
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub(super) labels: Vec<String>,
+    /// A label that the machine may set beside these, repeated; * and ? are wildcards in the value: env=dev-*, rack=* [default:
+    /// any if the token says nothing about names and labels, otherwise none]
+    #[arg(long = "allow-label", value_name = "KEY=PATTERN")]
+    pub(super) allow_labels: Vec<String>,
     /// Any number of machines may use it
     #[arg(long)]
     pub(super) reusable: bool,
+    /// Though reusable, it may be used to replace a machine that is offline (`agent join --replace`); a token for one machine
+    /// always may
+    #[arg(long)]
+    pub(super) replace: bool,
     /// host:port under which the machine reaches the relay [default: as initialised]
     #[arg(long, value_name = "HOST:PORT")]
     pub(super) address: Option<String>,
@@ -90,7 +123,11 @@ pub(super) enum RelayMachinesCommand {
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
-    /// Cut a machine off: its key is good no more, its sessions live on
+    /// Change the name, host name or labels that are bound to a machine that has joined
+    ///
+    /// Everybody who watches sees it at once, and selectors go by it from then on.
+    Set(SetMachineArgs),
+    /// Cut a machine off and forget it: its key is good no more, its sessions live on there
     Revoke {
         /// Name or id
         machine: String,
@@ -98,6 +135,34 @@ pub(super) enum RelayMachinesCommand {
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
     },
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  fleetmux relay machines set web-1 --label env=prod --remove-label canary
+  fleetmux relay machines set web-1 --name web-9 --hostname vps-a.example.net")]
+pub(super) struct SetMachineArgs {
+    /// Name or id
+    pub(super) machine: String,
+    /// Another name; one that another machine of the workspace has is refused
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Option<String>,
+    /// Set a label, repeated: role=web
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub(super) labels: Vec<String>,
+    /// Remove a label, repeated
+    #[arg(long = "remove-label", value_name = "KEY")]
+    pub(super) remove_labels: Vec<String>,
+    /// Another host name, which selectors match as they match the name
+    #[arg(long, value_name = "HOSTNAME")]
+    pub(super) hostname: Option<String>,
+    /// JSON instead of a line
+    #[arg(long)]
+    pub(super) json: bool,
+    /// The relay's directory [default: relay in the user's state directory]
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -12,9 +12,13 @@ Examples:
   fleetmux machines
   fleetmux machines --watch
   fleetmux machines --json | jq -r '.[] | select(.status == \"online\") | .name'
+  fleetmux machines forget old-1 old-2
 
 Exit codes: 0 done; 255 our own failure, for example no relay")]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct MachinesArgs {
+    #[command(subcommand)]
+    pub(super) command: Option<MachinesCommand>,
     /// JSON instead of a table; with --watch a line for each machine that changes
     #[arg(long)]
     pub(super) json: bool,
@@ -24,6 +28,20 @@ pub(super) struct MachinesArgs {
     /// Only these: web-1,'db-*' or role=web,env!=dev,host~^db (conditions must all hold)
     #[arg(short, long)]
     pub(super) selector: Option<Selector>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum MachinesCommand {
+    /// Forget machines that are offline: their entries, their sessions, and their keys
+    ///
+    /// For hosts that are gone, or have come back as another machine. The key of one that joined is revoked: if it comes back, it
+    /// joins with a new token. One that is online is refused. Needs a key with the action admin, or the relay's own socket.
+    /// `fleetmux relay --forget-after` does so by itself.
+    Forget {
+        /// Name, or id or a part of it, as `fleetmux machines` shows them
+        #[arg(value_name = "NAME|ID", required = true)]
+        machines: Vec<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -32,6 +32,27 @@ pub struct TokenRequest {
     pub labels: Labels,
     /// `host:port` to put into it; `None` for the relay's own.
     pub address: Option<String>,
+    /// What the machine is called that joins with it; `None` for its own choice.
+    pub name: Option<String>,
+    /// Patterns of which the chosen name must fit one; none for any.
+    pub allow_names: Vec<String>,
+    /// `KEY=PATTERN` of labels that the machine may set beside `labels`.
+    pub allow_labels: Vec<String>,
+    /// Though reusable, it may replace machines that are offline.
+    pub may_replace: bool,
+}
+
+/// What to bind to a machine that has joined; `None` and empty leave it as it is.
+#[derive(Clone, Debug, Default)]
+pub struct MachineChange {
+    /// Another name.
+    pub name: Option<String>,
+    /// Another host name, for selectors.
+    pub hostname: Option<String>,
+    /// Labels to set beside the others.
+    pub labels: Labels,
+    /// Keys of labels to remove.
+    pub remove_labels: Vec<String>,
 }
 
 /// A key as the relay shows it: never the key itself.
@@ -55,6 +76,10 @@ pub struct KeyInfo {
     pub hint: String,
     /// The machine whose key it is.
     pub machine: Option<MachineId>,
+    /// The labels that are bound to it.
+    pub labels: Labels,
+    /// The host name that is bound to it.
+    pub hostname: String,
 }
 
 impl From<v1::KeyInfo> for KeyInfo {
@@ -71,6 +96,8 @@ impl From<v1::KeyInfo> for KeyInfo {
             expires_ms: some(info.expires_ms),
             hint: cleaned(info.hint, NAME_CAP),
             machine: MachineId::from_bytes(&info.machine).ok(),
+            labels: info.labels.into_iter().collect(),
+            hostname: info.hostname,
         }
     }
 }
@@ -133,12 +160,37 @@ impl Client {
         Ok(self.in_time(call).await?.into_inner().revoked.unwrap_or_default().into())
     }
 
-    /// Revokes a machine's key by the machine's name or id; its agent is cut off and its sessions live on.
+    /// Revokes a machine's key by the machine's name or id: its agent is cut off, nothing here knows the machine any more, and its
+    /// sessions live on there.
     pub async fn revoke_machine(&self, machine: &str) -> Result<KeyInfo, Error> {
         let channel = self.channel().await?;
         let request = v1::RevokeMachineRequest { machine: machine.into() };
         let call = async { wire::admin_service(channel).revoke_machine(request).await };
         Ok(self.in_time(call).await?.into_inner().revoked.unwrap_or_default().into())
+    }
+
+    /// Binds another name, host name or labels to a machine that has joined; whoever watches the fleet sees it at once.
+    pub async fn set_machine(&self, machine: &str, change: MachineChange) -> Result<KeyInfo, Error> {
+        let channel = self.channel().await?;
+        let request = v1::SetMachineRequest {
+            machine: machine.into(),
+            name: change.name.unwrap_or_default(),
+            hostname: change.hostname.unwrap_or_default(),
+            labels: change.labels.into_iter().collect(),
+            remove_labels: change.remove_labels,
+        };
+        let call = async { wire::admin_service(channel).set_machine(request).await };
+        Ok(self.in_time(call).await?.into_inner().machine.unwrap_or_default().into())
+    }
+
+    /// Forgets a machine that is offline, by name or id, with its sessions and its key. Its name comes back, and whether it had
+    /// joined.
+    pub async fn forget_machine(&self, machine: &str) -> Result<(String, bool), Error> {
+        let channel = self.channel().await?;
+        let request = v1::ForgetMachineRequest { machine: machine.into() };
+        let call = async { wire::admin_service(channel).forget_machine(request).await };
+        let reply = self.in_time(call).await?.into_inner();
+        Ok((reply.name, reply.had_key))
     }
 
     /// Makes a join token, as the one word to give to `fleetmux agent join`, and when it expires (milliseconds since
@@ -151,6 +203,10 @@ impl Client {
             reusable: token.is_reusable,
             labels: token.labels.into_iter().collect(),
             address: token.address.unwrap_or_default(),
+            name: token.name.unwrap_or_default(),
+            allow_names: token.allow_names,
+            allow_labels: token.allow_labels,
+            replace: token.may_replace,
         };
         let call = async { wire::admin_service(channel).create_token(request).await };
         let reply = self.in_time(call).await?.into_inner();

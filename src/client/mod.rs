@@ -39,7 +39,7 @@ mod probe;
 mod terminal;
 
 pub use crate::rules::{Found, Hit, Pattern, PatternError};
-pub use admin::{KeyInfo, KeyRequest, TokenRequest, WhoAmI};
+pub use admin::{KeyInfo, KeyRequest, MachineChange, TokenRequest, WhoAmI};
 pub use builder::Builder;
 pub use connection::{AttachHandle, Attachment, Client};
 pub use error::Error;

@@ -45,6 +45,11 @@ impl Principal {
         Principal(format!("machine:{id}"))
     }
 
+    /// A part of fleetmux that acts by itself.
+    pub fn named(part: &str) -> Principal {
+        Principal(part.into())
+    }
+
     /// As text for rules and audit lines.
     pub fn as_str(&self) -> &str {
         &self.0

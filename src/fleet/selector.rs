@@ -146,7 +146,7 @@ impl FromStr for Selector {
 }
 
 /// A name with wildcards: `*` is any text, `?` one character.
-fn glob(name: &str) -> Option<Regex> {
+pub(super) fn glob(name: &str) -> Option<Regex> {
     let text = regex::escape(name).replace("\\*", ".*").replace("\\?", ".");
     Regex::new(&format!("(?s)^{text}$")).ok()
 }

@@ -10,8 +10,8 @@ use std::fmt::Write as _;
 pub const NAME_CAP: usize = 100;
 /// Characters of a host name, as DNS has them; also kernel, architecture, system and version strings.
 pub const HOST_CAP: usize = 253;
-/// Characters of a label's key or value; longer ones are cut.
-pub const LABEL_CAP: usize = 128;
+/// Characters of a label's key, and of its value; longer ones are refused where they are bound and cut where they are told.
+pub const LABEL_CAP: usize = 63;
 /// Characters of a title or of who a client is; as the emulator bounds titles.
 pub const TITLE_CAP: usize = 256;
 /// Characters of a path that is told; `PATH_MAX` of Linux.

@@ -1,16 +1,19 @@
 //! The services of identity: joining machines, keys and tokens.
 
+mod joining;
+mod machines;
+
 use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
 use super::audit::Audited;
-use super::auth::{Auth, Key, NewKey};
+use super::auth::{Auth, Key, NewKey, NewToken};
 use super::connections::Connections;
 use super::event::Event;
 use super::hub::EventsTx;
 use super::store::Change;
-use crate::fleet::{Action, Caller, Code, Fingerprint, JoinToken, Labels, MachineId, Refusal};
+use crate::fleet::{Action, Caller, Code, Fingerprint, JoinToken, Refusal};
 use crate::runtime::now_ms;
 use crate::wire::{self, status_of, v1};
 
@@ -50,6 +53,7 @@ impl Admin {
     }
 
     fn info(&self, key: &Key) -> v1::KeyInfo {
+        let bound = key.bound.clone().unwrap_or_default();
         v1::KeyInfo {
             id: key.id.as_bytes().to_vec().into(),
             name: key.name.clone(),
@@ -60,6 +64,8 @@ impl Admin {
             expires_ms: key.expires_ms.unwrap_or(0),
             hint: key.hint.clone(),
             machine: key.machine().map(|id| id.as_bytes().to_vec()).unwrap_or_default().into(),
+            labels: bound.labels.into_iter().collect(),
+            hostname: bound.hostname,
         }
     }
 
@@ -76,6 +82,10 @@ impl Admin {
             workspace: key.workspace.clone(),
         });
         self.cut_off(&key).await;
+        if let Some(machine) = key.machine() {
+            // Revoked means gone. One that is linked by another way, on the relay's own socket, stays.
+            let _ = self.remove(machine).await?;
+        }
         Ok(self.info(&key))
     }
 
@@ -102,27 +112,6 @@ fn workspace_of(caller: &Caller, wanted: String) -> Result<String, Refusal> {
 }
 
 #[tonic::async_trait]
-impl v1::join_service_server::JoinService for Admin {
-    async fn join(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::JoinReply>, Status> {
-        let ca_pem = self.reach()?.ca_pem.clone();
-        let asked = request.get_ref();
-        let machine = MachineId::from_bytes(&asked.machine).map_err(|err| Status::invalid_argument(err.to_string()))?;
-        let joined = self.auth.join(&request, &asked.secret, machine, &asked.name).await;
-        let joined = joined.map_err(|refusal| status_of(&refusal))?;
-        // Whoever is still linked with the key of before, a thief of it perhaps, is not this machine any more.
-        if let Some(replaced) = &joined.replaced {
-            self.cut_off(replaced).await;
-        }
-        Ok(Response::new(v1::JoinReply {
-            machine_key: joined.secret.reveal().into(),
-            workspace: joined.key.workspace,
-            ca_pem,
-            labels: joined.token.labels.into_iter().collect(),
-        }))
-    }
-}
-
-#[tonic::async_trait]
 impl v1::admin_service_server::AdminService for Admin {
     async fn who_am_i(&self, request: Request<v1::WhoAmIRequest>) -> Result<Response<v1::WhoAmIReply>, Status> {
         let caller = self.auth.caller(&request).map_err(|refusal| status_of(&refusal))?;
@@ -144,9 +133,18 @@ impl v1::admin_service_server::AdminService for Admin {
         let workspace = workspace_of(&caller, asked.workspace).map_err(|refusal| status_of(&refusal))?;
         let life_s = if asked.expires_s == 0 { TOKEN_LIFE_S } else { asked.expires_s };
         let expires_ms = now_ms().saturating_add(life_s.saturating_mul(1000));
-        let labels: Labels = asked.labels.into_iter().collect();
+        let new = NewToken {
+            workspace,
+            expires_ms,
+            is_reusable: asked.reusable,
+            labels: asked.labels.into_iter().collect(),
+            name: asked.name,
+            allow_names: asked.allow_names,
+            allow_labels: asked.allow_labels,
+            may_replace: asked.replace,
+        };
         let made = self.auth.change(|keyring, now| {
-            let (secret, token) = keyring.create_token(workspace, labels, expires_ms, asked.reusable, now)?;
+            let (secret, token) = keyring.create_token(new, now)?;
             Ok(((secret, token.clone()), Change::Token(Box::new(token))))
         });
         let (secret, token) = made.await.map_err(|refusal| status_of(&refusal))?;
@@ -205,5 +203,27 @@ impl v1::admin_service_server::AdminService for Admin {
         let caller = self.admin(&request)?;
         let revoked = self.revoke(&caller, &request.get_ref().machine, true).await?;
         Ok(Response::new(v1::RevokeMachineReply { revoked: Some(revoked) }))
+    }
+
+    async fn set_machine(
+        &self,
+        request: Request<v1::SetMachineRequest>,
+    ) -> Result<Response<v1::SetMachineReply>, Status> {
+        let caller = self.admin(&request)?;
+        let key = self.set(&caller, request.into_inner()).await?;
+        Ok(Response::new(v1::SetMachineReply { machine: Some(self.info(&key)) }))
+    }
+
+    async fn forget_machine(
+        &self,
+        request: Request<v1::ForgetMachineRequest>,
+    ) -> Result<Response<v1::ForgetMachineReply>, Status> {
+        let caller = self.admin(&request)?;
+        let forgotten = self.forget_named(&caller, &request.get_ref().machine).await?;
+        Ok(Response::new(v1::ForgetMachineReply {
+            machine: forgotten.machine.as_bytes().to_vec().into(),
+            name: forgotten.name,
+            had_key: forgotten.had_key,
+        }))
     }
 }

@@ -133,6 +133,21 @@ pub(in crate::relay) enum Audited {
     },
     /// A machine exchanged a token for its key.
     Joined { machine: String, name: String, workspace: String, token: String, peer: String },
+    /// A machine that joined took the place of another one of its name, whose key is good no more; or of itself, without its
+    /// key.
+    MachineReplaced { machine: String, name: String, workspace: String, replaced: String, peer: String },
+    /// Something else is bound to a machine.
+    MachineSet {
+        principal: String,
+        machine: String,
+        was: String,
+        name: String,
+        hostname: String,
+        labels: std::collections::BTreeMap<String, String>,
+        workspace: String,
+    },
+    /// A machine was forgotten, by somebody or because it was offline for long.
+    MachineForgotten { principal: String, machine: String, name: String, workspace: String },
 }
 
 /// A session that receives a broadcast.

@@ -6,6 +6,9 @@
 mod agents;
 mod bounds;
 mod clients;
+mod removal;
+
+pub(super) use removal::Standing;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -39,6 +42,8 @@ pub(super) enum Effect {
     Answer(u64, Result<Option<Session>, Refusal>),
     /// Remember a machine.
     StoreMachine(MachineId),
+    /// Forget a machine.
+    ForgetMachine(MachineId),
     /// Remember a session, or forget it.
     StoreSession(SessionId, Option<MachineId>),
     /// End an agent's connection.
@@ -94,6 +99,8 @@ pub(super) struct Core {
     by_client: HashMap<ClientId, (ConnId, u32)>,
     /// Sessions whose keeper is there and does not answer its agent; they are known or not, and have not ended.
     silent: HashMap<SessionId, MachineId>,
+    /// What machines show though it is another one's.
+    claims: BTreeMap<MachineId, HashMap<SessionId, Session>>,
     /// It started without a memory: a session it does not know may be that of an agent that is about to come back.
     is_new: bool,
     /// What callers of a workspace, or of all, see: made when it is asked for, until something in it changes.
@@ -262,9 +269,8 @@ impl Core {
         if old.is_empty() || old == workspace {
             return;
         }
-        let gone: Vec<SessionId> = self.sessions.values().filter(|s| s.machine == id).map(Session::id).collect();
-        for session in gone {
-            self.remove_session(id, session);
+        for session in self.sessions_of(id) {
+            self.remove_session(id, session, &ended());
         }
         self.tell_watchers(id, v1::fleet_event::Event::MachineRemoved(bytes_of(id.as_bytes())));
     }
@@ -315,8 +321,7 @@ impl Core {
 
     /// Viewers of all its sessions cannot reach them any more.
     fn cut_machine(&mut self, id: MachineId, refusal: &Refusal) {
-        let cut: Vec<SessionId> = self.sessions.values().filter(|s| s.machine == id).map(Session::id).collect();
-        for session in cut {
+        for session in self.sessions_of(id) {
             self.cut(session, refusal);
         }
     }
@@ -327,11 +332,12 @@ impl Core {
         session.spec.workspace = self.workspace_of(session.machine).to_string();
         // A session belongs to the machine that showed it first; another one cannot take it over.
         if self.sessions.get(&id).is_some_and(|known| known.machine != session.machine) {
-            return;
+            return self.claim(session);
         }
         if !self.count(&session) {
             return;
         }
+        self.unclaim(session.machine, id);
         let event = v1::fleet_event::Event::Session((&session).into());
         self.tell_watchers(session.machine, event);
         self.effects.push(Effect::StoreSession(id, Some(session.machine)));
@@ -352,7 +358,8 @@ impl Core {
         }
     }
 
-    fn remove_session(&mut self, machine: MachineId, id: SessionId) {
+    /// A machine does not have a session any more; one that shows it too has it from now on.
+    fn remove_session(&mut self, machine: MachineId, id: SessionId, refusal: &Refusal) {
         let is_known = self.sessions.get(&id).is_some_and(|session| session.machine == machine);
         let is_silent = self.silent.get(&id) == Some(&machine);
         if is_silent {
@@ -365,8 +372,12 @@ impl Core {
             self.tell_watchers(machine, v1::fleet_event::Event::SessionRemoved(gone));
             self.effects.push(Effect::StoreSession(id, None));
         }
-        if is_known || is_silent {
-            self.end(id, &Refusal::new(Code::NotFound, "the session has ended"));
+        if !is_known && !is_silent {
+            return;
+        }
+        match self.take_claim(id, machine) {
+            Some(session) => self.insert_session(session),
+            None => self.end(id, refusal),
         }
     }
 
@@ -425,6 +436,10 @@ fn bytes_of(id: &[u8; 16]) -> bytes::Bytes {
 
 fn no_session(id: SessionId) -> Refusal {
     Refusal::new(Code::NotFound, format!("there is no session {id}; see `fleetmux session list`"))
+}
+
+fn ended() -> Refusal {
+    Refusal::new(Code::NotFound, "the session has ended")
 }
 
 fn silent(id: SessionId) -> Refusal {

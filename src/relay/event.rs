@@ -5,6 +5,7 @@ use tonic::Status;
 
 use super::auth::AgentIs;
 use super::core::{ConnId, View};
+use super::hub::MachineEvent;
 use super::lane::Lanes;
 use super::outgoing::Outgoing;
 use crate::fleet::{Caller, MachineId, Refusal, Session, SessionId};
@@ -96,6 +97,8 @@ pub(super) enum Event {
         machine: Option<MachineId>,
         refusal: Refusal,
     },
+    /// About who a machine is, or that it goes.
+    Machine(MachineEvent),
 }
 
 impl Event {
@@ -115,7 +118,8 @@ impl Event {
             | Event::AgentGone { .. }
             | Event::ClientFrame { .. }
             | Event::ClientGone { .. }
-            | Event::Revoked { .. } => None,
+            | Event::Revoked { .. }
+            | Event::Machine(_) => None,
         }
     }
 
@@ -138,7 +142,8 @@ impl Event {
             | Event::AgentGone { .. }
             | Event::ClientFrame { .. }
             | Event::ClientGone { .. }
-            | Event::Revoked { .. } => {}
+            | Event::Revoked { .. }
+            | Event::Machine(_) => {}
         }
     }
 }

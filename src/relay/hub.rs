@@ -1,5 +1,9 @@
 //! The task that owns the relay's core: every stream's events come here, effects go out from here.
 
+mod machines;
+
+pub(super) use machines::MachineEvent;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -70,6 +74,8 @@ struct Hub {
     /// Questions to machines' rules, by the number of the request.
     admissions: HashMap<u64, Asked<oneshot::Sender<Result<bool, Refusal>>>>,
     next_request: u64,
+    /// What joined machines said of themselves that is not bound to them, as it was logged.
+    claimed_names: HashMap<MachineId, (String, crate::fleet::Bound)>,
     started: Instant,
 }
 
@@ -95,6 +101,7 @@ impl Hub {
             answers: HashMap::new(),
             admissions: HashMap::new(),
             next_request: 0,
+            claimed_names: HashMap::new(),
             started: Instant::now(),
         }
     }
@@ -214,6 +221,7 @@ impl Hub {
                 }
             },
             Event::Revoked { caller, machine, refusal } => self.revoked(&caller, machine, &refusal),
+            Event::Machine(event) => self.machine_event(event),
         }
     }
 
@@ -325,28 +333,6 @@ impl Hub {
         self.core.sees_session(caller, session).then_some(machine)
     }
 
-    /// An agent says what it is; the relay believes of a joined one what its key proves.
-    fn agent_facts(&mut self, conn: ConnId, facts: v1::MachineFacts, now: u64) {
-        let mut facts: crate::fleet::MachineFacts = match facts.try_into() {
-            Ok(facts) => facts,
-            Err(err) => {
-                tracing::warn!(%err, "an agent's facts make no sense");
-                return self.hang_up(conn, "the agent's facts make no sense; upgrade it");
-            }
-        };
-        if let Some((AgentIs::Joined { machine, workspace, .. }, _)) = self.agents.get(&conn) {
-            if facts.id != *machine {
-                let principal = crate::fleet::Principal::machine(*machine).to_string();
-                let reason = "the key belongs to another machine; join with a new token".to_string();
-                let (what, workspace) = (format!("be machine {}", facts.id), workspace.clone());
-                self.audit.record(Audited::Denied { principal, workspace, what, reason: reason.clone() });
-                return self.hang_up(conn, &reason);
-            }
-            facts.workspace.clone_from(workspace);
-        }
-        self.core.agent_facts(conn, facts, now);
-    }
-
     fn agent_frame(&mut self, conn: ConnId, frame: v1::AgentUp, now: u64) {
         use v1::agent_up::Frame;
         // What a connection that was given up still had under way says nothing any more.
@@ -450,6 +436,7 @@ impl Hub {
                             self.store.change(Change::Machine(Box::new(wire::machine(machine))));
                         }
                     }
+                    Effect::ForgetMachine(id) => self.store.change(Change::MachineGone(id)),
                     Effect::StoreSession(id, None) => self.store.change(Change::SessionGone(id.as_bytes().to_vec())),
                     Effect::StoreSession(id, Some(_)) => {
                         if let Some(session) = self.core.session(id) {

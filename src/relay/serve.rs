@@ -15,7 +15,7 @@ use tonic::transport::server::Router;
 
 use super::admin::{Admin, Reach};
 use super::audit::Audit;
-use super::auth::{self, Auth, Authority, AuthorityError, Keyring};
+use super::auth::{self, Auth, Authority, AuthorityError, Keyring, NewToken};
 use super::certificate::Certificate;
 use super::cmdop::{self, Discovery, Facade};
 use super::connections::Connections;
@@ -26,9 +26,9 @@ use super::grpc::Services;
 use super::hub;
 use super::limits::HEADERS_CAP;
 use super::socket::{accept_tcp, accept_tls, accept_unix};
-use super::store::{Memory, Store, StoreError};
+use super::store::{Change, Memory, Store, StoreError};
 use crate::config::paths;
-use crate::fleet::{Endpoint, Fingerprint, JoinToken, Labels, Refusal, Secret};
+use crate::fleet::{Endpoint, Fingerprint, JoinToken, Machine, Refusal, Secret};
 use crate::runtime::now_ms;
 use crate::wire::{FRAME_CAP, FRAME_SIZE, ServeError, TlsServer, fingerprint, v1};
 
@@ -59,6 +59,8 @@ pub struct Options {
     pub dir: Option<PathBuf>,
     /// Where the published SDKs' local mode looks for it; only for a unix socket.
     pub discovery: Option<Discovery>,
+    /// Machines that are offline for longer are forgotten; `None`: never.
+    pub forget_after: Option<Duration>,
 }
 
 /// A relay's directory is ready.
@@ -80,9 +82,9 @@ pub async fn init(dir: &Path, names: &[String], address: &str, days: u32) -> Res
     let ca = auth::init(dir, names, address, days)?;
     let mut keyring = Keyring::new(memory.keys, memory.tokens);
     let now = now_ms();
-    let made = keyring.create_token("default".into(), Labels::new(), now + FIRST_TOKEN_MS, false, now);
-    let (secret, token) = made.map_err(RelayError::Refused)?;
-    let kept = store.keep(super::store::Change::Token(Box::new(token))).await;
+    let first = NewToken { workspace: "default".into(), expires_ms: now + FIRST_TOKEN_MS, ..NewToken::default() };
+    let (secret, token) = keyring.create_token(first, now).map_err(RelayError::Refused)?;
+    let kept = store.keep(Change::Token(Box::new(token))).await;
     kept.map_err(|()| RelayError::Refused(Refusal::new(crate::fleet::Code::Internal, "the token cannot be stored")))?;
     let token = JoinToken { address: address.into(), ca, secret }.encode();
     Ok(Initialised { ca, token })
@@ -276,8 +278,15 @@ impl Parts {
             Some(dir) => Audit::open(&dir).map_err(|err| RelayError::Audit { dir, err })?,
             None => Audit::default(),
         };
-        let auth = Arc::new(Auth::new(Keyring::new(memory.keys, memory.tokens), memory.known, store.clone(), audit));
-        let events_tx = hub::start(Core::new(memory.machines, memory.sessions), auth.clone(), store);
+        let keyring = Keyring::new(memory.keys, memory.tokens);
+        // Of a machine that was revoked nothing is remembered, whoever wrote the store.
+        let (gone, machines): (Vec<_>, Vec<_>) =
+            memory.machines.into_iter().partition(|machine: &Machine| keyring.is_gone(machine.facts.id));
+        for machine in gone {
+            store.change(Change::MachineGone(machine.facts.id));
+        }
+        let auth = Arc::new(Auth::new(keyring, memory.known, store.clone(), audit));
+        let events_tx = hub::start(Core::new(machines, memory.sessions), auth.clone(), store);
         tokio::spawn(expire(auth.clone(), events_tx.clone()));
         // One row of numbers for all services: a connection of the hub has one of its own.
         let conns = Arc::new(AtomicU64::new(1));
@@ -285,6 +294,9 @@ impl Parts {
         let facade = Facade::new(events_tx.clone(), auth.clone(), conns);
         let connections = Connections::new(crate::runtime::open_files());
         let admin = Admin { auth, events_tx, reach, connections: connections.clone() };
+        if let Some(after) = options.forget_after {
+            tokio::spawn(admin.clone().forget_after(after));
+        }
         Ok(Parts { services, facade, admin, connections })
     }
 

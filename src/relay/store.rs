@@ -11,7 +11,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use tokio::sync::oneshot;
 
 use super::auth::{Key, Token};
-use crate::fleet::{KeyId, Machine, Session};
+use crate::fleet::{KeyId, Machine, MachineId, Session};
 use crate::wire::{Message, v1};
 
 const MACHINES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("machines");
@@ -29,6 +29,8 @@ const BATCH: usize = 512;
 pub(super) enum Change {
     /// Remember this machine.
     Machine(Box<v1::Machine>),
+    /// Forget this machine.
+    MachineGone(MachineId),
     /// Remember this session.
     Session(Box<v1::Session>),
     /// Forget this session.
@@ -207,6 +209,9 @@ fn write_batch(database: &Database, batch: &[Queued]) -> Result<(), redb::Error>
                 Change::Machine(machine) => {
                     let id = machine.facts.as_ref().map(|facts| facts.id.clone()).unwrap_or_default();
                     machines.insert(&*id, &*machine.encode_to_vec())?;
+                }
+                Change::MachineGone(id) => {
+                    machines.remove(&id.as_bytes()[..])?;
                 }
                 Change::Session(session) => {
                     let spec = session.info.as_ref().and_then(|info| info.spec.as_ref());

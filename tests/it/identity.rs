@@ -44,7 +44,13 @@ impl Realm {
     }
 
     pub fn serve(&mut self, address: &str) {
-        let mut command = self.command(&["relay", "--listen", &format!("tls://{address}"), "--die-with-parent"]);
+        self.serve_with(address, &[]);
+    }
+
+    /// With more flags.
+    pub fn serve_with(&mut self, address: &str, more: &[&str]) {
+        let listen = format!("tls://{address}");
+        let mut command = self.command(&[&["relay", "--listen", &listen, "--die-with-parent"], more].concat());
         let log = fs::File::options().create(true).append(true).open(self.path("relay.log")).unwrap();
         let mut relay =
             command.arg("--dir").arg(self.path("relay")).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
@@ -267,7 +273,7 @@ async fn machines_join_over_tls_a_key_drives_them_and_revoking_cuts_both_off() {
     let dir = realm.path("relay");
     let said = realm.says(&["relay", "machines", "revoke", "web-2", "--dir", dir.to_str().unwrap()]);
     assert!(said.contains("web-2 is revoked"), "{said}");
-    machine(&client, "web-2", false).await;
+    crate::joining::gone(&client, "web-2").await;
     realm.audited("auth_failed", "the key of machine web-2 is revoked").await;
     until("the agent says why", || {
         fs::read_to_string(realm.path("web-2.log")).unwrap().contains("the key of machine web-2 is revoked")

@@ -14,6 +14,7 @@ mod files;
 mod guidance;
 mod hostile;
 mod identity;
+mod joining;
 mod limits;
 mod newcomer;
 mod permissions;

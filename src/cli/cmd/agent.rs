@@ -1,5 +1,6 @@
 //! `fleetmux agent join|start|stop|restart|status`.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,12 +9,12 @@ use color_eyre::eyre::{Result, bail, eyre};
 use rustix::process::{Pid, Signal};
 use serde_json::json;
 
-use crate::agent::{self, Standing, lock_holder, standing};
+use crate::agent::{self, JoinError, Membership, Standing, Wanted, lock_holder, standing};
 use crate::cli::args::{AgentCommand, AgentDirArgs, AgentStartArgs, JoinArgs};
 use crate::cli::background;
 use crate::cli::output::{counted, json_text, print};
 use crate::config::paths;
-use crate::fleet::{Credentials, Endpoint, JoinToken};
+use crate::fleet::{Code, Credentials, Endpoint, JoinToken, LABEL_CAP, Labels};
 use crate::runtime::{self, LogTo};
 
 /// How long an agent may take to end.
@@ -49,30 +50,71 @@ fn dir_flag(args: &AgentDirArgs) -> String {
     args.dir.as_ref().map(|dir| format!(" --dir {}", dir.display())).unwrap_or_default()
 }
 
+/// `key=value` pairs as labels.
+pub(super) fn labels<S: AsRef<str>>(pairs: &[S]) -> Result<Labels> {
+    let is_no_label = |bad: String| {
+        eyre!("{bad:?} is no label; write key=value, each at most {LABEL_CAP} letters, digits and ._/@:+-")
+    };
+    agent::local_labels(pairs).map_err(is_no_label)
+}
+
 async fn join(args: JoinArgs) -> Result<ExitCode> {
-    let labels = agent::local_labels(&args.labels)
-        .map_err(|bad| eyre!("{bad:?} is no label; write key=value without spaces, commas or = ! ~ ^"))?;
-    let text = if args.token == "-" { std::io::read_to_string(std::io::stdin())? } else { args.token };
+    let labels = labels(&args.labels)?;
+    let is_piped = args.token == "-";
+    let text = if is_piped { std::io::read_to_string(std::io::stdin())? } else { args.token };
     let token: JoinToken = text.parse()?;
     if let Some(dir) = &args.dir.dir {
         paths::make_private_dir(dir)?;
     }
-    let joined = agent::join(&token, &args.name, labels, &state_dir_of(&args.dir)).await?;
+    let state_dir = state_dir_of(&args.dir);
+    let mut wanted = Wanted { name: args.name, labels, replaces: args.replace };
+    let joined = match agent::join(&token, wanted.clone(), &state_dir).await {
+        Err(JoinError::Refused(refusal)) if refusal.code == Code::Exists && !wanted.replaces => {
+            if is_piped || !std::io::stdin().is_terminal() {
+                bail!("{refusal}; to take its place, add --replace; otherwise choose another name with --name");
+            }
+            if !is_yes(&format!("{refusal}; replace it? [y/N] "))? {
+                bail!("nothing is changed; choose another name with --name");
+            }
+            wanted.replaces = true;
+            agent::join(&token, wanted, &state_dir).await?
+        }
+        joined => joined?,
+    };
     let dir_flag = dir_flag(&args.dir);
     let next = match lock_holder(&dir_of(&args.dir)) {
         Some(_) => format!("fleetmux agent stop{dir_flag} && fleetmux agent start{dir_flag}"),
         None => format!("fleetmux agent start{dir_flag}"),
     };
-    print(&format!(
-        "{} has joined {} in workspace {}; now run: {next}\n",
-        joined.name, joined.relay, joined.workspace
-    ))?;
+    let replaced = if joined.has_replaced { " in the place of the one that had the name" } else { "" };
+    let Membership { name, relay, workspace, .. } = joined.membership;
+    print(&format!("{name} has joined {relay} in workspace {workspace}{replaced}; now run: {next}\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// Asks a person; anything but a yes is none.
+fn is_yes(question: &str) -> Result<bool> {
+    eprint!("{question}");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+/// What is said to somebody who names what was bound when the machine joined.
+fn bound_otherwise(joined: &Membership, name: &str, labels: &Labels) -> Option<String> {
+    let is_other = |(key, value): (&String, &String)| joined.labels.get(key) != Some(value);
+    let has_other = (!name.is_empty() && name != joined.name) || labels.iter().any(is_other);
+    (joined.is_bound && has_other).then(|| {
+        format!(
+            "this machine joined {} as {}: its name and labels are bound there, and --name and --label change nothing; \
+             `fleetmux relay machines set {}` on the relay does",
+            joined.relay, joined.name, joined.name
+        )
+    })
+}
+
 async fn start(relay: Option<Endpoint>, args: AgentStartArgs) -> Result<ExitCode> {
-    let labels = agent::local_labels(&args.labels)
-        .map_err(|bad| eyre!("{bad:?} is no label; write key=value without spaces, commas or = ! ~ ^"))?;
+    let labels = labels(&args.labels)?;
     let dir = dir_of(&args.dir);
     // A machine's identity belongs to its agent's directory unless that is the user's own.
     let state_dir = paths::agent_state_dir(args.dir.dir.as_deref());
@@ -85,7 +127,11 @@ async fn start(relay: Option<Endpoint>, args: AgentStartArgs) -> Result<ExitCode
             "this machine has not joined {relay}; run `fleetmux agent join TOKEN` with a token from `fleetmux relay token`"
         );
     }
+    let otherwise = joined.as_ref().and_then(|joined| bound_otherwise(joined, &args.name, &labels));
     if !args.foreground {
+        if let Some(otherwise) = &otherwise {
+            eprintln!("{otherwise}");
+        }
         if let Some(pid) = lock_holder(&dir) {
             bail!(
                 "the agent already runs (process {pid}); see `fleetmux agent status`, or use `fleetmux agent restart`"
@@ -120,10 +166,14 @@ async fn start(relay: Option<Endpoint>, args: AgentStartArgs) -> Result<ExitCode
     if args.die_with_parent {
         rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
     }
+    if let Some(otherwise) = otherwise {
+        tracing::warn!("{otherwise}");
+    }
     let (mut name, mut all_labels, mut credentials) = (args.name, labels, Credentials::default());
     if let Some(joined) = joined {
-        name = if name.is_empty() { joined.name } else { name };
-        all_labels = joined.labels.into_iter().chain(all_labels).collect();
+        name = if name.is_empty() || joined.is_bound { joined.name } else { name };
+        let own = if joined.is_bound { Labels::new() } else { all_labels };
+        all_labels = joined.labels.into_iter().chain(own).collect();
         credentials = joined.credentials;
     }
     let permissions = paths::permissions_file(args.dir.dir.as_deref());

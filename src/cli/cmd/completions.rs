@@ -110,7 +110,7 @@ fn extra(command: &Command) -> String {
 /// Every argument that means a machine or a session offers those there are.
 fn with_names(command: Command) -> Command {
     let command = command.mut_args(|arg| match arg.get_id().as_str() {
-        "machine" | "host" | "target" => arg.add(ArgValueCandidates::new(machines)),
+        "machine" | "machines" | "host" | "target" => arg.add(ArgValueCandidates::new(machines)),
         "session" | "sessions" => arg.add(ArgValueCandidates::new(sessions)),
         _ => arg,
     });

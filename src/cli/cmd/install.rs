@@ -17,8 +17,7 @@ pub(in crate::cli) fn run(relay: Option<Endpoint>, args: &InstallArgs) -> Result
     let is_root = rustix::process::getuid().is_root();
     let is_system = args.system || (!args.user && is_root);
     let labels: Vec<&str> = args.labels.iter().map(String::as_str).collect();
-    crate::agent::local_labels(&labels)
-        .map_err(|bad| eyre!("{bad:?} is no label; write key=value without spaces, commas or = ! ~ ^"))?;
+    super::agent::labels(&labels)?;
     let program = std::env::current_exe()?;
     let text = unit(&program, is_system, relay.as_ref(), &args.name, &labels);
     let path = path(is_system)?;

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use color_eyre::eyre::{Result, bail, eyre};
+use color_eyre::eyre::{Result, bail};
 
-use crate::cli::args::{KeysCommand, RelayMachinesCommand, TokenArgs};
+use crate::cli::args::{KeysCommand, RelayMachinesCommand, SetMachineArgs, TokenArgs};
 use crate::cli::identity;
 use crate::cli::output::{ago, complain, json_text, print, table};
-use crate::client::{Client, KeyInfo, KeyRequest, TokenRequest};
+use crate::client::{Client, KeyInfo, KeyRequest, MachineChange, TokenRequest};
 use crate::config::paths;
 use crate::fleet::{Actions, Code, Endpoint, find_machine};
 use crate::runtime::now_ms;
@@ -48,8 +48,7 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, command: KeysCommand) -
 
 /// `fleetmux relay token`.
 pub(in crate::cli) async fn token(relay: Option<Endpoint>, args: TokenArgs) -> Result<ExitCode> {
-    let labels = crate::agent::local_labels(&args.labels)
-        .map_err(|bad| eyre!("{bad:?} is no label; write key=value without spaces, commas or = ! ~ ^"))?;
+    let labels = super::agent::labels(&args.labels)?;
     let client = admin(relay, args.dir.as_deref()).await?;
     let request = TokenRequest {
         workspace: args.workspace,
@@ -57,6 +56,10 @@ pub(in crate::cli) async fn token(relay: Option<Endpoint>, args: TokenArgs) -> R
         is_reusable: args.reusable,
         labels,
         address: args.address,
+        name: args.name,
+        allow_names: args.allow_names,
+        allow_labels: args.allow_labels,
+        may_replace: args.replace,
     };
     let (token, expires_ms) = client.create_token(request).await?;
     print(&format!("{}\n", token.reveal()))?;
@@ -66,7 +69,7 @@ pub(in crate::cli) async fn token(relay: Option<Endpoint>, args: TokenArgs) -> R
     Ok(ExitCode::SUCCESS)
 }
 
-/// `fleetmux relay machines list|revoke`.
+/// `fleetmux relay machines list|set|revoke`.
 pub(in crate::cli) async fn machines(relay: Option<Endpoint>, command: RelayMachinesCommand) -> Result<ExitCode> {
     match command {
         RelayMachinesCommand::List { json, dir } => {
@@ -81,22 +84,45 @@ pub(in crate::cli) async fn machines(relay: Option<Endpoint>, command: RelayMach
             }
             print(&if json { as_json(&keys) } else { machines_table(&keys) })?;
         }
+        RelayMachinesCommand::Set(args) => return set(relay, args).await,
         RelayMachinesCommand::Revoke { machine, dir } => {
             let client = admin(relay, dir.as_deref()).await?;
-            // By the name it has now, as it is listed; the relay itself knows the one it joined with.
-            let (machines, _) = client.fleet().await?;
-            let wanted = match find_machine(&machines, &machine) {
-                Ok(found) => found.facts.id.to_string(),
-                Err(refusal) if refusal.code == Code::Ambiguous => return Err(refusal.into()),
-                Err(_) => machine,
-            };
-            let revoked = client.revoke_machine(&wanted).await?;
+            let revoked = client.revoke_machine(&listed(&client, machine).await?).await?;
             print(&format!(
                 "the key of machine {} is revoked; its agent is cut off, its sessions live on there\n",
                 revoked.name
             ))?;
         }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A machine by the name it is listed with, as its id; the relay itself knows names and ids whole.
+pub(super) async fn listed(client: &Client, wanted: String) -> Result<String> {
+    let (machines, _) = client.fleet().await?;
+    match find_machine(&machines, &wanted) {
+        Ok(found) => Ok(found.facts.id.to_string()),
+        Err(refusal) if refusal.code == Code::Ambiguous => Err(refusal.into()),
+        Err(_) => Ok(wanted),
+    }
+}
+
+async fn set(relay: Option<Endpoint>, args: SetMachineArgs) -> Result<ExitCode> {
+    let labels = super::agent::labels(&args.labels)?;
+    if args.name.is_none() && args.hostname.is_none() && labels.is_empty() && args.remove_labels.is_empty() {
+        bail!("there is nothing to set; name --name, --label, --remove-label or --hostname");
+    }
+    let client = admin(relay, args.dir.as_deref()).await?;
+    let wanted = listed(&client, args.machine).await?;
+    let change = MachineChange { name: args.name, hostname: args.hostname, labels, remove_labels: args.remove_labels };
+    let set = client.set_machine(&wanted, change).await?;
+    if args.json {
+        print(&as_json(&[set]))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let labels: Vec<String> = set.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let labels = if labels.is_empty() { "no labels".into() } else { labels.join(",") };
+    print(&format!("{} (host name {}) has {labels}\n", set.name, set.hostname))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -148,15 +174,17 @@ fn as_table(keys: &[KeyInfo]) -> String {
 fn machines_table(keys: &[KeyInfo]) -> String {
     let now = now_ms();
     let row = |key: &KeyInfo| {
+        let labels: Vec<String> = key.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         vec![
             key.name.clone(),
             key.machine.map_or_else(String::new, |id| id.to_string()),
             key.workspace.clone(),
             format!("{} ago", ago(key.created_ms, now)),
             key.last_used_ms.map_or("never".into(), |used| format!("{} ago", ago(used, now))),
+            if labels.is_empty() { "-".into() } else { labels.join(",") },
         ]
     };
-    table(&["NAME", "ID", "WORKSPACE", "JOINED", "USED"], &keys.iter().map(row).collect::<Vec<_>>())
+    table(&["NAME", "ID", "WORKSPACE", "JOINED", "USED", "LABELS"], &keys.iter().map(row).collect::<Vec<_>>())
 }
 
 fn as_json(keys: &[KeyInfo]) -> String {
@@ -171,6 +199,8 @@ fn as_json(keys: &[KeyInfo]) -> String {
             "last_used_at_ms": key.last_used_ms,
             "expires_at_ms": key.expires_ms,
             "machine_id": key.machine.map(|id| id.to_string()),
+            "hostname": key.machine.map(|_| &key.hostname),
+            "labels": key.machine.map(|_| &key.labels),
         })
     };
     json_text(&keys.iter().map(one).collect::<Vec<_>>())

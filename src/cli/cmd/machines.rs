@@ -1,4 +1,4 @@
-//! `fleetmux machines`: the fleet as a table, once or as it changes.
+//! `fleetmux machines`: the fleet as a table, once or as it changes; and `forget`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use color_eyre::eyre::Result;
 
-use crate::cli::args::MachinesArgs;
+use crate::cli::args::{MachinesArgs, MachinesCommand};
 use crate::cli::background;
 use crate::cli::output::{Column, Page, ago, complain, json_line, json_text, machine_json, print, print_on};
 use crate::client::FleetEvent;
@@ -22,6 +22,9 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: &MachinesArgs) ->
         complain!(
             "no relay is configured: this is this computer alone; `fleetmux login RELAY --key-stdin` shows a fleet"
         );
+    }
+    if let Some(MachinesCommand::Forget { machines }) = &args.command {
+        return forget(relay, machines).await;
     }
     let client = background::client(relay).await?;
     let selector = args.selector.clone().unwrap_or(Selector::All);
@@ -43,6 +46,27 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: &MachinesArgs) ->
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Forgets machines, each for itself: one that is online or unknown is no reason to keep the others.
+async fn forget(relay: Option<Endpoint>, wanted: &[String]) -> Result<ExitCode> {
+    let client = background::client(relay).await?;
+    let mut is_done = true;
+    for wanted in wanted {
+        let forgotten = match super::keys::listed(&client, wanted.clone()).await {
+            Ok(machine) => client.forget_machine(&machine).await.map_err(Into::into),
+            Err(err) => Err(err),
+        };
+        match forgotten {
+            Ok((name, true)) => print(&format!("{name} is forgotten, and its key is revoked\n"))?,
+            Ok((name, false)) => print(&format!("{name} is forgotten\n"))?,
+            Err(err) => {
+                is_done = false;
+                eprintln!("{wanted}: {err}");
+            }
+        }
+    }
+    Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::from(crate::cli::FAILED) })
 }
 
 /// What is known now.

@@ -1,6 +1,7 @@
 //! `fleetmux relay`: a relay in the foreground, and `init`, which prepares one for other machines.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use color_eyre::eyre::Result;
 
@@ -40,8 +41,9 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: RelayArgs) -> Res
     };
     let is_tls = matches!(listen, Endpoint::Tls(_));
     let dir = args.dir.or_else(|| is_tls.then(paths::relay_dir));
-    relay::serve(Options { listen, store: args.store, dir, discovery: None }, ready, runtime::ended_by_signal())
-        .await?;
+    let forget_after = args.forget_after.map(|life| Duration::from_secs(life.0));
+    let options = Options { listen, store: args.store, dir, discovery: None, forget_after };
+    relay::serve(options, ready, runtime::ended_by_signal()).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -23,6 +23,7 @@ pub(in crate::cli) async fn run(dir: PathBuf) -> Result<ExitCode> {
         store: Some(state.join("relay.redb")),
         dir: None,
         discovery: Some(relay::Discovery { socket_file, port_file }),
+        forget_after: None,
     };
     let agent_options = agent::Options {
         name: String::new(),

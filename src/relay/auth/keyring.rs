@@ -2,7 +2,7 @@
 //!
 //! It knows no clock, no file and no connection: whoever calls brings the time and stores what changed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,7 +10,11 @@ use ring::rand::SecureRandom;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-use crate::fleet::{Action, Actions, Caller, Code, KeyId, Labels, MachineId, Principal, Refusal, Secret};
+use super::token::{Ask, NewToken, Token};
+use crate::fleet::{
+    Action, Actions, Bound, Caller, Code, KeyId, Labels, MachineId, Principal, Refusal, Secret, check_hostname,
+    check_labels, check_name,
+};
 
 /// Random bytes of a secret: 256 bits.
 const SECRET_BYTES: usize = 32;
@@ -39,6 +43,9 @@ pub(in crate::relay) struct Key {
     pub(in crate::relay) actions: Vec<String>,
     /// Set for a machine's key.
     pub(in crate::relay) machine: Option<String>,
+    /// What is bound to the machine beside its name; `None` until its first link, if it joined before there was any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::relay) bound: Option<Bound>,
     hash: Vec<u8>,
     pub(in crate::relay) hint: String,
     pub(in crate::relay) created_ms: u64,
@@ -93,18 +100,6 @@ mod as_text {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<KeyId, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
-}
-
-/// A join token as it is kept.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::relay) struct Token {
-    pub(in crate::relay) id: String,
-    hash: Vec<u8>,
-    pub(in crate::relay) workspace: String,
-    pub(in crate::relay) labels: BTreeMap<String, String>,
-    pub(in crate::relay) expires_ms: u64,
-    pub(in crate::relay) is_reusable: bool,
-    used_ms: Option<u64>,
 }
 
 /// A key to be made.
@@ -171,8 +166,8 @@ impl Keyring {
 
     /// Makes an API key; the secret is seen here and never again.
     pub(in crate::relay) fn create(&mut self, new: NewKey, now: u64) -> Result<(Secret, Key), Refusal> {
-        check_word("a key's name", &new.name)?;
-        check_word("a workspace", &new.workspace)?;
+        check_name("a key's name", &new.name)?;
+        check_name("a workspace", &new.workspace)?;
         let invalid = |message: &str| Err(Refusal::new(Code::Invalid, message));
         if new.actions.is_empty() {
             return invalid("a key needs an action: observe, drive, exec, read, files, admin");
@@ -195,6 +190,7 @@ impl Keyring {
             workspace: new.workspace,
             actions: new.actions.iter().map(|action| action.to_string()).collect(),
             machine: None,
+            bound: None,
             hash: hash(secret.reveal()),
             hint,
             created_ms: now,
@@ -267,39 +263,28 @@ impl Keyring {
     }
 
     /// Makes a join token; its secret is seen here and never again.
-    pub(in crate::relay) fn create_token(
-        &mut self,
-        workspace: String,
-        labels: Labels,
-        expires_ms: u64,
-        is_reusable: bool,
-        now: u64,
-    ) -> Result<(Secret, Token), Refusal> {
-        check_word("a workspace", &workspace)?;
+    pub(in crate::relay) fn create_token(&mut self, new: NewToken, now: u64) -> Result<(Secret, Token), Refusal> {
         self.tokens.retain(|token| token.expires_ms + TOKEN_MEMORY_MS > now);
         let (secret, _) = secret("")?;
-        let id = uuid::Uuid::new_v4().to_string();
-        let hash = hash(secret.reveal());
-        let token = Token { id, hash, workspace, labels, expires_ms, is_reusable, used_ms: None };
+        let token = Token::new(new, uuid::Uuid::new_v4().to_string(), hash(secret.reveal()))?;
         self.tokens.push(token.clone());
         Ok((secret, token))
     }
 
-    /// Exchanges a token's secret for a machine key. A machine that has joined shows its present key to join again:
-    /// whoever merely knows its id must not get its place.
-    pub(in crate::relay) fn redeem(
-        &mut self,
+    /// What became of a machine that joins with a token, if it may; nothing is spent.
+    pub(in crate::relay) fn consider(
+        &self,
         presented: &str,
-        machine: MachineId,
-        name: &str,
+        ask: &Ask,
         present_key: Option<&str>,
         now: u64,
-    ) -> Result<Joined, Refusal> {
+    ) -> Result<Considered, Refusal> {
         let hash_of = hash(presented);
         let no = |message: &str| Err(Refusal::new(Code::Unauthenticated, message));
-        let Some(token) = self.tokens.iter_mut().filter(|token| bool::from(token.hash.ct_eq(&hash_of))).last() else {
+        let Some(at) = self.tokens.iter().rposition(|token| bool::from(token.hash.ct_eq(&hash_of))) else {
             return no("this join token is not known to the relay; make one with `fleetmux relay token` on it");
         };
+        let token = &self.tokens[at];
         if token.used_ms.is_some() && !token.is_reusable {
             return no(
                 "this join token was used already; make another with `fleetmux relay token` (or one with --reusable)",
@@ -308,29 +293,71 @@ impl Keyring {
         if token.expires_ms <= now {
             return no("this join token has expired; make another with `fleetmux relay token`");
         }
-        check_word("a machine's name", name)?;
-        let id = machine.to_string();
+        let id = ask.machine.to_string();
         let present_hash = present_key.map(hash);
-        let mut replaced = None;
-        let is_living = |key: &&mut Key| key.machine.as_ref() == Some(&id) && key.revoked_ms.is_none();
-        for old in self.keys.iter_mut().filter(is_living) {
-            if !present_hash.as_ref().is_some_and(|hash| bool::from(hash.ct_eq(&old.hash))) {
-                let message = "a machine of this id has joined already; on the relay, revoke it first with \
-                               `fleetmux relay machines revoke`, or remove the file machine-id here";
-                return Err(Refusal::new(Code::PermissionDenied, message));
-            }
-            old.revoked_ms = Some(now);
-            replaced = Some(old.clone());
+        let is_shown = |key: &&Key| present_hash.as_ref().is_some_and(|hash| bool::from(hash.ct_eq(&key.hash)));
+        let own: Vec<&Key> = self.keys.iter().filter(|key| key.machine.as_ref() == Some(&id)).collect();
+        // One that was revoked says no less who this was.
+        let before = own.iter().copied().rfind(|key| is_shown(key));
+        let (name, bound) = token.bind(ask, before)?;
+        // Whoever merely knows a machine's id must not get its place unasked.
+        let is_unproven = |key: &&Key| key.revoked_ms.is_none() && !is_shown(key);
+        let unproven: Vec<&Key> = own.into_iter().filter(is_unproven).collect();
+        if unproven.iter().any(|key| key.workspace != token.workspace) {
+            return Err(joined_already());
         }
+        let namesakes = self
+            .machine_keys()
+            .filter(|key| key.workspace == token.workspace && key.name == name && key.machine.as_ref() != Some(&id));
+        Ok(Considered {
+            workspace: token.workspace.clone(),
+            namesakes: namesakes.filter_map(Key::machine).collect(),
+            is_unproven: !unproven.is_empty(),
+            may_replace: token.may_replace(),
+            name,
+            bound,
+            token: at,
+        })
+    }
+
+    /// Exchanges a token's secret for a machine key. A machine that has joined shows its present key to join again, or is
+    /// among those that it may take the place of.
+    pub(in crate::relay) fn redeem(
+        &mut self,
+        presented: &str,
+        ask: &Ask,
+        present_key: Option<&str>,
+        replaces: &[MachineId],
+        now: u64,
+    ) -> Result<Joined, Refusal> {
+        let considered = self.consider(presented, ask, present_key, now)?;
+        if considered.is_unproven && !replaces.contains(&ask.machine) {
+            return Err(joined_already());
+        }
+        if considered.namesakes.iter().any(|other| !replaces.contains(other)) {
+            let message = format!("{} has just been taken by another machine; try again", considered.name);
+            return Err(Refusal::new(Code::Unavailable, message));
+        }
+        let (secret, hint) = secret(MACHINE_PREFIX)?;
+        let is_over = |key: &Key| {
+            let machine = key.machine();
+            machine == Some(ask.machine) || machine.is_some_and(|machine| considered.namesakes.contains(&machine))
+        };
+        let mut ended = Vec::new();
+        for old in self.keys.iter_mut().filter(|key| key.revoked_ms.is_none() && is_over(key)) {
+            old.revoked_ms = Some(now);
+            ended.push(old.clone());
+        }
+        let token = &mut self.tokens[considered.token];
         token.used_ms = Some(now);
         let token = token.clone();
-        let (secret, hint) = secret(MACHINE_PREFIX)?;
         let key = Key {
             id: KeyId::random(),
-            name: name.into(),
-            workspace: token.workspace.clone(),
+            name: considered.name,
+            workspace: considered.workspace,
             actions: Vec::new(),
-            machine: Some(id),
+            machine: Some(ask.machine.to_string()),
+            bound: considered.bound,
             hash: hash(secret.reveal()),
             hint,
             created_ms: now,
@@ -339,7 +366,99 @@ impl Keyring {
             revoked_ms: None,
         };
         self.insert(key.clone());
-        Ok(Joined { secret, key, token, replaced })
+        Ok(Joined { secret, key, token, ended })
+    }
+
+    /// Who the machine with this key is: what is bound to it. One that has nothing bound is who it says now, from now on; a
+    /// name that `is_taken` gets the end of its id. The key comes back if it changed.
+    pub(in crate::relay) fn identify(
+        &mut self,
+        id: KeyId,
+        says: (&str, &Bound),
+        is_taken: impl Fn(&str) -> bool,
+    ) -> Option<(Key, bool)> {
+        let at = *self.by_id.get(&id)?;
+        let key = self.keys.get(at)?;
+        if key.bound.is_some() {
+            return Some((key.clone(), false));
+        }
+        let (workspace, own) = (key.workspace.clone(), key.machine.clone()?);
+        let is_others = |name: &str| {
+            let has = |other: &Key| {
+                // One that is not bound yet was promised the name it joined with.
+                other.workspace == workspace && other.name == name && other.machine.as_ref() != Some(&own)
+            };
+            // Two may have joined with one name when that was possible: the first to come has it.
+            let is_promised = key.name == name;
+            self.machine_keys().any(|other| has(other) && (other.bound.is_some() || !is_promised))
+        };
+        let wanted = if check_name("", says.0).is_ok() { says.0 } else { key.name.as_str() };
+        let name = match is_others(wanted) || is_taken(wanted) {
+            true => format!("{wanted}-{}", &own[own.len().saturating_sub(6)..]),
+            false => wanted.to_string(),
+        };
+        let hostname = if check_hostname(&says.1.hostname).is_ok() { says.1.hostname.clone() } else { name.clone() };
+        let key = self.keys.get_mut(at)?;
+        key.name = name;
+        key.bound = Some(Bound { hostname, labels: says.1.labels.clone() });
+        Some((key.clone(), true))
+    }
+
+    /// The living key of the machine of this name or id.
+    pub(in crate::relay) fn machine(&self, wanted: &str, sees: impl Fn(&str) -> bool) -> Result<Key, Refusal> {
+        let is_it = |key: &&Key| (key.name == wanted || key.machine.as_deref() == Some(wanted)) && sees(&key.workspace);
+        match self.machine_keys().filter(is_it).collect::<Vec<_>>().as_slice() {
+            [key] => Ok((*key).clone()),
+            [] => {
+                let message = format!("there is no joined machine {wanted:?}; see `fleetmux relay machines list`");
+                Err(Refusal::new(Code::NotFound, message))
+            }
+            _ => {
+                let message = format!(
+                    "{wanted:?} fits more than one joined machine; name it by its id, see `fleetmux relay machines list`"
+                );
+                Err(Refusal::new(Code::Ambiguous, message))
+            }
+        }
+    }
+
+    /// Binds something else to a machine.
+    pub(in crate::relay) fn set_machine(&mut self, id: KeyId, set: &SetMachine) -> Result<Key, Refusal> {
+        let at = self.by_id.get(&id).copied().filter(|at| self.keys[*at].revoked_ms.is_none());
+        let key = at.map(|at| &self.keys[at]);
+        let key = key.ok_or_else(|| Refusal::new(Code::NotFound, "the machine's key has just been revoked"))?;
+        let mut bound = key.bound.clone().unwrap_or_default();
+        let name = set.name.as_deref().unwrap_or(&key.name).to_string();
+        check_name("a machine's name", &name)?;
+        let is_taken =
+            |other: &Key| other.workspace == key.workspace && other.name == name && other.machine != key.machine;
+        if self.machine_keys().any(is_taken) {
+            return Err(name_taken(&name));
+        }
+        if let Some(hostname) = &set.hostname {
+            check_hostname(hostname)?;
+            bound.hostname.clone_from(hostname);
+        }
+        check_labels(&set.labels)?;
+        bound.labels.retain(|label, _| !set.remove_labels.contains(label));
+        bound.labels.extend(set.labels.clone());
+        check_labels(&bound.labels)?;
+        let key = &mut self.keys[at.unwrap_or_default()];
+        key.name = name;
+        key.bound = Some(bound);
+        Ok(key.clone())
+    }
+
+    /// Whether a machine had keys, and none that is good: whatever is remembered of it is a ghost's.
+    pub(in crate::relay) fn is_gone(&self, machine: MachineId) -> bool {
+        let id = machine.to_string();
+        let mut own = self.keys.iter().filter(|key| key.machine.as_ref() == Some(&id)).peekable();
+        own.peek().is_some() && own.all(|key| key.revoked_ms.is_some())
+    }
+
+    /// Living keys of machines.
+    fn machine_keys(&self) -> impl Iterator<Item = &Key> {
+        self.keys.iter().filter(|key| key.machine.is_some() && key.revoked_ms.is_none())
     }
 
     fn living<'a>(&'a self, workspace: &'a str, now: u64) -> impl Iterator<Item = &'a Key> {
@@ -348,14 +467,51 @@ impl Keyring {
     }
 }
 
+/// What would become of a machine that joins.
+#[derive(Clone, Debug)]
+pub(in crate::relay) struct Considered {
+    pub(in crate::relay) workspace: String,
+    pub(in crate::relay) name: String,
+    bound: Option<Bound>,
+    /// Machines that joined under its name.
+    pub(in crate::relay) namesakes: Vec<MachineId>,
+    /// A machine of its id has joined, and it does not show that one's key.
+    pub(in crate::relay) is_unproven: bool,
+    /// The token may replace machines that are offline.
+    pub(in crate::relay) may_replace: bool,
+    /// Which.
+    token: usize,
+}
+
 /// A machine has joined.
 #[derive(Debug)]
 pub(in crate::relay) struct Joined {
     pub(in crate::relay) secret: Secret,
     pub(in crate::relay) key: Key,
     pub(in crate::relay) token: Token,
-    /// Its former key.
-    pub(in crate::relay) replaced: Option<Key>,
+    /// Its former key, and those of machines that gave way to it.
+    pub(in crate::relay) ended: Vec<Key>,
+}
+
+/// What an admin binds to a machine; `None` and empty leave it as it is.
+#[derive(Clone, Debug, Default)]
+pub(in crate::relay) struct SetMachine {
+    pub(in crate::relay) name: Option<String>,
+    pub(in crate::relay) hostname: Option<String>,
+    pub(in crate::relay) labels: Labels,
+    pub(in crate::relay) remove_labels: Vec<String>,
+}
+
+fn joined_already() -> Refusal {
+    let message = "a machine of this id has joined already; on the relay, revoke it first with \
+                   `fleetmux relay machines revoke`, or remove the file machine-id here";
+    Refusal::new(Code::PermissionDenied, message)
+}
+
+/// A name that somebody else has.
+pub(in crate::relay) fn name_taken(name: &str) -> Refusal {
+    let message = format!("there is a machine {name} already; choose another name, or have that one forgotten first");
+    Refusal::new(Code::Exists, message)
 }
 
 /// SHA-256, as secrets are kept: they are random, so no slower hash is needed.
@@ -371,15 +527,6 @@ fn secret(prefix: &str) -> Result<(Secret, String), Refusal> {
     let text = URL_SAFE_NO_PAD.encode(bytes);
     let hint = format!("{prefix}{}", &text[..HINT_CHARS]);
     Ok((Secret::new(format!("{prefix}{text}")), hint))
-}
-
-/// Names appear in tables, principals and audit lines.
-fn check_word(what: &str, word: &str) -> Result<(), Refusal> {
-    let is_fine = |c: char| c.is_alphanumeric() || "-_.@".contains(c);
-    if !word.is_empty() && word.len() <= 100 && word.chars().all(is_fine) {
-        return Ok(());
-    }
-    Err(Refusal::new(Code::Invalid, format!("{what} is at most 100 letters, digits and -_.@; {word:?} is not")))
 }
 
 #[cfg(test)]
@@ -439,31 +586,133 @@ mod tests {
         assert_eq!(ring.revoke("ci", false, |_| true, 0).unwrap_err().code, Code::Ambiguous);
     }
 
+    fn new_token(is_reusable: bool) -> NewToken {
+        NewToken { workspace: "default".into(), expires_ms: 1000, is_reusable, ..NewToken::default() }
+    }
+
+    fn join(ring: &mut Keyring, token: &Secret, ask: &Ask, now: u64) -> Result<Joined, Refusal> {
+        ring.redeem(token.reveal(), ask, None, &[], now)
+    }
+
     #[test]
     fn a_token_is_spent_once_and_in_time() {
         let mut ring = Keyring::default();
-        let mut token =
-            |is_reusable| ring.create_token("default".into(), Labels::new(), 1000, is_reusable, 0).unwrap().0;
+        let mut token = |is_reusable| ring.create_token(new_token(is_reusable), 0).unwrap().0;
         let (once, often) = (token(false), token(true));
         let machine = MachineId::random();
-        let joined = ring.redeem(once.reveal(), machine, "web-1", None, 1).unwrap();
+        let ask = |name: &str| Ask::named(MachineId::random(), name);
+        let joined = join(&mut ring, &once, &Ask::named(machine, "web-1"), 1).unwrap();
         assert_eq!(ring.check(joined.secret.reveal(), 2).unwrap().0.machine(), Some(machine));
-        assert!(message(ring.redeem(once.reveal(), MachineId::random(), "web-2", None, 2)).contains("used already"));
-        assert!(ring.redeem(often.reveal(), MachineId::random(), "web-2", None, 2).is_ok());
-        assert!(ring.redeem(often.reveal(), MachineId::random(), "web-3", None, 2).is_ok());
-        assert!(message(ring.redeem(often.reveal(), MachineId::random(), "w", None, 1000)).contains("expired"));
-        assert!(message(ring.redeem("other", MachineId::random(), "w", None, 2)).contains("not known"));
+        assert!(message(join(&mut ring, &once, &ask("web-2"), 2)).contains("used already"));
+        assert!(join(&mut ring, &often, &ask("web-2"), 2).is_ok());
+        assert!(join(&mut ring, &often, &ask("web-3"), 2).is_ok());
+        assert!(message(join(&mut ring, &often, &ask("w"), 1000)).contains("expired"));
+        assert!(message(join(&mut ring, &Secret::new("other"), &ask("w"), 2)).contains("not known"));
     }
 
     #[test]
     fn a_machine_that_has_joined_is_replaced_by_itself_only() {
         let mut ring = Keyring::default();
-        let (token, _) = ring.create_token("default".into(), Labels::new(), 1000, true, 0).unwrap();
-        let machine = MachineId::random();
-        let first = ring.redeem(token.reveal(), machine, "web-1", None, 1).unwrap();
-        let thief = ring.redeem(token.reveal(), machine, "web-1", Some("fmm_guess"), 1).unwrap_err();
+        let token = ring.create_token(new_token(true), 0).unwrap().0;
+        let ask = Ask::named(MachineId::random(), "web-1");
+        let first = join(&mut ring, &token, &ask, 1).unwrap();
+        let thief = ring.redeem(token.reveal(), &ask, Some("fmm_guess"), &[], 1).unwrap_err();
         assert_eq!(thief.code, Code::PermissionDenied);
-        let second = ring.redeem(token.reveal(), machine, "web-1", Some(first.secret.reveal()), 1).unwrap();
+        let second = ring.redeem(token.reveal(), &ask, Some(first.secret.reveal()), &[], 1).unwrap();
         assert!(ring.check(first.secret.reveal(), 2).is_err() && ring.check(second.secret.reveal(), 2).is_ok());
+        // Its key was lost, and whoever decides lets it take its own place.
+        assert!(ring.consider(token.reveal(), &ask, None, 2).unwrap().is_unproven);
+        let third = ring.redeem(token.reveal(), &ask, None, &[ask.machine], 2).unwrap();
+        assert!(ring.check(second.secret.reveal(), 3).is_err() && ring.check(third.secret.reveal(), 3).is_ok());
+        // A token of another workspace takes nobody's place.
+        let foreign = NewToken { workspace: "blue".into(), ..new_token(true) };
+        let foreign = ring.create_token(foreign, 0).unwrap().0;
+        let refused = ring.redeem(foreign.reveal(), &ask, None, &[ask.machine], 2).unwrap_err();
+        assert!(refused.message.contains("has joined already"), "{refused}");
+    }
+
+    /// A reimaged host joined under its name, and `web-1` was two machines from then on.
+    #[test]
+    fn a_name_belongs_to_one_machine_of_a_workspace() {
+        let mut ring = Keyring::default();
+        let token = ring.create_token(new_token(true), 0).unwrap().0;
+        let (old, new) = (Ask::named(MachineId::random(), "web-1"), Ask::named(MachineId::random(), "web-1"));
+        let first = join(&mut ring, &token, &old, 1).unwrap();
+        let considered = ring.consider(token.reveal(), &new, None, 1).unwrap();
+        assert_eq!((considered.namesakes, considered.may_replace), (vec![old.machine], false));
+        assert!(message(join(&mut ring, &token, &new, 1)).contains("has just been taken"));
+        let second = ring.redeem(token.reveal(), &new, None, &[old.machine], 1).unwrap();
+        assert_eq!(second.ended.iter().map(|key| key.id).collect::<Vec<_>>(), [first.key.id]);
+        assert!(ring.is_gone(old.machine) && !ring.is_gone(new.machine) && !ring.is_gone(MachineId::random()));
+        // Elsewhere it is another name.
+        let foreign = NewToken { workspace: "blue".into(), ..new_token(true) };
+        let foreign = ring.create_token(foreign, 0).unwrap().0;
+        assert!(join(&mut ring, &foreign, &Ask::named(MachineId::random(), "web-1"), 1).is_ok());
+        let set = |name: &str| SetMachine { name: Some(name.into()), ..SetMachine::default() };
+        let other = join(&mut ring, &token, &Ask::named(MachineId::random(), "web-2"), 1).unwrap();
+        assert_eq!(ring.set_machine(other.key.id, &set("web-1")).unwrap_err().code, Code::Exists);
+        assert_eq!(ring.set_machine(other.key.id, &set("web-3")).unwrap().name, "web-3");
+        assert_eq!(ring.machine("web-3", |_| true).unwrap().id, other.key.id);
+        assert_eq!(ring.machine("web-1", |_| true).unwrap_err().code, Code::Ambiguous);
+        assert_eq!(ring.machine("web-1", |workspace| workspace == "default").unwrap().id, second.key.id);
+    }
+
+    #[test]
+    fn an_admin_changes_what_is_bound() {
+        let mut ring = Keyring::default();
+        let token = ring.create_token(new_token(false), 0).unwrap().0;
+        let labels: Labels = [("role".to_string(), "web".to_string()), ("env".into(), "dev".into())].into();
+        let ask = Ask { labels, ..Ask::named(MachineId::random(), "web-1") };
+        let joined = join(&mut ring, &token, &ask, 1).unwrap();
+        let set = SetMachine {
+            hostname: Some("vps-b".into()),
+            labels: [("env".to_string(), "prod".to_string())].into(),
+            remove_labels: vec!["role".into(), "nothing".into()],
+            ..SetMachine::default()
+        };
+        let key = ring.set_machine(joined.key.id, &set).unwrap();
+        let bound = key.bound.unwrap();
+        assert_eq!((key.name.as_str(), bound.hostname.as_str()), ("web-1", "vps-b"));
+        assert_eq!(bound.labels, [("env".to_string(), "prod".to_string())].into());
+        for bad in [
+            SetMachine { name: Some("a b".into()), ..SetMachine::default() },
+            SetMachine { hostname: Some("a\nb".into()), ..SetMachine::default() },
+            SetMachine { labels: [("a".to_string(), "b c".to_string())].into(), ..SetMachine::default() },
+        ] {
+            assert_eq!(ring.set_machine(joined.key.id, &bad).unwrap_err().code, Code::Invalid);
+        }
+        ring.revoke("web-1", true, |_| true, 2).unwrap();
+        assert_eq!(ring.set_machine(joined.key.id, &set).unwrap_err().code, Code::NotFound);
+    }
+
+    /// Keys from before anything was bound: their machines are who they say once, and stay that.
+    #[test]
+    fn a_key_with_nothing_bound_is_who_it_says_at_its_first_link() {
+        let mut ring = Keyring::default();
+        let token = ring.create_token(new_token(true), 0).unwrap().0;
+        // As an agent joins that says labels and host name when it links.
+        let old = |name: &str| Ask { hostname: String::new(), ..Ask::named(MachineId::random(), name) };
+        let keys: Vec<Key> =
+            ["web-1", "web-2", "dev-7"].map(|name| join(&mut ring, &token, &old(name), 1).unwrap().key).into();
+        let bound = Bound { hostname: "vps-a".into(), labels: [("role".to_string(), "web".to_string())].into() };
+        let mut says = |key: &Key, name: &str, bound: &Bound| {
+            let (key, is_new) = ring.identify(key.id, (name, bound), |name| name == "laptop").unwrap();
+            (key.name, key.bound.unwrap(), is_new)
+        };
+        assert_eq!(says(&keys[0], "web-1", &bound), ("web-1".into(), bound.clone(), true));
+        let lies = Bound { hostname: "db-1".into(), labels: [("role".to_string(), "prod".to_string())].into() };
+        assert_eq!(says(&keys[0], "db-1", &lies), ("web-1".into(), bound.clone(), false), "once only");
+        // Neither a name that is bound, nor one that was promised, nor one that is there.
+        for name in ["web-1", "web-2", "laptop"] {
+            let id = keys[2].machine.clone().unwrap();
+            let mut copy = Keyring::new(ring.list(|_| true), Vec::new());
+            let (key, _) = copy.identify(keys[2].id, (name, &bound), |name| name == "laptop").unwrap();
+            assert_eq!(key.name, format!("{name}-{}", &id[id.len() - 6..]));
+        }
+        let (key, _) = ring.identify(keys[2].id, ("x\ny", &Bound::default()), |_| false).unwrap();
+        assert_eq!((key.name.as_str(), key.bound.unwrap().hostname.as_str()), ("dev-7", "dev-7"), "as it joined");
+        // What was stored before reads as nothing bound.
+        let stored = serde_json::to_string(&keys[1]).unwrap();
+        assert!(!stored.contains("bound") && serde_json::from_str::<Key>(&stored).unwrap().bound.is_none());
     }
 }

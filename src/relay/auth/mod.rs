@@ -4,12 +4,15 @@
 //! counts, whatever the connection proves: it narrows what a local program may do.
 
 mod authority;
+mod joining;
 mod keyring;
 mod limit;
+mod token;
 
 pub use authority::AuthorityError;
 pub(super) use authority::{Authority, SERVER_CERTIFICATE, init, load, renew};
-pub(super) use keyring::{Joined, Key, Keyring, NewKey, Token};
+pub(super) use keyring::{Considered, Key, Keyring, NewKey, SetMachine, name_taken};
+pub(super) use token::{Ask, NewToken, Token};
 
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -162,42 +165,6 @@ impl Auth {
         self.audit.record(Audited::Denied { principal, workspace, what: what.into(), reason });
     }
 
-    /// Exchanges a token for a machine key, which is stored before it is given away.
-    pub(super) async fn join<T>(
-        &self,
-        request: &Request<T>,
-        secret: &str,
-        machine: MachineId,
-        name: &str,
-    ) -> Result<Joined, Refusal> {
-        let peer = peer(request);
-        let now = now_ms();
-        let outcome = {
-            let mut state = self.state();
-            state.may_try(&peer, None, now)?;
-            state.keyring.redeem(secret, machine, name, bearer(request.metadata()), now)
-        };
-        let joined = outcome.inspect_err(|refusal| {
-            if !self.state().keyring.knows_token(secret) {
-                self.guessed(&peer);
-            }
-            self.failed(&peer, refusal);
-        })?;
-        if let Some(replaced) = &joined.replaced {
-            self.keep(Change::Key(Box::new(replaced.clone()))).await?;
-        }
-        self.keep(Change::Token(Box::new(joined.token.clone()))).await?;
-        self.keep(Change::Key(Box::new(joined.key.clone()))).await?;
-        self.audit.record(Audited::Joined {
-            machine: machine.to_string(),
-            name: name.into(),
-            workspace: joined.key.workspace.clone(),
-            token: joined.token.id.clone(),
-            peer: peer.text,
-        });
-        Ok(joined)
-    }
-
     /// Changes the keyring, and stores what changed before anybody hears of it.
     pub(super) async fn change<T>(
         &self,
@@ -323,6 +290,11 @@ pub(super) fn origin<T>(request: &Request<T>) -> Option<&Origin> {
     let extensions = request.extensions();
     let tls = extensions.get::<TlsConnectInfo<Origin>>().map(TlsConnectInfo::get_ref);
     tls.or_else(|| extensions.get::<Origin>())
+}
+
+/// Where a call comes from, for the audit log.
+pub(super) fn peer_text<T>(request: &Request<T>) -> String {
+    peer(request).text
 }
 
 fn peer<T>(request: &Request<T>) -> Peer {

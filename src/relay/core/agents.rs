@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::super::audit::Audited;
 use super::super::limits::SESSIONS_PER_MACHINE;
-use super::{ConnId, Core, Effect, MachineState, bounds, offline, silent, to_channel};
+use super::{ConnId, Core, Effect, MachineState, bounds, ended, offline, silent, to_channel};
 use crate::fleet::{ClientId, Code, Machine, MachineFacts, MachineId, Refusal, Session, SessionId};
 use crate::stream::Verdict;
 use crate::wire::{self, v1};
@@ -43,6 +43,7 @@ impl Core {
 
     pub(in crate::relay) fn agent_gone(&mut self, conn: ConnId, now: u64) {
         let Some(id) = self.agents.remove(&conn) else { return };
+        self.claims.remove(&id);
         let Some(state) = self.machines.get_mut(&id) else { return };
         state.conn = None;
         state.machine.is_online = false;
@@ -76,6 +77,7 @@ impl Core {
     /// The agent's complete list: what is not in it has ended while nobody looked, unless its keeper is silent.
     pub(in crate::relay) fn session_list(&mut self, conn: ConnId, list: v1::SessionList) {
         let Some(&machine) = self.agents.get(&conn) else { return };
+        self.claims.remove(&machine);
         let shown = list.sessions.into_iter().filter_map(|info| wire::session_from(machine, info).ok());
         let shown: Vec<Session> = shown.take(SESSIONS_PER_MACHINE).collect();
         let living: HashSet<SessionId> = shown.iter().map(Session::id).collect();
@@ -84,7 +86,7 @@ impl Core {
         let gone: Vec<SessionId> = self.sessions.values().filter(gone).map(Session::id).collect();
         // Those that went make room for those that came.
         for id in gone {
-            self.remove_session(machine, id);
+            self.remove_session(machine, id, &ended());
         }
         for session in shown {
             self.insert_session(session);
@@ -108,7 +110,8 @@ impl Core {
 
     pub(in crate::relay) fn session_removed(&mut self, conn: ConnId, id: SessionId) {
         if let Some(&machine) = self.agents.get(&conn) {
-            self.remove_session(machine, id);
+            self.unclaim(machine, id);
+            self.remove_session(machine, id, &ended());
         }
     }
 
@@ -155,7 +158,9 @@ impl Core {
         let Some(&machine) = self.agents.get(&conn) else { return };
         let (Ok(id), Some(down)) = (SessionId::from_bytes(&routed.session), routed.down) else { return };
         // An agent speaks for its own machine only.
-        let Some(session) = self.sessions.get(&id).filter(|session| session.machine == machine) else { return };
+        let Some(session) = self.sessions.get(&id).filter(|session| session.machine == machine) else {
+            return self.claim_changed(machine, id, down);
+        };
         if !down.client.is_empty() {
             return self.down_to_one(id, down);
         }

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::fleet::{Machine, MachineId, Session, SessionId};
 
+/// Names of removed machines that are kept; of more the ones of the lowest ids are "?".
+const REMOVED_CAP: usize = 1024;
+
 /// Whether a machine's names or labels (`role=web`) contain a text, whatever its case.
 pub(super) fn is_match(machine: &Machine, needle: &str) -> bool {
     let needle = needle.to_lowercase();
@@ -18,6 +21,8 @@ pub(super) fn is_match(machine: &Machine, needle: &str) -> bool {
 pub struct Fleet {
     machines: Vec<Machine>,
     sessions: BTreeMap<SessionId, Session>,
+    /// Names of machines that were removed: a pane may still show what one of them showed last.
+    removed: BTreeMap<MachineId, String>,
     /// The first snapshot has come.
     pub is_known: bool,
 }
@@ -42,6 +47,13 @@ impl Fleet {
 
     /// A machine is gone, its sessions with it.
     pub fn remove_machine(&mut self, id: MachineId) {
+        if let Some(machine) = self.machine(id) {
+            let name = machine.facts.name.clone();
+            self.removed.insert(id, name);
+            while self.removed.len() > REMOVED_CAP {
+                self.removed.pop_first();
+            }
+        }
         self.machines.retain(|machine| machine.facts.id != id);
         self.sessions.retain(|_, session| session.machine != id);
     }
@@ -73,7 +85,8 @@ impl Fleet {
 
     /// What people call a machine.
     pub fn machine_name(&self, id: MachineId) -> &str {
-        self.machine(id).map_or("?", |machine| &machine.facts.name)
+        let known = self.machine(id).map(|machine| &machine.facts.name);
+        known.or_else(|| self.removed.get(&id)).map_or("?", String::as_str)
     }
 
     /// A session.

@@ -10,6 +10,11 @@ use super::{broadcast, panes, say};
 pub(super) fn snapshot(model: &mut Model, machines: Vec<Machine>, sessions: Vec<Session>, effects: &mut Effects) {
     let is_first = !model.fleet.is_known;
     model.fleet.replace(machines, sessions);
+    let moved: Vec<(SessionId, MachineId)> =
+        model.fleet.sessions().map(|session| (session.id(), session.machine)).collect();
+    for (session, machine) in moved {
+        follow(model, session, machine);
+    }
     if is_first && let Open::Sessions(ids) = model.setup.open.clone() {
         let wanted: Vec<_> =
             ids.iter().filter_map(|id| model.fleet.session(*id)).map(|s| (s.machine, s.id())).collect();
@@ -52,12 +57,34 @@ pub(super) fn machine(model: &mut Model, machine: Machine, effects: &mut Effects
 pub(super) fn session(model: &mut Model, session: Session, effects: &mut Effects) {
     let id = session.id();
     let has_new_name = model.fleet.session(id).is_none_or(|known| known.summary.title != session.summary.title);
+    let machine = session.machine;
     model.fleet.put_session(session);
+    follow(model, id, machine);
     if has_new_name && let Some(pane) = model.pane_of(id).and_then(|pane| model.panes.get_mut(&pane)) {
         pane.is_frame_stale = true;
     }
     open_new(model, effects);
     model.touch_sidebar();
+}
+
+/// A session is another machine's now, as when a host was made anew: its pane goes along.
+fn follow(model: &mut Model, session: SessionId, machine: MachineId) {
+    let pane = model.pane_of(session).and_then(|pane| model.panes.get_mut(&pane));
+    if let Some(pane) = pane.filter(|pane| pane.machine != machine) {
+        pane.machine = machine;
+        pane.is_frame_stale = true;
+    }
+}
+
+/// A machine is no part of the fleet any more; a pane of it keeps its last screen.
+pub(super) fn machine_removed(model: &mut Model, id: MachineId) {
+    model.fleet.remove_machine(id);
+    if model.panes.values().any(|pane| pane.machine == id) {
+        let name = model.fleet.machine_name(id).to_string();
+        say(model, Severity::Warning, format!("{name} was removed from the fleet"));
+    }
+    model.touch_sidebar();
+    model.touch_frames();
 }
 
 /// A session is gone; a pane that shows it keeps its last screen.

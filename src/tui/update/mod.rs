@@ -33,11 +33,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Effects {
         }
         Msg::Fleet { machines, sessions } => fleet::snapshot(model, machines, sessions, &mut effects),
         Msg::Machine(machine) => fleet::machine(model, machine, &mut effects),
-        Msg::MachineRemoved(id) => {
-            model.fleet.remove_machine(id);
-            model.touch_sidebar();
-            model.touch_frames();
-        }
+        Msg::MachineRemoved(id) => fleet::machine_removed(model, id),
         Msg::Session(session) => fleet::session(model, session, &mut effects),
         Msg::SessionRemoved(id) => fleet::session_removed(model, id),
         Msg::Attach { pane, event } => attach::event(model, pane, event, &mut effects),

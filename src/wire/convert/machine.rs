@@ -1,6 +1,8 @@
 //! Machines and their load. What a machine says of itself is text for people, and cleaned here.
 
-use crate::fleet::{HOST_CAP, IdError, LABEL_CAP, Load, Machine, MachineFacts, MachineId, NAME_CAP, cleaned};
+use crate::fleet::{
+    HOST_CAP, IdError, LABEL_CAP, LABELS_CAP, Load, Machine, MachineFacts, MachineId, NAME_CAP, cleaned,
+};
 use crate::wire::v1;
 
 impl From<&MachineFacts> for v1::MachineFacts {
@@ -38,6 +40,7 @@ impl TryFrom<v1::MachineFacts> for MachineFacts {
             labels: facts
                 .labels
                 .into_iter()
+                .take(LABELS_CAP)
                 .map(|(key, value)| (cleaned(key, LABEL_CAP), cleaned(value, LABEL_CAP)))
                 .collect(),
             version: cleaned(facts.version, HOST_CAP),

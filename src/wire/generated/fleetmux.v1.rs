@@ -2934,7 +2934,7 @@ pub mod client_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct JoinRequest {
     /// The token's secret.
     #[prost(string, tag = "1")]
@@ -2944,6 +2944,21 @@ pub struct JoinRequest {
     pub machine: ::prost::bytes::Bytes,
     #[prost(string, tag = "3")]
     pub name: ::prost::alloc::string::String,
+    /// As the machine calls itself; empty from an agent that binds name and labels at its first link.
+    #[prost(string, tag = "4")]
+    pub hostname: ::prost::alloc::string::String,
+    /// What whoever joins sets beside the token's own; none: those of before, if the machine shows its present key.
+    #[prost(map = "string, string", tag = "5")]
+    pub labels: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// Nobody chose the name: the token's, or the one of before, goes first.
+    #[prost(bool, tag = "6")]
+    pub name_is_default: bool,
+    /// Takes the place of an offline machine of this name, or of this id.
+    #[prost(bool, tag = "7")]
+    pub replace: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct JoinReply {
@@ -2955,12 +2970,20 @@ pub struct JoinReply {
     /// The relay's CA; the agent checks it against the token's fingerprint.
     #[prost(string, tag = "3")]
     pub ca_pem: ::prost::alloc::string::String,
-    /// Labels that the token gives.
+    /// The machine's labels from now on; from a relay that does not say `name`, those that the token gives.
     #[prost(map = "string, string", tag = "4")]
     pub labels: ::std::collections::HashMap<
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
+    /// What the machine is called from now on.
+    #[prost(string, tag = "5")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub hostname: ::prost::alloc::string::String,
+    /// Another machine of this name had to give way.
+    #[prost(bool, tag = "7")]
+    pub replaced: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WhoAmIRequest {}
@@ -2995,6 +3018,18 @@ pub struct CreateTokenRequest {
     /// host:port as machines reach the relay; empty: as it was initialised.
     #[prost(string, tag = "5")]
     pub address: ::prost::alloc::string::String,
+    /// What the machine that joins with it is called; empty: it chooses.
+    #[prost(string, tag = "6")]
+    pub name: ::prost::alloc::string::String,
+    /// Patterns of which the chosen name must fit one; none: any.
+    #[prost(string, repeated, tag = "7")]
+    pub allow_names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// KEY=PATTERN of labels that may be set beside `labels`.
+    #[prost(string, repeated, tag = "8")]
+    pub allow_labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// A reusable one may replace machines that are offline; one that is spent once always may.
+    #[prost(bool, tag = "9")]
+    pub replace: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateTokenReply {
@@ -3021,7 +3056,7 @@ pub struct CreateKeyRequest {
     #[prost(string, tag = "5")]
     pub prefix: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateKeyReply {
     /// Shown once.
     #[prost(string, tag = "1")]
@@ -3029,7 +3064,7 @@ pub struct CreateKeyReply {
     #[prost(message, optional, tag = "2")]
     pub info: ::core::option::Option<KeyInfo>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct KeyInfo {
     /// UUID, 16 bytes.
     #[prost(bytes = "bytes", tag = "1")]
@@ -3053,6 +3088,14 @@ pub struct KeyInfo {
     /// Set for a machine's key: UUID, 16 bytes.
     #[prost(bytes = "bytes", tag = "9")]
     pub machine: ::prost::bytes::Bytes,
+    /// What is bound to the machine beside its name.
+    #[prost(map = "string, string", tag = "10")]
+    pub labels: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    #[prost(string, tag = "11")]
+    pub hostname: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListKeysRequest {}
@@ -3067,7 +3110,7 @@ pub struct RevokeKeyRequest {
     #[prost(string, tag = "1")]
     pub key: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RevokeKeyReply {
     #[prost(message, optional, tag = "1")]
     pub revoked: ::core::option::Option<KeyInfo>,
@@ -3078,10 +3121,52 @@ pub struct RevokeMachineRequest {
     #[prost(string, tag = "1")]
     pub machine: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RevokeMachineReply {
     #[prost(message, optional, tag = "1")]
     pub revoked: ::core::option::Option<KeyInfo>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SetMachineRequest {
+    /// Name or id.
+    #[prost(string, tag = "1")]
+    pub machine: ::prost::alloc::string::String,
+    /// Empty: as it is.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub hostname: ::prost::alloc::string::String,
+    /// Set beside the others it has.
+    #[prost(map = "string, string", tag = "4")]
+    pub labels: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+    /// Keys.
+    #[prost(string, repeated, tag = "5")]
+    pub remove_labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SetMachineReply {
+    #[prost(message, optional, tag = "1")]
+    pub machine: ::core::option::Option<KeyInfo>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ForgetMachineRequest {
+    /// Name or id.
+    #[prost(string, tag = "1")]
+    pub machine: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ForgetMachineReply {
+    /// UUID, 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub machine: ::prost::bytes::Bytes,
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// It had joined: its key opens nothing any more.
+    #[prost(bool, tag = "3")]
+    pub had_key: bool,
 }
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -3641,6 +3726,56 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("fleetmux.v1.AdminService", "RevokeMachine"));
             self.inner.unary(req, path, codec).await
         }
+        /// Changes what is bound to a machine that has joined.
+        pub async fn set_machine(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetMachineRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetMachineReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fleetmux.v1.AdminService/SetMachine",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fleetmux.v1.AdminService", "SetMachine"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Forgets a machine that is offline, and revokes its key.
+        pub async fn forget_machine(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ForgetMachineRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ForgetMachineReply>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/fleetmux.v1.AdminService/ForgetMachine",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("fleetmux.v1.AdminService", "ForgetMachine"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -3684,6 +3819,19 @@ pub mod admin_service_server {
             request: tonic::Request<super::RevokeMachineRequest>,
         ) -> std::result::Result<
             tonic::Response<super::RevokeMachineReply>,
+            tonic::Status,
+        >;
+        /// Changes what is bound to a machine that has joined.
+        async fn set_machine(
+            &self,
+            request: tonic::Request<super::SetMachineRequest>,
+        ) -> std::result::Result<tonic::Response<super::SetMachineReply>, tonic::Status>;
+        /// Forgets a machine that is offline, and revokes its key.
+        async fn forget_machine(
+            &self,
+            request: tonic::Request<super::ForgetMachineRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ForgetMachineReply>,
             tonic::Status,
         >;
     }
@@ -4019,6 +4167,96 @@ pub mod admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RevokeMachineSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fleetmux.v1.AdminService/SetMachine" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetMachineSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::SetMachineRequest>
+                    for SetMachineSvc<T> {
+                        type Response = super::SetMachineReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetMachineRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::set_machine(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetMachineSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/fleetmux.v1.AdminService/ForgetMachine" => {
+                    #[allow(non_camel_case_types)]
+                    struct ForgetMachineSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::ForgetMachineRequest>
+                    for ForgetMachineSvc<T> {
+                        type Response = super::ForgetMachineReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ForgetMachineRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::forget_machine(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ForgetMachineSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

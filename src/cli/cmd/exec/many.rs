@@ -175,12 +175,13 @@ impl Show {
             std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         }
         let mut hosts = Vec::with_capacity(names.len());
-        for (index, name) in names.into_iter().enumerate() {
+        let file_names = file_names(machines, &names);
+        for (index, (name, file_name)) in names.into_iter().zip(file_names).enumerate() {
             hosts.push(HostView {
                 stdout: Lines::new(&name, width, index, LineStyle { is_coloured: is_coloured(out), is_terminal: out }),
                 stderr: Lines::new(&name, width, index, LineStyle { is_coloured: is_coloured(err), is_terminal: err }),
                 kept: Kept::new(KEPT_CAP),
-                files: args.out_dir.as_deref().map(|dir| files(dir, &name)).transpose()?,
+                files: args.out_dir.as_deref().map(|dir| files(dir, &file_name)).transpose()?,
                 name,
                 outcome: None,
             });
@@ -333,14 +334,65 @@ fn names(machines: &[Machine]) -> Vec<String> {
     machines.iter().map(name).collect()
 }
 
-/// `HOST.out` and `HOST.err`; a machine chooses its name, not a path here.
-fn files(dir: &Path, name: &str) -> Result<(File, File)> {
+/// Names of files, of which each machine has its own: a machine chooses its name, not a path here, and what is no part of
+/// one may have been all that told two names apart.
+fn file_names(machines: &[Machine], names: &[String]) -> Vec<String> {
     let is_fine = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ');
-    let name: String = name.chars().map(|c| if is_fine(c) { c } else { '_' }).collect();
-    let name = if name.starts_with('.') { format!("_{name}") } else { name };
+    let fit = |name: &String| {
+        let name: String = name.chars().map(|c| if is_fine(c) { c } else { '_' }).collect();
+        if name.starts_with('.') { format!("_{name}") } else { name }
+    };
+    let fit: Vec<String> = names.iter().map(fit).collect();
+    // Some file systems do not tell case apart.
+    let is_shared = |name: &String| fit.iter().filter(|other| other.to_lowercase() == name.to_lowercase()).count() > 1;
+    let name = |(name, machine): (&String, &Machine)| match is_shared(name) {
+        true => format!("{name}-{}", machine.facts.id),
+        false => name.clone(),
+    };
+    fit.iter().zip(machines).map(name).collect()
+}
+
+/// `HOST.out` and `HOST.err`.
+fn files(dir: &Path, name: &str) -> Result<(File, File)> {
     let file = |extension: &str| {
         let path = dir.join(format!("{name}.{extension}"));
         File::create(&path).with_context(|| format!("cannot write {}", path.display()))
     };
     Ok((file("out")?, file("err")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::{Load, MachineFacts, MachineId};
+
+    /// `a/b` and `a_b` wrote into one file, and one of them was lost.
+    #[test]
+    fn every_machine_has_files_of_its_own() {
+        let machine = |name: &str| {
+            let facts = MachineFacts {
+                id: MachineId::random(),
+                name: name.into(),
+                hostname: String::new(),
+                os: String::new(),
+                kernel: String::new(),
+                arch: String::new(),
+                cpus: 1,
+                memory_bytes: 0,
+                labels: Default::default(),
+                version: String::new(),
+                boot_time_s: 0,
+                workspace: String::new(),
+            };
+            let load = Load::default();
+            Machine { facts, is_online: true, last_seen_ms: 0, load, latency_us: None, connected_ms: 0 }
+        };
+        let machines = ["a/b", "a_b", "A_B", "web-1", "..", "db"].map(machine);
+        let mut made = file_names(&machines, &names(&machines));
+        assert_eq!(made[3..], ["web-1", "_..", "db"]);
+        assert_eq!(made[0], format!("a_b-{}", machines[0].facts.id));
+        made.sort();
+        made.dedup();
+        assert_eq!(made.len(), machines.len());
+    }
 }
