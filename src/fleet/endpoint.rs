@@ -1,7 +1,7 @@
 //! How a relay is named: `unix:/path`, `tls://host:port`, or a loopback `host:port`.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Where a relay listens.
@@ -40,10 +40,10 @@ impl FromStr for Endpoint {
         let error = || EndpointError(text.chars().take(200).collect());
         if let Some(path) = text.strip_prefix("unix:") {
             let path = path.strip_prefix("//").unwrap_or(path);
-            return if path.starts_with('/') { Ok(Endpoint::Unix(path.into())) } else { Err(error()) };
+            return if path.starts_with('/') { Ok(Endpoint::Unix(socket(path))) } else { Err(error()) };
         }
         if text.starts_with('/') {
-            return Ok(Endpoint::Unix(text.into()));
+            return Ok(Endpoint::Unix(socket(text)));
         }
         let is_tls = text.starts_with("tls://") || text.starts_with("https://");
         let text = text.strip_prefix("tls://").or_else(|| text.strip_prefix("https://")).unwrap_or(text);
@@ -55,6 +55,11 @@ impl FromStr for Endpoint {
         let address = format!("{host}:{port}");
         Ok(if is_tls { Endpoint::Tls(address) } else { Endpoint::Tcp(address) })
     }
+}
+
+/// A path without repeated slashes, so that it is read again as it is shown.
+fn socket(path: &str) -> PathBuf {
+    Path::new(path).components().collect()
 }
 
 impl fmt::Display for Endpoint {

@@ -391,13 +391,16 @@ impl Core {
         }
     }
 
-    fn forget_viewer(&mut self, conn: ConnId, number: u32, channel: &Channel) {
-        if let Some(viewers) = self.viewers.get_mut(&channel.session) {
-            viewers.retain(|viewer| *viewer != (conn, number));
-            if viewers.is_empty() {
-                self.viewers.remove(&channel.session);
-            }
+    fn remove_viewer(&mut self, session: SessionId, viewer: (ConnId, u32)) {
+        let Some(viewers) = self.viewers.get_mut(&session) else { return };
+        viewers.retain(|other| *other != viewer);
+        if viewers.is_empty() {
+            self.viewers.remove(&session);
         }
+    }
+
+    fn forget_viewer(&mut self, conn: ConnId, number: u32, channel: &Channel) {
+        self.remove_viewer(channel.session, (conn, number));
         if self.by_client.get(&channel.client) == Some(&(conn, number)) {
             self.by_client.remove(&channel.client);
             if let Some(agent) = self.agent_of(channel.session) {

@@ -20,6 +20,7 @@ mod newcomer;
 mod permissions;
 mod programs;
 mod raw;
+mod realm;
 mod revocation;
 mod roles;
 mod sdk;

@@ -93,9 +93,7 @@ impl Core {
         if let Some((old_conn, old_number)) = self.by_client.insert(client, (conn, number))
             && let Some(old) = self.clients.get_mut(&old_conn).and_then(|c| c.channels.remove(&old_number))
         {
-            if let Some(viewers) = self.viewers.get_mut(&old.session) {
-                viewers.retain(|viewer| *viewer != (old_conn, old_number));
-            }
+            self.remove_viewer(old.session, (old_conn, old_number));
             self.lost(
                 old_conn,
                 old_number,
