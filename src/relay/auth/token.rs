@@ -149,9 +149,10 @@ impl Token {
             let bound = Bound { hostname: name.clone(), labels: self.labels.clone() };
             return Ok((name, (!self.is_plain()).then_some(bound)));
         }
-        check_hostname(&ask.hostname)?;
-        // Selectors match host names too: who must not choose a name must not choose that either.
-        let is_free = !self.has_name_rule() || self.admits_name(&ask.hostname);
+        // Selectors match host names too: who must not choose a name must not choose that either. An odd one is no reason not
+        // to join.
+        let is_admitted = !self.has_name_rule() || self.admits_name(&ask.hostname);
+        let is_free = is_admitted && check_hostname(&ask.hostname).is_ok();
         let hostname = if is_free { ask.hostname.clone() } else { name.clone() };
         Ok((name, Some(Bound { hostname, labels: self.labels_for(ask, before)? })))
     }
@@ -247,6 +248,8 @@ mod tests {
         let plain = token(NewToken::default());
         let (name, hostname, has) = bound(&plain, &ask("web-1", &["role=web"]));
         assert_eq!((name.as_str(), hostname.as_str(), has), ("web-1", "web-1.example.net", labels(&["role=web"])));
+        let odd = Ask { hostname: "(none)\u{1b}".into(), ..ask("web-1", &[]) };
+        assert_eq!(bound(&plain, &odd).1, "web-1", "what is no host name is not bound");
         assert_eq!(plain.bind(&ask("x\ny", &[]), None).unwrap_err().code, Code::Invalid);
         assert_eq!(plain.bind(&ask("x", &["a=b c"]), None).unwrap_err().code, Code::Invalid);
         // An agent that does not know of all this says labels and host name at its first link.
