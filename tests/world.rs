@@ -216,6 +216,9 @@ async fn beside_everything_hostile_at_once_fifty_good_sessions_notice_nothing() 
             tokio::join!(strangers(hostile.clone()), lying_machine(hostile.clone()), observer(hostile))
         });
     });
+    target.is_on.store(true, Ordering::Relaxed);
+    machine(&client, "evil-1", true).await;
+    target.is_on.store(false, Ordering::Relaxed);
     type_everywhere(&mut panes, "warm").await;
     let before = memory_kib(realm.relay_pid());
     let (mut calm, mut attacked, mut most) = (Vec::new(), Vec::new(), 0);

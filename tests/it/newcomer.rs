@@ -128,7 +128,8 @@ impl World {
     }
 
     fn audit(&self) -> String {
-        fs::read_to_string(self.home("relay").join(".local/state/fleetmux/relay/audit.jsonl")).unwrap()
+        let dir = self.home("relay").join(".local/state/fleetmux/relay");
+        ["audit.jsonl", "audit-refused.jsonl"].map(|name| fs::read_to_string(dir.join(name)).unwrap()).concat()
     }
 
     /// Kills relay and agents where they stand.
