@@ -283,7 +283,7 @@ impl AttachmentState {
     /// The part of a piece that is next, if it is contiguous.
     fn take(&mut self, offset: u64, mut data: Bytes) -> Option<(u64, Bytes)> {
         let next = self.next?;
-        let end = offset + data.len() as u64;
+        let end = offset.saturating_add(data.len() as u64);
         if offset > next || end <= next {
             return None;
         }

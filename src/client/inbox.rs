@@ -68,7 +68,7 @@ impl Inbox {
         let is_drained = !queue.iter().any(|waiting| waiting.tag == tag);
         drop(queue);
         let offset = match &event {
-            AttachEvent::Output { offset, data } => offset + data.len() as u64,
+            AttachEvent::Output { offset, data } => offset.saturating_add(data.len() as u64),
             AttachEvent::Keyframe { offset, .. } => *offset,
             AttachEvent::Exited(exit) => exit.offset,
             // Nothing of the stream; but it may have been the last thing that waited.

@@ -105,6 +105,10 @@ impl FromStr for Selector {
         if terms.iter().any(|term| term.is_empty()) {
             return error("an empty term");
         }
+        // Behind it a comma would be part of the name once it is shown.
+        if terms.iter().any(|term| term.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1) {
+            return error("a `\\` with nothing after it");
+        }
         if let ["*" | "all"] = terms.as_slice() {
             return Ok(Selector::All);
         }

@@ -14,6 +14,9 @@ use tokio::time::Sleep;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
+use super::limits::CALL_CAP;
+use super::quota::Account;
+
 /// Bytes in front of a message.
 const HEADER: usize = 5;
 
@@ -46,11 +49,28 @@ pub(super) struct Bounded {
     is_first: bool,
     /// While a message is waited for that has to come.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// What a large message counts for.
+    account: Option<Account>,
+    charged: usize,
 }
 
 impl Bounded {
-    pub(super) fn new(inner: Body, bounds: Bounds) -> Bounded {
-        Bounded { inner, bounds, at: START, is_first: true, deadline: None }
+    pub(super) fn new(inner: Body, bounds: Bounds, account: Option<Account>) -> Bounded {
+        Bounded { inner, bounds, at: START, is_first: true, deadline: None, account, charged: 0 }
+    }
+
+    /// Charges a large message to whoever sends it, in place of the one before.
+    fn charge(&mut self, size: usize) -> Result<(), Status> {
+        let Some(account) = &self.account else { return Ok(()) };
+        account.remove(std::mem::take(&mut self.charged));
+        if size > CALL_CAP {
+            if !account.try_add(size) {
+                let message = "this key has as much under way as may be; let some of it end first";
+                return Err(Status::new(Code::ResourceExhausted, message));
+            }
+            self.charged = size;
+        }
+        Ok(())
     }
 
     /// Follows the messages through a piece of the body.
@@ -71,6 +91,7 @@ impl Bounded {
                             return Err(Status::new(Code::ResourceExhausted, message));
                         }
                         self.at = At::Message(size);
+                        self.charge(size)?;
                     }
                 }
                 At::Message(left) => {
@@ -96,6 +117,14 @@ impl Bounded {
         let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(time)));
         ready!(deadline.as_mut().poll(cx));
         Poll::Ready(Status::deadline_exceeded(format!("no whole message came within {} s", time.as_secs())))
+    }
+}
+
+impl Drop for Bounded {
+    fn drop(&mut self) {
+        if let Some(account) = &self.account {
+            account.remove(self.charged);
+        }
     }
 }
 
@@ -177,7 +206,7 @@ mod tests {
     async fn taken(bytes: &[u8], piece: usize) -> (usize, Option<Code>) {
         let pieces = bytes.chunks(piece).map(Bytes::copy_from_slice).collect();
         let time = Duration::from_millis(1);
-        let mut body = Bounded::new(Body::new(Pieces(pieces)), Bounds { message: 100, first: time, next: time });
+        let mut body = Bounded::new(Body::new(Pieces(pieces)), Bounds { message: 100, first: time, next: time }, None);
         let mut len = 0;
         std::future::poll_fn(|cx| {
             loop {

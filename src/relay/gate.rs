@@ -69,8 +69,10 @@ impl<S> Gate<S> {
         let (message, first, next) = match (&self.who, method) {
             (For::Agents, _) => (FRAME_CAP, FIRST_FRAME, FRAME_TIME),
             (For::People, "Link" | "Exec" | "Files") => (CLIENT_FRAME_CAP, FIRST_FRAME, FRAME_TIME),
-            (For::Sdk(_), "ConnectTerminal" | "SendInput") => (CLIENT_FRAME_CAP, FIRST_FRAME, FRAME_TIME),
-            (For::Sdk(_), "FileWrite") => (FILE_MESSAGE_CAP, FILE_TIME, FILE_TIME),
+            // The service itself says within its own time that a stream has to open with a register message.
+            (For::Sdk(_), "ConnectTerminal") => (CLIENT_FRAME_CAP, 2 * FIRST_FRAME, FRAME_TIME),
+            // A paste may be as large as a file.
+            (For::Sdk(_), "FileWrite" | "SendInput") => (FILE_MESSAGE_CAP, FILE_TIME, FILE_TIME),
             _ => (CALL_CAP, FIRST_FRAME, FIRST_FRAME),
         };
         Bounds { message, first, next }
@@ -112,20 +114,22 @@ where
             Ok(caller)
         });
         let admitted = admitted.and_then(|caller| {
-            let held = caller.and_then(|caller| caller.key).map(|key| self.auth.quotas.enter(key));
-            held.transpose().map_err(|refusal| status_of(&refusal))
+            let held = caller.as_ref().and_then(|caller| caller.key).map(|key| self.auth.quotas.enter(key));
+            let held: Option<Held> = held.transpose().map_err(|refusal| status_of(&refusal))?;
+            let account = caller.as_ref().map(|caller| self.auth.quotas.account(caller));
+            Ok((held, account))
         });
         // Whoever shows nothing good again and again is not listened to on this connection.
-        let is_good = matches!(admitted, Ok(Some(_)));
+        let is_good = matches!(admitted, Ok((Some(_), _)));
         if let Some(ticket) = ticket.filter(|_| !is_good) {
             ticket.strike();
         }
-        let held: Option<Held> = match admitted {
-            Ok(held) => held,
+        let (held, account) = match admitted {
+            Ok(admitted) => admitted,
             Err(status) => return Box::pin(std::future::ready(Ok(status.into_http()))),
         };
         let (bounds, is_file) = (self.bounds(method), is_file(method));
-        let body = Body::new(Bounded::new(body, bounds));
+        let body = Body::new(Bounded::new(body, bounds, account));
         // The clone that was asked whether it is ready is the one that is called.
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);

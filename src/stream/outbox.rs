@@ -44,7 +44,7 @@ impl Outbox {
     /// Judges a piece that starts at `offset`.
     pub fn offer(&mut self, offset: u64, data: &Bytes) -> Verdict {
         let Some(next) = self.next else { return Verdict::Skip };
-        let end = offset + data.len() as u64;
+        let end = offset.saturating_add(data.len() as u64);
         if offset > next || end <= next {
             return Verdict::Skip;
         }

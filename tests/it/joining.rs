@@ -176,7 +176,7 @@ async fn a_local_machines_words_are_made_fit_to_be_shown() {
     let facts = &fleet[0].facts;
     assert_eq!(facts.name, "x\u{fffd}\u{fffd}[31mforged | line");
     assert_eq!(facts.labels, [("role".to_string(), "web".to_string())].into());
-    assert!(facts.os.len() < 300 && !format!("{facts:?}").contains("\\u{1b}"), "{facts:?}");
+    assert!(facts.os.chars().count() < 300 && !format!("{facts:?}").contains("\\u{1b}"), "{facts:?}");
 }
 
 #[tokio::test]

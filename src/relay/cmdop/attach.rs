@@ -239,7 +239,7 @@ impl Stage {
     async fn news(&mut self, news: News) -> Result<(), Status> {
         match news {
             News::Down(Down::Output { offset, data }) if self.is_started => {
-                self.received = offset + data.len() as u64;
+                self.received = offset.saturating_add(data.len() as u64);
                 self.buffered.more(data.len());
                 self.pending.push_back((self.received, data));
                 self.consumed().await?;

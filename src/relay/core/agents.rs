@@ -232,7 +232,9 @@ impl Core {
             }
             Some(Down::Attached(attached)) => channel.outbox.start_at(attached.offset),
             Some(Down::Keyframe(keyframe)) => channel.outbox.start_at(keyframe.offset),
-            Some(Down::Output(output)) => channel.outbox.start_at(output.offset + output.data.len() as u64),
+            Some(Down::Output(output)) => {
+                channel.outbox.start_at(output.offset.saturating_add(output.data.len() as u64))
+            }
             Some(Down::Resized(resized)) => channel.outbox.start_at(resized.offset),
             Some(Down::Behind(_)) => channel.outbox.stop(),
             _ => {}
