@@ -24,6 +24,9 @@ pub(super) const LOG_BYTES: u64 = 4 * 1024 * 1024;
 pub(super) const HISTORY_BYTES: u64 = 4 * 1024 * 1024;
 /// Largest log or history a session may ask for.
 pub(super) const KEPT_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// Work of so many turns, about a tenth of a second, is done at once for who is shown the screen: more than may wait, unless it
+/// is dearer than what came before. What is left then is sent as it is.
+const CATCH_UP_TURNS: u32 = 12;
 /// Input of at most so many bytes is keys, whose acknowledgement their echo may take along.
 const KEY_BYTES: usize = 64;
 /// How long an acknowledgement waits for an echo, milliseconds.
@@ -61,7 +64,7 @@ struct Link {
 pub(super) struct Core {
     created_ms: u64,
     model: Model,
-    /// The screen has done what it may in this turn, and lags.
+    /// The screen has done what it may for its viewers in this turn, and lags.
     is_turn_spent: bool,
     log: OutputLog,
     clients: Clients,
@@ -180,15 +183,19 @@ impl Core {
     /// Feeds the screen what the log has, as far as a turn's work goes; answers the program's queries.
     pub(super) fn settle(&mut self, now: u64) {
         self.model.settle(&self.log);
-        self.is_turn_spent = self.model.is_lagging();
         self.settled(now);
     }
 
-    /// Likewise, for somebody who is shown the screen; however many there are, they cost one turn's work.
+    /// Likewise, for somebody who is shown the screen; however many there are, they cost the work of one.
     fn catch_up(&mut self, now: u64) {
-        if !self.is_turn_spent {
-            self.settle(now);
+        for _ in 0..CATCH_UP_TURNS {
+            if self.is_turn_spent || !self.model.is_lagging() {
+                break;
+            }
+            self.model.settle(&self.log);
         }
+        self.is_turn_spent |= self.model.is_lagging();
+        self.settled(now);
     }
 
     /// Answers what the program asked, notes what it told.
@@ -285,9 +292,9 @@ impl Core {
 
     /// Does what is due; once in each turn.
     pub(super) fn tick(&mut self, now: u64) {
-        self.is_turn_spent = false;
         self.catch_up_due(now);
         self.refresh_due(now);
+        self.is_turn_spent = false;
         if self.acks_due.is_some_and(|due| due <= now) {
             self.acknowledge();
         }

@@ -12,8 +12,8 @@ use crate::term::{Event, KeyframeScope, Screen};
 
 /// Output that may wait for the screen while a flood is read, bytes: the screen takes large pieces fastest.
 const LAG_CAP: u64 = 1024 * 1024;
-/// Less may wait if it costs as much as the last output did: so much [`Screen::work`], about a fifth of a second.
-const LAG_WORK: u64 = 40_000_000;
+/// Less may wait if it costs as much as the last output did: so much [`Screen::work`], less than a tenth of a second.
+const LAG_WORK: u64 = 20_000_000;
 /// But always so much, bytes: one read of the terminal.
 const LAG_MIN: u64 = 64 * 1024;
 /// What the screen does before people are served again, about ten milliseconds.

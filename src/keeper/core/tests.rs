@@ -474,7 +474,7 @@ fn queries_are_answered_to_the_program_and_to_nobody_else() {
 #[test]
 fn a_client_attaches_while_the_screen_lags_and_gets_every_byte_once() {
     let (mut bench, id) = (Bench::new(), ClientId::random());
-    let flood = b"\x1b#8\x1b[2J".repeat(10_000);
+    let flood = b"\x1b#8\x1b[2J".repeat(20_000);
     bench.core.output(Bytes::from(flood.clone()), bench.now);
     bench.core.settle(bench.now);
     assert!(bench.core.is_lagging());
@@ -506,7 +506,7 @@ fn a_client_attaches_while_the_screen_lags_and_gets_every_byte_once() {
 #[test]
 fn a_resize_comes_after_the_output_that_the_screen_has_not_taken() {
     let (mut bench, id) = (Bench::new(), ClientId::random());
-    bench.core.output(Bytes::from(b"\x1b#8\x1b[2J".repeat(10_000)), bench.now);
+    bench.core.output(Bytes::from(b"\x1b#8\x1b[2J".repeat(20_000)), bench.now);
     let size = Size::new(10, 20);
     let downs = bench.up(id, Up::Attach(Attach { size, ..attach(Role::Driver) }));
     let at = |wanted: fn(&Down) -> bool| downs.iter().position(wanted);
