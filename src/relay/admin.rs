@@ -69,23 +69,33 @@ impl Admin {
         }
     }
 
+    /// Revokes a key whatever becomes of whoever asked for it: half of a revocation is none.
     async fn revoke(&self, caller: &Caller, wanted: &str, is_machine: bool) -> Result<v1::KeyInfo, Status> {
-        let sees = |workspace: &str| caller.sees(workspace);
-        let revoked = self.auth.change(|keyring, now| {
-            let key = keyring.revoke(wanted, is_machine, sees, now)?;
-            Ok((key.clone(), Change::Key(Box::new(key))))
-        });
-        let key = revoked.await.map_err(|refusal| status_of(&refusal))?;
+        let (admin, caller, wanted) = (self.clone(), caller.clone(), wanted.to_string());
+        let revoked = tokio::spawn(async move { admin.revoke_now(&caller, &wanted, is_machine).await });
+        revoked.await.unwrap_or_else(|_| Err(Status::internal("the relay broke off; revoke it again by its id")))
+    }
+
+    async fn revoke_now(&self, caller: &Caller, wanted: &str, is_machine: bool) -> Result<v1::KeyInfo, Status> {
+        let revoked = self.auth.revoke(wanted, is_machine, |workspace| caller.sees(workspace));
+        let key = revoked.map_err(|refusal| status_of(&refusal))?;
+        // Before it is on the disk: a full one keeps nobody in.
+        self.cut_off(&key).await;
+        let kept = self.auth.keep(Change::Key(Box::new(key.clone()))).await;
         self.auth.audit.record(Audited::KeyRevoked {
             principal: caller.principal.to_string(),
             key: key.name.clone(),
             workspace: key.workspace.clone(),
         });
-        self.cut_off(&key).await;
         if let Some(machine) = key.machine() {
             // Revoked means gone. One that is linked by another way, on the relay's own socket, stays.
             let _ = self.remove(machine).await?;
         }
+        kept.map_err(|refusal| {
+            let message =
+                format!("{} is cut off, and {}; then revoke it again by its id, {}", key.name, refusal.message, key.id);
+            status_of(&Refusal::new(refusal.code, message))
+        })?;
         Ok(self.info(&key))
     }
 

@@ -29,6 +29,8 @@ pub(super) struct Bounds {
     pub(super) first: Duration,
     /// Until a later one is whole that was begun.
     pub(super) next: Duration,
+    /// There is one message, and then the end.
+    pub(super) is_unary: bool,
 }
 
 #[derive(Debug)]
@@ -101,7 +103,8 @@ impl Bounded {
                 }
             }
             if matches!(self.at, At::Message(0)) {
-                (self.at, self.is_first, self.deadline) = (START, false, None);
+                (self.at, self.is_first) = (START, self.bounds.is_unary);
+                self.deadline = self.deadline.take().filter(|_| self.bounds.is_unary);
             }
         }
         Ok(())
@@ -206,7 +209,11 @@ mod tests {
     async fn taken(bytes: &[u8], piece: usize) -> (usize, Option<Code>) {
         let pieces = bytes.chunks(piece).map(Bytes::copy_from_slice).collect();
         let time = Duration::from_millis(1);
-        let mut body = Bounded::new(Body::new(Pieces(pieces)), Bounds { message: 100, first: time, next: time }, None);
+        let mut body = Bounded::new(
+            Body::new(Pieces(pieces)),
+            Bounds { message: 100, first: time, next: time, is_unary: false },
+            None,
+        );
         let mut len = 0;
         std::future::poll_fn(|cx| {
             loop {

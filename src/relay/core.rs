@@ -146,6 +146,11 @@ impl Core {
         self.machines.get(&id).map(|state| &state.machine)
     }
 
+    /// The stream of a machine's agent.
+    pub(super) fn conn_of(&self, id: MachineId) -> Option<ConnId> {
+        self.machines.get(&id)?.conn
+    }
+
     pub(super) fn session(&self, id: SessionId) -> Option<&Session> {
         self.sessions.get(&id)
     }
@@ -375,10 +380,19 @@ impl Core {
         if !is_known && !is_silent {
             return;
         }
-        match self.take_claim(id, machine) {
-            Some(session) => self.insert_session(session),
-            None => self.end(id, refusal),
+        self.end(id, refusal);
+    }
+
+    /// The same of a session whose machine goes for good: another one that shows it too has it from now on.
+    fn hand_over_session(&mut self, machine: MachineId, id: SessionId, refusal: &Refusal) {
+        let Some(session) = self.take_claim(id, machine) else { return self.remove_session(machine, id, refusal) };
+        let viewers = self.viewers.remove(&id);
+        self.remove_session(machine, id, refusal);
+        if let Some(viewers) = viewers {
+            self.viewers.insert(id, viewers);
         }
+        self.cut(id, &Refusal::new(Code::Unavailable, "the session is another machine's now"));
+        self.insert_session(session);
     }
 
     /// Viewers of a session have nothing to wait for.

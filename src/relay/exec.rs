@@ -102,7 +102,7 @@ pub(super) async fn carry(
         Ok(Some(v1::ExecUp { frame: Some(Up::Start(start)) })) => start,
         Ok(_) => {
             let refusal = Refusal::new(Code::Invalid, "the stream must open with a command");
-            down_tx.try_send(Ok(Commands::refused(&refusal)));
+            let _ = down_tx.try_send(Ok(Commands::refused(&refusal)));
             return;
         }
         Err(_) => return,
@@ -121,7 +121,7 @@ pub(super) async fn carry(
             running.carry(frames).await;
         }
         Err(refusal) => {
-            refused_tx.try_send(Ok(Commands::refused(&refusal)));
+            let _ = refused_tx.try_send(Ok(Commands::refused(&refusal)));
         }
     }
 }

@@ -133,6 +133,6 @@ pub(super) async fn open(
 /// A stream that says only why there is none.
 pub(super) fn refused(refusal: &Refusal, account: Account) -> DownRx<Requests> {
     let (down_tx, down_rx) = down_channel(1, account);
-    down_tx.try_send(Ok(Requests::refused(refusal)));
+    let _ = down_tx.try_send(Ok(Requests::refused(refusal)));
     down_rx
 }

@@ -75,7 +75,8 @@ impl<S> Gate<S> {
             (For::Sdk(_), "FileWrite" | "SendInput") => (FILE_MESSAGE_CAP, FILE_TIME, FILE_TIME),
             _ => (CALL_CAP, FIRST_FRAME, FIRST_FRAME),
         };
-        Bounds { message, first, next }
+        let is_unary = !matches!(method, "Link" | "Exec" | "Files" | "ConnectTerminal");
+        Bounds { message, first, next, is_unary }
     }
 }
 

@@ -105,7 +105,13 @@ impl v1::agent_service_server::AgentService for Services {
                 return;
             }
             let _ = services.tell(Event::AgentCame { conn, agent, frames_tx, lanes: lanes.clone() }).await;
-            while let Ok(Some(frame)) = frames.message().await {
+            loop {
+                let frame = tokio::select! {
+                    frame = frames.message() => frame,
+                    // An agent that the hub let go of is not read any more.
+                    () = lanes.exec.closed() => break,
+                };
+                let Ok(Some(frame)) = frame else { break };
                 // What a command writes and a file holds waits for nobody but its own client.
                 let frame = match frame.frame {
                     Some(v1::agent_up::Frame::Exec(v1::RoutedExecDown { number, down: Some(down) })) => {

@@ -48,14 +48,16 @@ pub(super) type EventsTx = mpsc::Sender<Event>;
 struct Asked<T> {
     since: Instant,
     machine: MachineId,
+    /// Who wants to know.
+    caller: Caller,
     answer_tx: T,
     /// The session that it is about, where the answer does not say so.
     about: Option<Session>,
 }
 
 impl<T> Asked<T> {
-    fn now(machine: MachineId, answer_tx: T) -> Asked<T> {
-        Asked { since: Instant::now(), machine, answer_tx, about: None }
+    fn now(machine: MachineId, caller: &Caller, answer_tx: T) -> Asked<T> {
+        Asked { since: Instant::now(), machine, caller: caller.clone(), answer_tx, about: None }
     }
 }
 
@@ -174,7 +176,7 @@ impl Hub {
             }
             Event::Admit { caller, machine, admit, answer_tx } => {
                 self.next_request += 1;
-                self.admissions.insert(self.next_request, Asked::now(machine, answer_tx));
+                self.admissions.insert(self.next_request, Asked::now(machine, &caller, answer_tx));
                 let admit = Some(v1::request::Request::Admit(admit));
                 let admit = v1::Request { request: admit, ..Default::default() };
                 self.core.request(self.next_request, &caller, machine, admit);
@@ -188,14 +190,14 @@ impl Hub {
                 let _ = answer_tx.send(Err(Refusal::new(Code::Invalid, message)));
             }
             Event::Create { caller, machine, spec, is_join, answer_tx } => {
-                let number = self.expect(machine, answer_tx);
+                let number = self.expect(machine, &caller, answer_tx);
                 let create = Some(v1::request::Request::Create(spec));
                 let request = v1::Request { request: create, join: is_join, ..Default::default() };
                 self.core.request(number, &caller, machine, request);
             }
             Event::Rename { caller, session, name, answer_tx } => match self.machine_of(&caller, session) {
                 Some(machine) => {
-                    let number = self.expect(machine, answer_tx);
+                    let number = self.expect(machine, &caller, answer_tx);
                     let rename = v1::RenameRequest { session: session.as_bytes().to_vec().into(), name };
                     let rename = Some(v1::request::Request::Rename(rename));
                     self.core.request(number, &caller, machine, v1::Request { request: rename, ..Default::default() });
@@ -207,7 +209,7 @@ impl Hub {
             },
             Event::Destroy { caller, session, answer_tx } => match self.machine_of(&caller, session) {
                 Some(machine) => {
-                    let number = self.expect(machine, answer_tx);
+                    let number = self.expect(machine, &caller, answer_tx);
                     // Whoever ended it hears what it was.
                     let about = self.core.session(session).cloned();
                     self.answers.entry(number).and_modify(|asked| asked.about = about);
@@ -227,6 +229,7 @@ impl Hub {
 
     /// Tells a watcher what there is, and what changes if it wants to know.
     fn watch(&mut self, caller: Caller, request: &v1::WatchRequest, events_tx: WatcherTx) {
+        self.watchers.retain(|(_, events_tx)| !events_tx.is_closed());
         let theirs = || self.watchers.iter().filter(|(watcher, _)| watcher.is_same(&caller)).count();
         if !request.once && caller.key.is_some() && theirs() >= WATCHES_PER_KEY {
             let message =
@@ -255,6 +258,11 @@ impl Hub {
         }
         let status = status_of(refusal);
         let is_theirs = |other: &Caller| other.is_same(caller);
+        // What a machine was asked for them and has not answered.
+        let asked = self.answers.extract_if(|_, asked| is_theirs(&asked.caller));
+        asked.for_each(|(_, asked)| drop(asked.answer_tx.send(Err(refusal.clone()))));
+        let asked = self.admissions.extract_if(|_, asked| is_theirs(&asked.caller));
+        asked.for_each(|(_, asked)| drop(asked.answer_tx.send(Err(refusal.clone()))));
         self.watchers.retain(|(watcher, events_tx)| {
             if is_theirs(watcher) {
                 // A full queue loses the sentence, not the end.
@@ -339,10 +347,10 @@ impl Hub {
         if !self.agents.contains_key(&conn) {
             return;
         }
-        let changes = changes_of(&frame);
-        if changes > 0 && !self.paces.get_mut(&conn).is_some_and(|pace| pace.take(changes, now)) {
+        let (changes, is_down) = (changes_of(&frame), matches!(frame.frame, Some(Frame::Down(_))));
+        if changes > 0 && !self.paces.get_mut(&conn).is_some_and(|pace| pace.take(changes, is_down, now)) {
             // What a session does is told again in a second; the rest has to be known, and this agent says too much of it.
-            if !matches!(frame.frame, Some(Frame::Down(_))) {
+            if !is_down {
                 tracing::warn!(conn, "an agent changes its machine too often; its connection is given up");
                 self.hang_up(conn, "this agent says too much of its machine; it may come back later");
             }
@@ -461,7 +469,9 @@ impl Hub {
             Pushed::Full => {
                 tracing::warn!(conn, "a client takes nothing any more; its connection is given up");
                 if let Some(outgoing) = self.remove_client(conn) {
-                    outgoing.close();
+                    // What waits is given back at once.
+                    let message = "this client, or others of its key, read too slowly; it may come back";
+                    outgoing.cut(Status::unavailable(message));
                 }
             }
         }
@@ -516,9 +526,9 @@ impl Hub {
         answer.or_else(|| self.admissions.get(&number).map(|asked| asked.machine))
     }
 
-    fn expect(&mut self, machine: MachineId, answer_tx: Answer) -> u64 {
+    fn expect(&mut self, machine: MachineId, caller: &Caller, answer_tx: Answer) -> u64 {
         self.next_request += 1;
-        self.answers.insert(self.next_request, Asked::now(machine, answer_tx));
+        self.answers.insert(self.next_request, Asked::now(machine, caller, answer_tx));
         self.next_request
     }
 }

@@ -141,18 +141,26 @@ fn waiting<K: Kind>(down: &Downward<K>) -> usize {
     }
 }
 
+/// Why a frame does not reach its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unsent {
+    /// The client is gone, or its own queue is full.
+    Closed,
+    /// Its key has as much waiting as may.
+    TooMuchWaits,
+}
+
 impl<K: Kind> DownTx<K> {
-    /// Queues a frame; false if the client is gone, or it or its key has as much waiting as may.
-    pub(super) fn try_send(&self, down: Downward<K>) -> bool {
+    /// Queues a frame.
+    pub(super) fn try_send(&self, down: Downward<K>) -> Result<(), Unsent> {
         let bytes = waiting::<K>(&down);
         if !self.account.try_add(bytes) {
-            return false;
+            return Err(Unsent::TooMuchWaits);
         }
-        let is_sent = self.down_tx.try_send(down).is_ok();
-        if !is_sent {
+        self.down_tx.try_send(down).map_err(|_| {
             self.account.remove(bytes);
-        }
-        is_sent
+            Unsent::Closed
+        })
     }
 }
 
@@ -206,6 +214,8 @@ struct Entry<K: Kind> {
     down_credit: CreditOut,
     up_credit: CreditOut,
     ended: Ended,
+    /// Gone with the entry: whoever reads the client's half stops.
+    _over_tx: oneshot::Sender<()>,
 }
 
 impl<K: Kind> Entry<K> {
@@ -268,10 +278,23 @@ impl<K: Kind> Lane<K> {
             Flow::Last(ending) => last = Some(entry.as_called_off(ending)),
             Flow::Start | Flow::CalledOff | Flow::Other => {}
         }
-        if is_overrun || !entry.down_tx.try_send(Ok(down)) {
+        let unsent = if is_overrun { Err(Unsent::Closed) } else { entry.down_tx.try_send(Ok(down)) };
+        if let Err(unsent) = unsent {
             // The client is gone, or one of the ends sends more than it may.
-            let message = format!("the machine sent more than it may; the {} was ended", K::NOUN);
-            table.refuse(number, &Refusal::new(Code::Internal, message));
+            let refusal = match unsent {
+                Unsent::Closed => {
+                    let message = format!("the machine sent more than it may; the {} was ended", K::NOUN);
+                    Refusal::new(Code::Internal, message)
+                }
+                Unsent::TooMuchWaits => {
+                    let message = format!(
+                        "as much output waits for this key as may, so the {} was ended; read faster, or run fewer at once",
+                        K::NOUN
+                    );
+                    Refusal::new(Code::Exhausted, message)
+                }
+            };
+            table.refuse(number, &refusal);
             drop(table);
             self.cancel(number);
         } else if let Some(ending) = last
@@ -279,6 +302,11 @@ impl<K: Kind> Lane<K> {
         {
             entry.ended.with(ending);
         }
+    }
+
+    /// Completes when nothing is carried to the agent any more: its stream is over.
+    pub(super) async fn closed(&self) {
+        self.up_tx.closed().await;
     }
 
     /// The agent's link is over: so are its requests.
@@ -325,7 +353,7 @@ impl<K: Kind> Lane<K> {
         down_tx: DownTx<K>,
         ended: Ended,
     ) -> Result<Running<K>, Refusal> {
-        let number = self.open(caller, down_tx, ended)?;
+        let (number, over_rx) = self.open(caller, down_tx, ended)?;
         let patience = K::patience(&start);
         // A key that was revoked before the request was in the table is found here, a later one by the hub.
         let begun = match auth.still(caller) {
@@ -333,7 +361,7 @@ impl<K: Kind> Lane<K> {
             Err(refusal) => Err((Ending::Revoked(refusal.message.clone()), refusal)),
         };
         match begun {
-            Ok(()) => Ok(Running { lane: self.clone(), number, patience }),
+            Ok(()) => Ok(Running { over_rx, lane: self.clone(), number, patience }),
             Err((ending, refusal)) => {
                 if let Some(mut entry) = self.table().entries.remove(&number) {
                     entry.ended.with(ending);
@@ -343,13 +371,20 @@ impl<K: Kind> Lane<K> {
         }
     }
 
-    fn open(&self, caller: &Caller, down_tx: DownTx<K>, mut ended: Ended) -> Result<u64, Refusal> {
+    fn open(
+        &self,
+        caller: &Caller,
+        down_tx: DownTx<K>,
+        mut ended: Ended,
+    ) -> Result<(u64, oneshot::Receiver<()>), Refusal> {
         let mut table = self.table();
         if let Err(refusal) = table.may_open(caller) {
             ended.lost(&refusal);
             return Err(refusal);
         }
+        let (over_tx, over_rx) = oneshot::channel();
         let entry = Entry {
+            _over_tx: over_tx,
             caller: caller.clone(),
             down_tx,
             is_answered: false,
@@ -361,7 +396,7 @@ impl<K: Kind> Lane<K> {
         table.last_number += 1;
         let number = table.last_number;
         table.entries.insert(number, entry);
-        Ok(number)
+        Ok((number, over_rx))
     }
 
     fn send(&self, number: u64, principal: &str, up: K::Up) -> Result<(), Refusal> {
@@ -411,7 +446,7 @@ impl<K: Kind> Table<K> {
         if let Some(mut entry) = self.entries.remove(&number) {
             entry.ended.with(ending);
             // A client whose queue is full sees its stream end, which is as final.
-            entry.down_tx.try_send(Ok(K::refused(refusal)));
+            let _ = entry.down_tx.try_send(Ok(K::refused(refusal)));
         }
     }
 }
@@ -422,6 +457,7 @@ fn lost(refusal: &Refusal) -> Ending {
 
 /// A request that was begun; dropped, it is called off unless it has ended.
 pub(super) struct Running<K: Kind> {
+    over_rx: oneshot::Receiver<()>,
     lane: Lane<K>,
     number: u64,
     patience: Duration,
@@ -465,13 +501,15 @@ impl<K: Kind> Running<K> {
     }
 
     /// Carries the rest of a client's stream to the agent, until it ends.
-    pub(super) async fn carry(self, mut messages: Streaming<K::Message>) {
+    pub(super) async fn carry(mut self, mut messages: Streaming<K::Message>) {
         let late = tokio::time::sleep(self.patience);
         tokio::pin!(late);
         let mut is_in_time = true;
         loop {
             let message = tokio::select! {
                 message = messages.message() => message,
+                // It is over: a client that keeps its half open holds nothing by it.
+                _ = &mut self.over_rx => return,
                 () = &mut late, if is_in_time => {
                     is_in_time = false;
                     if self.is_waiting() {

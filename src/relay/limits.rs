@@ -72,7 +72,9 @@ pub(super) const REGISTRY_PER_MACHINE: usize = 8 * 1024 * 1024;
 /// Bytes of a session's command that the fleet is shown: a few lines of a table.
 pub(super) const COMMAND_SHOWN: usize = 4096;
 /// Clients of a session that are named; of more there is the number.
-pub(super) const VIEWERS_SHOWN: usize = 256;
+pub(super) const VIEWERS_SHOWN: usize = 64;
+/// Characters of who one of them is.
+pub(super) const VIEWER_SHOWN: usize = 64;
 /// Changes a second that a machine may make to what is known of it, each shown to everybody who watches; what a session
 /// does is told once a second and passed over beyond this.
 pub(super) const REGISTRY_RATE: f64 = 500.0;
@@ -101,7 +103,7 @@ mod tests {
         bounds! {
             counts: STRANGERS_PER_ADDRESS STRANGERS_CAP STRIKES_CAP CONNECTIONS_PER_KEY CONNECTIONS_PER_MACHINE CONNECTIONS_CAP
                 CALLS_PER_KEY FILE_CALLS_PER_KEY WATCHES_PER_KEY WATCH_CAP FILES_PER_KEY EXECS_PER_KEY SESSIONS_PER_MACHINE
-                VIEWERS_SHOWN REGISTRY_RATE REGISTRY_BURST ;
+                VIEWERS_SHOWN VIEWER_SHOWN REGISTRY_RATE REGISTRY_BURST ;
             bytes: HEADERS_CAP CALL_CAP CLIENT_FRAME_CAP FILE_MESSAGE_CAP WAITING_PER_KEY WAITING_OF_OWNER CONTROL_WAITING
                 SNAPSHOT_PIECE REGISTRY_PER_MACHINE COMMAND_SHOWN LARGE_FRAMES LARGE_FRAME ;
             times: STRANGER_TIME FIRST_FRAME FRAME_TIME FILE_TIME

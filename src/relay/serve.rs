@@ -241,7 +241,7 @@ fn reach(authority: &Authority, port: u16, dir: &Path) -> Result<Reach, RelayErr
 }
 
 /// Cuts off whoever is connected with a key that expires.
-async fn expire(auth: Arc<Auth>, events_tx: hub::EventsTx) {
+async fn expire(auth: Arc<Auth>, connections: Connections, events_tx: hub::EventsTx) {
     let mut tick = tokio::time::interval(EXPIRE_EVERY);
     let mut after = now_ms();
     loop {
@@ -249,6 +249,7 @@ async fn expire(auth: Arc<Auth>, events_tx: hub::EventsTx) {
         let until = now_ms();
         for key in auth.expired(after, until) {
             let Some(refusal) = key.over(until) else { continue };
+            connections.forget(key.id);
             let expired = Event::Revoked { caller: key.caller(), machine: key.machine(), refusal };
             if events_tx.send(expired).await.is_err() {
                 return;
@@ -287,12 +288,12 @@ impl Parts {
         }
         let auth = Arc::new(Auth::new(keyring, memory.known, store.clone(), audit));
         let events_tx = hub::start(Core::new(machines, memory.sessions), auth.clone(), store);
-        tokio::spawn(expire(auth.clone(), events_tx.clone()));
+        let connections = Connections::new(crate::runtime::open_files());
+        tokio::spawn(expire(auth.clone(), connections.clone(), events_tx.clone()));
         // One row of numbers for all services: a connection of the hub has one of its own.
         let conns = Arc::new(AtomicU64::new(1));
         let services = Services::new(events_tx.clone(), auth.clone(), conns.clone());
         let facade = Facade::new(events_tx.clone(), auth.clone(), conns);
-        let connections = Connections::new(crate::runtime::open_files());
         let admin = Admin { auth, events_tx, reach, connections: connections.clone() };
         if let Some(after) = options.forget_after {
             tokio::spawn(admin.clone().forget_after(after));

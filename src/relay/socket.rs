@@ -22,6 +22,8 @@ use crate::wire::{TlsServer, TlsStream};
 
 /// Connections that were accepted and wait to be served.
 const ACCEPTED_CAP: usize = 64;
+/// Pause after somebody was let go of for want of descriptors.
+const SHED_PAUSE: Duration = Duration::from_millis(2);
 /// Pause after the system gave no connection and nobody could be let go of.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -136,9 +138,10 @@ impl<S> Connected for Socket<S> {
 /// Waits after the system gave no connection, for want of descriptors mostly.
 async fn no_connection(err: &io::Error, connections: &Connections) {
     tracing::warn!(%err, "the system gives no connection");
-    if !connections.shed() {
-        tokio::time::sleep(ACCEPT_PAUSE).await;
-    }
+    let is_short = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
+    // Whoever was let go of needs a moment to be gone.
+    let is_made = is_short.contains(&err.raw_os_error()) && connections.shed();
+    tokio::time::sleep(if is_made { SHED_PAUSE } else { ACCEPT_PAUSE }).await;
 }
 
 /// Accepts on a unix socket; users other than this one and root are hung up on.

@@ -35,6 +35,8 @@ const ACK_MS: u64 = 10;
 const SUMMARY_MS: u64 = 1000;
 /// Clients named in a summary; of more there is the number.
 const SUMMARY_CLIENTS: usize = 64;
+/// Answers to a program's questions that wait for it to read, bytes: as much as a terminal holds.
+const REPLIES_WAITING: usize = 64 * 1024;
 
 /// One connection to the keeper's socket.
 pub(super) type LinkId = u32;
@@ -201,7 +203,8 @@ impl Core {
     /// Answers what the program asked, notes what it told.
     fn settled(&mut self, now: u64) {
         let replies = self.model.take_replies();
-        if !replies.is_empty() && self.exit.is_none() {
+        // A program that asks and does not read gets no more answers than a terminal's buffer holds; what people type has room.
+        if !replies.is_empty() && self.exit.is_none() && self.input_bytes < REPLIES_WAITING {
             self.push_input(replies.into());
         }
         for event in self.model.take_events() {

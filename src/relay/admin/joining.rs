@@ -104,7 +104,8 @@ impl Admin {
 }
 
 fn holders(considered: &Considered, machine: MachineId, standings: &[Standing]) -> Vec<Holder> {
-    let is_in_way = |id: MachineId| id != machine || considered.is_unproven;
+    // One that is known without a key, on the relay's own socket, is not to be had by its id either.
+    let is_in_way = |id: MachineId| id != machine || !considered.is_proven;
     let seen = |standing: &Standing| if standing.is_online { Seen::Online } else { Seen::At(standing.last_seen_ms) };
     let known = standings.iter().filter(|standing| is_in_way(standing.machine));
     let mut holders: Vec<Holder> =
@@ -243,5 +244,11 @@ mod tests {
         assert!(hears(&again, None, true).unwrap_err().message.contains("has joined already and is online"));
         assert_eq!(hears(&ask, None, false).unwrap_err().code, Code::Exists);
         assert_eq!(hears(&again, None, false).unwrap(), [ask.machine]);
+        // One that is linked without a key, on the relay's own socket, is not to be had by its id.
+        let own = Ask { replaces: true, ..Ask::named(MachineId::random(), "dev-7") };
+        let considered = ring.consider(token.reveal(), &own, None, 0).unwrap();
+        let linked = Standing { machine: own.machine, ..standing(true) };
+        let holders = holders(&considered, own.machine, &[linked]);
+        assert_eq!(decide(&considered, &own, &holders, 1000).unwrap_err().code, Code::PermissionDenied);
     }
 }

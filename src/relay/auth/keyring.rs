@@ -219,6 +219,16 @@ impl Keyring {
             let is_named = key.name == wanted || key.id.to_string() == wanted || key.machine.as_deref() == Some(wanted);
             key.machine.is_some() == is_machine && is_named && key.revoked_ms.is_none() && sees(&key.workspace)
         };
+        // Once more by its id, after what could not be stored the first time.
+        let is_again = |key: &&Key| {
+            key.id.to_string() == wanted
+                && key.machine.is_some() == is_machine
+                && key.revoked_ms.is_some()
+                && sees(&key.workspace)
+        };
+        if let Some(key) = self.keys.iter().find(is_again) {
+            return Ok(key.clone());
+        }
         let mut found: Vec<&mut Key> = self.keys.iter_mut().filter(fits).collect();
         let (what, list) =
             if is_machine { ("joined machine", "fleetmux relay machines list") } else { ("key", "fleetmux keys list") };
@@ -302,9 +312,18 @@ impl Keyring {
         let (name, bound) = token.bind(ask, before)?;
         // Whoever merely knows a machine's id must not get its place unasked.
         let is_unproven = |key: &&Key| key.revoked_ms.is_none() && !is_shown(key);
+        let is_proven = own.iter().any(|key| key.revoked_ms.is_none() && is_shown(key));
         let unproven: Vec<&Key> = own.into_iter().filter(is_unproven).collect();
-        if unproven.iter().any(|key| key.workspace != token.workspace) {
+        // Nor by a token that would not have let that machine in.
+        if unproven.iter().any(|key| key.workspace != token.workspace || !token.admits_name(&key.name)) {
             return Err(joined_already());
+        }
+        let mut bound = bound;
+        if let Some(bound) = &mut bound
+            && self.is_called(&token.workspace, &bound.hostname, &id)
+        {
+            // Selectors match host names too: nobody is reached by another one's.
+            bound.hostname.clone_from(&name);
         }
         let namesakes = self
             .machine_keys()
@@ -313,6 +332,7 @@ impl Keyring {
             workspace: token.workspace.clone(),
             namesakes: namesakes.filter_map(Key::machine).collect(),
             is_unproven: !unproven.is_empty(),
+            is_proven,
             may_replace: token.may_replace(),
             name,
             bound,
@@ -397,7 +417,8 @@ impl Keyring {
             true => format!("{wanted}-{}", &own[own.len().saturating_sub(6)..]),
             false => wanted.to_string(),
         };
-        let hostname = if check_hostname(&says.1.hostname).is_ok() { says.1.hostname.clone() } else { name.clone() };
+        let is_free = check_hostname(&says.1.hostname).is_ok() && !self.is_called(&workspace, &says.1.hostname, &own);
+        let hostname = if is_free { says.1.hostname.clone() } else { name.clone() };
         let key = self.keys.get_mut(at)?;
         key.name = name;
         key.bound = Some(Bound { hostname, labels: says.1.labels.clone() });
@@ -456,6 +477,13 @@ impl Keyring {
         own.peek().is_some() && own.all(|key| key.revoked_ms.is_some())
     }
 
+    /// Whether another joined machine of a workspace is called so, by its name or its host name.
+    fn is_called(&self, workspace: &str, word: &str, machine: &str) -> bool {
+        let is_so = |key: &Key| key.name == word || key.bound.as_ref().is_some_and(|bound| bound.hostname == word);
+        self.machine_keys()
+            .any(|key| key.workspace == workspace && key.machine.as_deref() != Some(machine) && is_so(key))
+    }
+
     /// Living keys of machines.
     fn machine_keys(&self) -> impl Iterator<Item = &Key> {
         self.keys.iter().filter(|key| key.machine.is_some() && key.revoked_ms.is_none())
@@ -477,6 +505,8 @@ pub(in crate::relay) struct Considered {
     pub(in crate::relay) namesakes: Vec<MachineId>,
     /// A machine of its id has joined, and it does not show that one's key.
     pub(in crate::relay) is_unproven: bool,
+    /// A good key of the machine itself was shown.
+    pub(in crate::relay) is_proven: bool,
     /// The token may replace machines that are offline.
     pub(in crate::relay) may_replace: bool,
     /// Which.

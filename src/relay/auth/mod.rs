@@ -201,7 +201,12 @@ impl Auth {
         self.state().keyring.list(|workspace| caller.sees(workspace))
     }
 
-    async fn keep(&self, change: Change) -> Result<(), Refusal> {
+    /// Revokes a key, or one again that could not be stored; the caller stores it.
+    pub(super) fn revoke(&self, wanted: &str, is_machine: bool, sees: impl Fn(&str) -> bool) -> Result<Key, Refusal> {
+        self.state().keyring.revoke(wanted, is_machine, sees, now_ms())
+    }
+
+    pub(super) async fn keep(&self, change: Change) -> Result<(), Refusal> {
         let kept = self.store.keep(change).await;
         kept.map_err(|()| Refusal::new(Code::Internal, "the relay cannot store it; see its log, is the disk full?"))
     }

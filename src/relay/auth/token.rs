@@ -124,7 +124,7 @@ impl Token {
         self.rules.name.is_some() || !self.rules.names.is_empty()
     }
 
-    fn admits_name(&self, name: &str) -> bool {
+    pub(super) fn admits_name(&self, name: &str) -> bool {
         match &self.rules.name {
             Some(own) => own == name,
             None => self.rules.names.is_empty() || self.rules.names.iter().any(|pattern| fits_glob(pattern, name)),

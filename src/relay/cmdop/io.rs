@@ -17,6 +17,7 @@ use super::places::about;
 use super::pool::{Key, Pooled};
 use super::{Call, Facade};
 use crate::fleet::{Action, Caller, Code, Refusal, Role, SessionId, Size};
+use crate::relay::quota::Account;
 use crate::runtime::now_ms;
 use crate::stream::{Attach, Down, InputSender, Up};
 use crate::wire::cmdop::*;
@@ -35,7 +36,7 @@ const ORDERS_CAP: usize = 64;
 type Done = oneshot::Sender<Result<(), Refusal>>;
 
 enum Order {
-    Input(Bytes, Done),
+    Input(Bytes, Account, Done),
     /// Something that the keeper refuses or passes over.
     Act(Up, Done),
 }
@@ -58,8 +59,15 @@ impl Pooled for Wheel {
 
 pub(super) async fn input(facade: Facade, call: Call, request: SendInputRequest) -> Result<SendInputResponse, Status> {
     let data = request.data;
+    // What waits to be typed counts for whoever typed it, until the session has taken it.
+    let account = facade.inner.auth.quotas.account(&call.caller);
+    if !account.try_add(data.len()) {
+        return Err(Status::resource_exhausted(
+            "this key has as much waiting to be typed as may; let some of it be taken first",
+        ));
+    }
     let session = facade.drive(&call, &request.session_id).await?;
-    facade.order(&call, session, |done| Order::Input(data.clone(), done)).await?;
+    facade.order(&call, session, |done| Order::Input(data.clone(), account.clone(), done)).await?;
     Ok(SendInputResponse { success: true, error: String::new() })
 }
 
@@ -155,7 +163,7 @@ fn let_go() -> Refusal {
 struct Work {
     sender: InputSender,
     /// The input being sent, and who waits for it.
-    rest: Option<(Bytes, Done)>,
+    rest: Option<(Bytes, Account, Done)>,
     /// Input sent whole, by the offset after it.
     unacked: VecDeque<(u64, Done)>,
     /// Acts by the token of the ping behind each.
@@ -172,7 +180,7 @@ async fn hold(facade: Facade, caller: Caller, session: SessionId, mut orders_rx:
     };
     orders_rx.close();
     work.fail(&refusal);
-    while let Ok(Order::Input(_, done) | Order::Act(_, done)) = orders_rx.try_recv() {
+    while let Ok(Order::Input(.., done) | Order::Act(_, done)) = orders_rx.try_recv() {
         let _ = done.send(Err(refusal.clone()));
     }
 }
@@ -214,7 +222,9 @@ async fn turn(
                 News::Down(_) => {}
             },
             order = orders_rx.recv(), if ready => match order {
-                Some(Order::Input(data, done)) => work.rest = Some((data, done)),
+                // Whoever asked has given up waiting.
+                Some(Order::Input(.., done)) if done.is_closed() => {}
+                Some(Order::Input(data, account, done)) => work.rest = Some((data, account, done)),
                 Some(Order::Act(up, done)) => {
                     attachment.send(up).await.map_err(stopped)?;
                     work.token += 1;
@@ -242,11 +252,11 @@ impl Work {
     /// The next frame of the input being sent, if there is room for it.
     fn next_piece(&mut self) -> Option<Up> {
         let held: u64 = self.sender.unacknowledged().map(|(_, data)| data.len() as u64).sum();
-        let (data, _) = self.rest.as_mut().filter(|_| held < UNDER_WAY)?;
+        let (data, ..) = self.rest.as_mut().filter(|_| held < UNDER_WAY)?;
         let piece = data.split_to(data.len().min(PIECE));
         let is_last = data.is_empty();
         let offset = self.sender.push(piece.clone()).ok()?;
-        if is_last && let Some((_, done)) = self.rest.take() {
+        if is_last && let Some((.., done)) = self.rest.take() {
             if self.sender.unacknowledged().next().is_none() {
                 // Nothing was typed, and nothing acknowledges it.
                 let _ = done.send(Ok(()));
@@ -283,7 +293,7 @@ impl Work {
             return;
         }
         self.sender.adopt(self.sender.next());
-        let waiting = self.unacked.drain(..).map(|(_, done)| done).chain(self.rest.take().map(|(_, done)| done));
+        let waiting = self.unacked.drain(..).map(|(_, done)| done).chain(self.rest.take().map(|(.., done)| done));
         waiting.for_each(|done| {
             let _ = done.send(Err(refusal.clone()));
         });
@@ -305,7 +315,9 @@ mod tests {
     fn long_input_goes_in_pieces_as_it_is_acknowledged_and_is_done_with_the_last() {
         let mut work = Work::default();
         let (done_tx, mut done_rx) = oneshot::channel();
-        work.rest = Some((Bytes::from(vec![b'x'; 2_000_000]), done_tx));
+        let account =
+            crate::relay::quota::Quotas::default().account(&Caller::local(crate::fleet::Principal::loopback()));
+        work.rest = Some((Bytes::from(vec![b'x'; 2_000_000]), account, done_tx));
         let mut sent = 0;
         while done_rx.try_recv().is_err() {
             while let Some(Up::Input { offset, data }) = work.next_piece() {

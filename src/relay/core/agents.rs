@@ -119,7 +119,9 @@ impl Core {
     pub(in crate::relay) fn session_silent(&mut self, conn: ConnId, id: SessionId) {
         let Some(&machine) = self.agents.get(&conn) else { return };
         let is_anothers = self.silent.get(&id).is_some_and(|other| *other != machine);
-        if !is_anothers && self.sessions.get(&id).is_none_or(|session| session.machine == machine) {
+        let count = self.silent.values().filter(|other| **other == machine).count();
+        let has_room = count < SESSIONS_PER_MACHINE || self.silent.contains_key(&id);
+        if has_room && !is_anothers && self.sessions.get(&id).is_none_or(|session| session.machine == machine) {
             self.silent.insert(id, machine);
             self.cut(id, &silent(id));
         }

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use super::Core;
 use crate::fleet::{MachineId, Session, SessionId};
 use crate::relay::limits::{
-    COMMAND_SHOWN, REGISTRY_BURST, REGISTRY_PER_MACHINE, REGISTRY_RATE, SESSIONS_PER_MACHINE, VIEWERS_SHOWN,
+    COMMAND_SHOWN, REGISTRY_BURST, REGISTRY_PER_MACHINE, REGISTRY_RATE, SESSIONS_PER_MACHINE, VIEWER_SHOWN,
+    VIEWERS_SHOWN,
 };
 use crate::wire::{Message, v1};
 
@@ -56,6 +57,11 @@ pub(super) fn shown(mut session: Session) -> Session {
         is_kept
     });
     session.summary.clients.truncate(VIEWERS_SHOWN);
+    for text in session.summary.clients.iter_mut().flat_map(|client| [&mut client.label, &mut client.principal]) {
+        if let Some((end, _)) = text.char_indices().nth(VIEWER_SHOWN) {
+            text.truncate(end);
+        }
+    }
     session
 }
 
@@ -71,12 +77,13 @@ impl Pace {
         Pace { left: REGISTRY_BURST, since_ms: now_ms }
     }
 
-    /// Takes so many changes; false if there are not so many left now.
-    pub(in crate::relay) fn take(&mut self, changes: usize, now_ms: u64) -> bool {
+    /// Takes so many changes; false if there are not so many left now. What `may_wait` leaves a part for the rest.
+    pub(in crate::relay) fn take(&mut self, changes: usize, may_wait: bool, now_ms: u64) -> bool {
         let elapsed_s = now_ms.saturating_sub(self.since_ms) as f64 / 1000.0;
         self.left = (self.left + elapsed_s * REGISTRY_RATE).min(REGISTRY_BURST);
         self.since_ms = now_ms;
-        let is_enough = self.left >= changes as f64;
+        let kept = if may_wait { REGISTRY_BURST / 2.0 } else { 0.0 };
+        let is_enough = self.left >= changes as f64 + kept;
         if is_enough {
             self.left -= changes as f64;
         }
@@ -91,7 +98,13 @@ mod tests {
     #[test]
     fn changes_beyond_the_burst_wait_for_the_refill() {
         let mut pace = Pace::new(0);
-        assert!(pace.take(REGISTRY_BURST as usize, 0) && !pace.take(1, 0));
-        assert!(!pace.take(1, 1) && pace.take(REGISTRY_RATE as usize, 1000) && !pace.take(1, 1000));
+        assert!(pace.take(REGISTRY_BURST as usize, false, 0) && !pace.take(1, false, 0));
+        assert!(
+            !pace.take(1, false, 1) && pace.take(REGISTRY_RATE as usize, false, 1000) && !pace.take(1, false, 1000)
+        );
+        // Summaries of a thousand busy sessions leave enough for a heartbeat and a session that comes.
+        let mut pace = Pace::new(0);
+        while pace.take(1, true, 0) {}
+        assert!(pace.take(1000, false, 0));
     }
 }

@@ -99,11 +99,11 @@ impl Core {
         let gone = Refusal::new(Code::NotFound, format!("{name} was removed from the fleet, and its sessions with it"));
         self.claims.remove(&id);
         for session in self.sessions_of(id) {
-            self.remove_session(id, session, &gone);
+            self.hand_over_session(id, session, &gone);
         }
         let silent = self.silent.iter().filter(|(_, machine)| **machine == id).map(|(session, _)| *session);
         for session in silent.collect::<Vec<_>>() {
-            self.remove_session(id, session, &gone);
+            self.hand_over_session(id, session, &gone);
         }
         self.tell_watchers(id, v1::fleet_event::Event::MachineRemoved(bytes_of(id.as_bytes())));
         self.machines.remove(&id);
@@ -141,7 +141,11 @@ impl Core {
     /// The session as another machine shows it that is there.
     pub(super) fn take_claim(&mut self, id: SessionId, but: MachineId) -> Option<Session> {
         let machines = &self.machines;
-        let is_there = |machine: &MachineId| machines.get(machine).is_some_and(|state| state.conn.is_some());
+        let workspace = self.workspace_of(but).to_string();
+        let is_there = |machine: &MachineId| {
+            let is_fit = |state: &MachineState| state.conn.is_some() && state.machine.facts.workspace == workspace;
+            machines.get(machine).is_some_and(is_fit)
+        };
         let mut claims = self.claims.iter_mut().filter(|(machine, _)| **machine != but && is_there(machine));
         claims.find_map(|(_, claims)| claims.remove(&id))
     }

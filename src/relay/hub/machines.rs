@@ -71,6 +71,10 @@ impl Hub {
                 self.audit.record(Audited::Denied { principal, workspace, what, reason: reason.clone() });
                 return self.hang_up(conn, &reason);
             }
+            let other = self.core.conn_of(*machine).filter(|other| *other != conn);
+            if other.and_then(|other| self.agents.get(&other)).is_some_and(|(agent, _)| *agent == AgentIs::Local) {
+                return self.hang_up(conn, "this machine is linked on the relay's own socket; stop that agent first");
+            }
             facts.workspace.clone_from(workspace);
             let is_taken = |name: &str| self.core.is_named(workspace, name, *machine);
             let Some(key) = self.auth.identify(*key, &facts, is_taken) else {

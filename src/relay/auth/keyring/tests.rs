@@ -184,3 +184,27 @@ fn a_key_with_nothing_bound_is_who_it_says_at_its_first_link() {
     let stored = serde_json::to_string(&keys[1]).unwrap();
     assert!(!stored.contains("bound") && serde_json::from_str::<Key>(&stored).unwrap().bound.is_none());
 }
+
+/// By the id of another machine, which everybody sees, a token that was made for `dev-7` took the place of `web-1`.
+#[test]
+fn a_token_for_one_machine_is_no_token_for_another_ones_place() {
+    let mut ring = Keyring::default();
+    let plain = ring.create_token(new_token(false), 0).unwrap().0;
+    let web = Ask::named(MachineId::random(), "web-1");
+    join(&mut ring, &plain, &web, 1).unwrap();
+    let bound = NewToken { name: Some("dev-7".into()), ..new_token(false) };
+    let bound = ring.create_token(bound, 1).unwrap().0;
+    let thief = Ask { replaces: true, ..Ask::named(web.machine, "dev-7") };
+    assert_eq!(ring.consider(bound.reveal(), &thief, None, 2).unwrap_err().code, Code::PermissionDenied);
+}
+
+/// A machine that chose another one's name for its host name was reached by it.
+#[test]
+fn a_host_name_that_is_another_machines_name_is_not_bound() {
+    let mut ring = Keyring::default();
+    let token = ring.create_token(new_token(true), 0).unwrap().0;
+    join(&mut ring, &token, &Ask::named(MachineId::random(), "web-1"), 1).unwrap();
+    let liar = Ask { hostname: "web-1".into(), ..Ask::named(MachineId::random(), "x") };
+    let joined = join(&mut ring, &token, &liar, 1).unwrap();
+    assert_eq!(joined.key.bound.unwrap().hostname, "x");
+}
