@@ -192,7 +192,7 @@ fn a_token_for_one_machine_is_no_token_for_another_ones_place() {
     let plain = ring.create_token(new_token(false), 0).unwrap().0;
     let web = Ask::named(MachineId::random(), "web-1");
     join(&mut ring, &plain, &web, 1).unwrap();
-    let bound = NewToken { name: Some("dev-7".into()), ..new_token(false) };
+    let bound = NewToken { name: "dev-7".into(), ..new_token(false) };
     let bound = ring.create_token(bound, 1).unwrap().0;
     let thief = Ask { replaces: true, ..Ask::named(web.machine, "dev-7") };
     assert_eq!(ring.consider(bound.reveal(), &thief, None, 2).unwrap_err().code, Code::PermissionDenied);
