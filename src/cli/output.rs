@@ -34,7 +34,7 @@ pub(super) fn complain_of(text: &str) {
 
 /// Asks for something on standard error; the answer is typed behind it.
 pub(super) fn prompt(text: &str) {
-    let _ = write!(io::stderr(), "{text}");
+    let _ = write!(io::stderr(), "{}", visible(text));
 }
 
 /// Whether an error is that of an output that nobody reads any more.

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::agent::{self, JoinError, Membership, Standing, Wanted, lock_holder, standing};
 use crate::cli::args::{AgentCommand, AgentDirArgs, AgentStartArgs, JoinArgs};
 use crate::cli::background;
-use crate::cli::output::{counted, json_text, print};
+use crate::cli::output::{complain, counted, json_text, print, prompt};
 use crate::config::paths;
 use crate::fleet::{Code, Credentials, Endpoint, JoinToken, LABEL_CAP, Labels};
 use crate::runtime::{self, LogTo};
@@ -94,7 +94,7 @@ async fn join(args: JoinArgs) -> Result<ExitCode> {
 
 /// Asks a person; anything but a yes is none.
 fn is_yes(question: &str) -> Result<bool> {
-    eprint!("{question}");
+    prompt(question);
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
@@ -130,7 +130,7 @@ async fn start(relay: Option<Endpoint>, args: AgentStartArgs) -> Result<ExitCode
     let otherwise = joined.as_ref().and_then(|joined| bound_otherwise(joined, &args.name, &labels));
     if !args.foreground {
         if let Some(otherwise) = &otherwise {
-            eprintln!("{otherwise}");
+            complain!("{otherwise}");
         }
         if let Some(pid) = lock_holder(&dir) {
             bail!(

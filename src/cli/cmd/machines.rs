@@ -62,7 +62,7 @@ async fn forget(relay: Option<Endpoint>, wanted: &[String]) -> Result<ExitCode> 
             Ok((name, false)) => print(&format!("{name} is forgotten\n"))?,
             Err(err) => {
                 is_done = false;
-                eprintln!("{wanted}: {err}");
+                complain!("{wanted}: {err}");
             }
         }
     }
