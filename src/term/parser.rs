@@ -385,6 +385,7 @@ fn complete_csi(bytes: &[u8]) -> Option<(usize, u8)> {
 }
 
 /// Length of the run of printable ASCII at the start.
+#[inline]
 pub(super) fn ascii_run(bytes: &[u8]) -> usize {
     let is_text = |byte: u8| byte.wrapping_sub(0x20) < 0x5f;
     let mut at = 0;

@@ -178,6 +178,8 @@ impl Ahead {
         }
     }
 
+    // A function of its own: within the guard's closure the compiler knows less of what it is given.
+    #[inline(never)]
     fn run(&mut self, term: &mut Term, bytes: &[u8]) -> usize {
         let mut at = 0;
         if !self.held.is_empty() {
