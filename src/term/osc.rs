@@ -23,7 +23,20 @@ impl Term {
         match kind {
             b']' => self.osc(data),
             b'P' => self.dcs(data),
+            b'_' => self.pictures(data),
             _ => {}
+        }
+    }
+
+    /// A question about kitty's pictures: we show none, and say so, for whoever asks waits for the first answer that comes.
+    fn pictures(&mut self, data: &[u8]) {
+        let Some(keys) = data.strip_prefix(b"G").and_then(|data| data.split(|byte| *byte == b';').next()) else {
+            return;
+        };
+        let value = |name: &[u8]| keys.split(|byte| *byte == b',').find_map(|pair| pair.strip_prefix(name));
+        let id = value(b"i=").and_then(|id| std::str::from_utf8(id).ok()?.parse::<u32>().ok());
+        if let (Some(b"q"), Some(id)) = (value(b"a="), id) {
+            self.reply(format!("\x1b_Gi={id};ENOTSUPPORTED:no pictures here\x1b\\"));
         }
     }
 
@@ -163,6 +176,14 @@ mod tests {
     fn a_hostile_title_loses_controls_overrides_and_length() {
         assert_eq!(sanitize("a\u{1b}]b\u{202E}c\u{9b}\n", 256), "a]bc");
         assert_eq!(sanitize(&"x".repeat(1000), TITLE_CAP).len(), 256);
+    }
+
+    /// Two drivers' terminals answered it, then nobody did, and a program that asked waited for its whole patience.
+    #[test]
+    fn a_question_about_pictures_is_answered_once_and_with_no() {
+        let mut screen = crate::term::Screen::new(crate::fleet::Size::DEFAULT, 0);
+        screen.feed(b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b_Gi=1,a=T;AAAA\x1b\\\x1b_Ga=q;AAAA\x1b\\");
+        assert_eq!(screen.take_replies(), b"\x1b_Gi=31;ENOTSUPPORTED:no pictures here\x1b\\");
     }
 
     #[test]

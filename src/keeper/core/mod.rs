@@ -448,10 +448,12 @@ impl Core {
             && self.exit.is_none()
         {
             self.size = size;
+            let offset = self.log.end();
+            // The log first: should the screen panic, it is replayed from there, at its new size.
+            let is_forgotten = self.log.resized(size);
             self.model.resized(size);
             self.catch_up(now);
-            let offset = self.log.end();
-            if self.log.resized(size) {
+            if is_forgotten {
                 self.clients.resize_forgotten(offset);
             }
             self.effects.push(Effect::Resize(size));
