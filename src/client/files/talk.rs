@@ -101,12 +101,21 @@ impl Talk {
             self.grant(frame)?;
         }
         self.window.spend(piece.len());
-        self.up(Up::Data(piece))
+        self.up_or_why(Up::Data(piece)).await
     }
 
     /// These were all contents.
-    pub(super) fn commit(&mut self) -> Result<(), Error> {
-        self.up(Up::Commit(v1::FileCommit {}))
+    pub(super) async fn commit(&mut self) -> Result<(), Error> {
+        self.up_or_why(Up::Commit(v1::FileCommit {})).await
+    }
+
+    /// A stream that takes nothing more has ended, and what ended it is on its way down.
+    async fn up_or_why(&mut self, frame: Up) -> Result<(), Error> {
+        let Err(over) = self.up(frame) else { return Ok(()) };
+        while let Some(frame) = self.downs_rx.recv().await {
+            frame?;
+        }
+        Err(over)
     }
 
     fn grant(&mut self, frame: Down) -> Result<(), Error> {

@@ -93,7 +93,7 @@ impl FileWriter {
     /// As for [`FileWriter::write`]. When the connection is lost here the file may be the old or the new one, and never
     /// anything in between.
     pub async fn finish(mut self) -> Result<FileEntry, Error> {
-        self.talk.commit()?;
+        self.talk.commit().await?;
         let entry = self.talk.until_done(|_| {}).await?.entry;
         entry.map(wire::file_entry_from).ok_or_else(|| Error::Refused("the machine told nothing of the file".into()))
     }
