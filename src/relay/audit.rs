@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::sync::oneshot;
 
 use crate::runtime::now_ms;
 use log::{DONE, Log, REFUSED};
@@ -35,6 +36,8 @@ const LIST_CAP: usize = 64;
 const LINES_CAP: usize = 16 * 1024;
 /// How often what was only counted is told.
 const TELL_EVERY: Duration = Duration::from_secs(60);
+/// How long a relay that ends waits for the disk.
+const FLUSH_CAP: Duration = Duration::from_secs(5);
 
 /// What happened; a variant's fields are its line's.
 #[derive(Clone, Debug, Serialize)]
@@ -214,10 +217,12 @@ fn shorten(value: &mut serde_json::Value) {
     }
 }
 
-/// What goes to the writer: a line and which log it is for.
-struct Queued {
-    is_refusal: bool,
-    text: Vec<u8>,
+/// What goes to the writer.
+enum Queued {
+    /// A line, and which log it is for.
+    Line { is_refusal: bool, text: Vec<u8> },
+    /// Tell what was only counted, and answer: all before this is written.
+    Flush(oneshot::Sender<()>),
 }
 
 /// The log; cheap to clone, and without a directory it writes nothing.
@@ -251,9 +256,20 @@ impl Audit {
         }
         let is_refusal = tally::is_refusal(&event);
         let text = Line { ts_ms: now, event }.text();
-        if lines_tx.try_send(Queued { is_refusal, text }).is_err() {
+        if lines_tx.try_send(Queued::Line { is_refusal, text }).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
             tracing::error!("the disk is slow; an audit line is lost");
+        }
+    }
+
+    /// Waits until what was recorded is written, for a relay that ends; a disk that hangs does not keep it from ending.
+    pub(in crate::relay) async fn flush(&self) {
+        let Some(lines_tx) = self.lines_tx.clone() else { return };
+        let (done_tx, done_rx) = oneshot::channel();
+        // A full queue is waited for, so not on the runtime's threads.
+        tokio::task::spawn_blocking(move || lines_tx.send(Queued::Flush(done_tx)));
+        if tokio::time::timeout(FLUSH_CAP, done_rx).await.is_err() {
+            tracing::error!("the disk is slow; the last audit lines may be lost");
         }
     }
 }
@@ -261,21 +277,28 @@ impl Audit {
 /// Writes lines until nobody records any more, and tells now and then what was only counted.
 fn write(mut logs: [Log; 2], lines_rx: &Receiver<Queued>, tally: &Mutex<Tally>, lost: &AtomicU64) {
     loop {
-        let line = match lines_rx.recv_timeout(TELL_EVERY) {
-            Ok(line) => Some(line),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => break,
-        };
+        let queued = lines_rx.recv_timeout(TELL_EVERY);
+        let is_over = matches!(queued, Err(RecvTimeoutError::Disconnected));
         let now = now_ms();
-        let counted = tally.lock().unwrap_or_else(PoisonError::into_inner).told(now, TELL_EVERY.as_millis() as u64);
-        let counted = counted.into_iter().map(|(is_refusal, event)| (is_refusal, Line { ts_ms: now, event }.text()));
-        for (is_refusal, text) in line.map(|line| (line.is_refusal, line.text)).into_iter().chain(counted) {
-            append(&mut logs[usize::from(is_refusal)], &text, now, lost);
+        let (due, done_tx) = match queued {
+            Ok(Queued::Line { is_refusal, text }) => {
+                append(&mut logs[usize::from(is_refusal)], &text, now, lost);
+                (TELL_EVERY.as_millis() as u64, None)
+            }
+            Ok(Queued::Flush(done_tx)) => (0, Some(done_tx)),
+            Err(RecvTimeoutError::Timeout) => (TELL_EVERY.as_millis() as u64, None),
+            Err(RecvTimeoutError::Disconnected) => (0, None),
+        };
+        for (is_refusal, event) in tally.lock().unwrap_or_else(PoisonError::into_inner).told(now, due) {
+            append(&mut logs[usize::from(is_refusal)], &Line { ts_ms: now, event }.text(), now, lost);
         }
-    }
-    let now = now_ms();
-    for (is_refusal, event) in tally.lock().unwrap_or_else(PoisonError::into_inner).told(now, 0) {
-        append(&mut logs[usize::from(is_refusal)], &Line { ts_ms: now, event }.text(), now, lost);
+        if let Some(done_tx) = done_tx {
+            // Whoever asked may have given up.
+            let _ = done_tx.send(());
+        }
+        if is_over {
+            return;
+        }
     }
 }
 
@@ -344,5 +367,23 @@ mod tests {
         assert_eq!((&refused[1]["repeated"], &refused[1]["peer"]), (&"auth_failed".into(), &"10.0.0.1".into()));
         assert_eq!(read(FILE).lines().count(), 1, "what was done is not among it");
         assert!(read(FILE).contains(r#""workspace":"default""#) && refused[0]["workspace"] == "");
+    }
+
+    /// A relay that was told to end took the lines of its last moments with it.
+    #[tokio::test]
+    async fn what_was_recorded_is_written_before_the_relay_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let audit = Audit::open(dir.path()).unwrap();
+        for number in 0..10_000 {
+            let principal = format!("key:{number}");
+            audit.record(Audited::KeyRevoked { principal, key: "ci".into(), workspace: "default".into() });
+        }
+        for _ in 0..2 {
+            let (what, reason) = ("key".into(), "this relay wants a key".into());
+            audit.record(Audited::AuthFailed { workspace: String::new(), peer: "10.0.0.1:9".into(), what, reason });
+        }
+        audit.flush().await;
+        let lines = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap().lines().count();
+        assert_eq!((lines(FILE), lines(REFUSED_FILE)), (10_000, 2));
     }
 }

@@ -166,6 +166,7 @@ pub async fn serve(
                 served = parts.serve_port(port.flatten()) => served?,
                 () = end => {}
             }
+            parts.close().await;
             let _ = std::fs::remove_file(path);
         }
         Endpoint::Tcp(address) => {
@@ -181,6 +182,7 @@ pub async fn serve(
                 served = router.serve_with_incoming(accept_tcp(listener, parts.connections.clone())) => served?,
                 () = end => {}
             }
+            parts.close().await;
         }
         Endpoint::Tls(address) => {
             let dir = options.dir.clone().ok_or(RelayError::NoDirectory)?;
@@ -202,6 +204,7 @@ pub async fn serve(
                 served = inside.serve_with_incoming(own) => served?,
                 () = end => {}
             }
+            parts.close().await;
             let _ = std::fs::remove_file(socket);
         }
     }
@@ -299,6 +302,11 @@ impl Parts {
             tokio::spawn(admin.clone().forget_after(after));
         }
         Ok(Parts { services, facade, admin, connections })
+    }
+
+    /// What was done is on the disk when the relay ends.
+    async fn close(&self) {
+        self.admin.auth.audit.flush().await;
     }
 
     /// A server with the bounds of every connection.
