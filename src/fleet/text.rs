@@ -36,10 +36,14 @@ pub fn cleaned(text: String, cap: usize) -> String {
     }
     let mut clean = String::new();
     text.chars().take(cap).for_each(|c| if is_deceptive(c) { push_visible(c, &mut clean) } else { clean.push(c) });
-    match clean.char_indices().nth(cap) {
-        Some((end, _)) => clean[..end].to_string(),
-        None => clean,
-    }
+    truncate_chars(&mut clean, cap);
+    clean
+}
+
+/// Leaves at most so many characters of a text, and says whether that took any away.
+pub(crate) fn truncate_chars(text: &mut String, cap: usize) -> bool {
+    let end = text.char_indices().nth(cap).map(|(end, _)| end);
+    end.inspect(|&end| text.truncate(end)).is_some()
 }
 
 /// A sentence from elsewhere: as [`cleaned`], with spaces for line ends, for a second line would be anybody's.

@@ -19,6 +19,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
+use crate::fleet::truncate_chars;
 use crate::runtime::now_ms;
 use log::{DONE, Log, REFUSED};
 use tally::{Tally, Verdict};
@@ -203,8 +204,8 @@ impl Line {
 fn shorten(value: &mut serde_json::Value) {
     match value {
         serde_json::Value::String(text) => {
-            if let Some((at, _)) = text.char_indices().nth(WORD_CAP) {
-                text.truncate(at);
+            let is_cut = truncate_chars(text, WORD_CAP);
+            if is_cut {
                 text.push('…');
             }
         }

@@ -353,9 +353,7 @@ async fn a_key_typed_at_a_login_is_not_shown_and_a_logout_forgets_it() {
 /// The relay's list showed the name that a machine joined under, whatever it was called since.
 #[tokio::test]
 async fn the_relay_lists_machines_as_they_are_called_now() {
-    let mut realm = Realm::start();
-    realm.join("web-1", &realm.token(&[]));
-    realm.agent("web-1");
+    let realm = Realm::with_machine("web-1");
     let client = realm.client(&realm.key("ada", &[]));
     machine(&client, "web-1", true).await;
     let relay = realm.path("relay");

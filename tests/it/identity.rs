@@ -127,12 +127,13 @@ async fn machines_join_over_tls_a_key_drives_them_and_revoking_cuts_both_off() {
 
     // Secrets are in their owners' files and nowhere else, and those are their owners' alone.
     let said = realm.said.lock().unwrap().clone();
-    let machine_key = |name: &str| {
-        let text = fs::read_to_string(realm.path(&format!("{name}/state/joined.toml"))).unwrap();
-        text.split('"').find(|word| word.starts_with("fmm_")).unwrap().to_string()
-    };
     let mut secrets = realm.secrets.lock().unwrap().clone();
-    secrets.extend([machine_key("web-1"), machine_key("web-2"), "typed-by-ada".into(), "still-there".into()]);
+    secrets.extend([
+        realm.machine_key("web-1"),
+        realm.machine_key("web-2"),
+        "typed-by-ada".into(),
+        "still-there".into(),
+    ]);
     for secret in &secrets {
         assert!(!contains(&said, secret), "a command shows {secret}");
         for (path, contents) in realm.files() {
@@ -234,9 +235,7 @@ async fn a_key_of_one_workspace_never_sees_a_name_of_another() {
 
 #[tokio::test]
 async fn a_key_does_what_its_actions_say_and_nothing_else() {
-    let mut realm = Realm::start();
-    realm.join("web-1", &realm.token(&[]));
-    realm.agent("web-1");
+    let realm = Realm::with_machine("web-1");
     let (all, eyes) =
         (realm.client(&realm.key("all", &[])), realm.client(&realm.key("eyes", &["--actions", "observe"])));
     let web = machine(&all, "web-1", true).await;
@@ -379,9 +378,8 @@ async fn an_address_that_guesses_is_not_listened_to_for_a_while() {
 async fn a_machines_key_is_no_persons_key() {
     let realm = Realm::start();
     realm.join("web-1", &realm.token(&[]));
-    let text = fs::read_to_string(realm.path("web-1/state/joined.toml")).unwrap();
-    let key = text.split('"').find(|word| word.starts_with("fmm_")).unwrap();
-    let refused = realm.client(key).connected(PATIENCE).await.unwrap_err();
+    let key = realm.machine_key("web-1");
+    let refused = realm.client(&key).connected(PATIENCE).await.unwrap_err();
     assert!(matches!(&refused, Error::Unauthenticated(why) if why.contains("a machine's key")), "{refused:?}");
     let unknown = MachineId::random();
     let local = Client::connect(realm.own().parse().unwrap(), Options::default());
@@ -402,9 +400,7 @@ async fn without_configuration_everything_local_works_as_before() {
 /// A certificate was good for ever, and its key with it; now it expires, and another one is served without a restart.
 #[tokio::test]
 async fn a_certificate_is_renewed_under_those_who_are_connected() {
-    let mut realm = Realm::start();
-    realm.join("web-1", &realm.token(&[]));
-    realm.agent("web-1");
+    let mut realm = Realm::with_machine("web-1");
     let key = realm.key("ada", &[]);
     let client = realm.client(&key);
     let web = machine(&client, "web-1", true).await;
@@ -465,9 +461,7 @@ async fn a_certificate_is_renewed_under_those_who_are_connected() {
 /// said why.
 #[tokio::test]
 async fn a_key_that_is_good_no_longer_loses_every_stream_it_opened_and_hears_why() {
-    let mut realm = Realm::start();
-    realm.join("web-1", &realm.token(&[]));
-    realm.agent("web-1");
+    let realm = Realm::with_machine("web-1");
     let key = realm.key("ada", &[]);
     let client = realm.client(&key);
     let web = machine(&client, "web-1", true).await;

@@ -44,15 +44,6 @@ impl Liar {
     }
 }
 
-fn key_of(realm: &Realm, name: &str) -> String {
-    let text = fs::read_to_string(realm.path(&format!("{name}/state/joined.toml"))).unwrap();
-    text.split('"').find(|word| word.starts_with("fmm_")).unwrap().to_string()
-}
-
-fn id_of(realm: &Realm, name: &str) -> MachineId {
-    fs::read_to_string(realm.path(&format!("{name}/state/machine-id"))).unwrap().trim().parse().unwrap()
-}
-
 fn facts(id: MachineId, name: &str, labels: &[(&str, &str)]) -> v1::MachineFacts {
     v1::MachineFacts {
         id: id.as_bytes().to_vec().into(),
@@ -104,8 +95,8 @@ async fn a_machine_is_who_it_joined_as_whatever_it_says_of_itself() {
     let said = realm.join("dev-7", &realm.token(&["--name", "dev-7", "--label", "role=dev"]));
     assert!(said.contains("dev-7 has joined"), "{said}");
     let client = realm.local();
-    let lies = || facts(id_of(&realm, "dev-7"), "web-1", &[("role", "prod")]);
-    let key = key_of(&realm, "dev-7");
+    let lies = || facts(realm.machine_id("dev-7"), "web-1", &[("role", "prod")]);
+    let key = realm.machine_key("dev-7");
     let _liar = Liar::link(&realm, Some(&key), lies()).await;
     let known = machine(&client, "dev-7", true).await;
     assert_eq!(known.facts.labels, [("role".to_string(), "dev".to_string())].into());
@@ -181,9 +172,7 @@ async fn a_local_machines_words_are_made_fit_to_be_shown() {
 
 #[tokio::test]
 async fn what_an_admin_sets_is_seen_at_once_by_everybody() {
-    let mut realm = Realm::start();
-    realm.join("web-1", &realm.token(&[]));
-    realm.agent("web-1");
+    let mut realm = Realm::with_machine("web-1");
     let client = realm.client(&realm.key("ada", &[]));
     let first = machine(&client, "web-1", true).await;
     let own = realm.own();
@@ -223,9 +212,7 @@ async fn what_an_admin_sets_is_seen_at_once_by_everybody() {
 /// A reimaged host that joined again under its name made `web-1` ambiguous for ever, and nobody could reach its sessions.
 #[tokio::test]
 async fn a_host_that_was_made_anew_takes_its_own_place_with_its_sessions() {
-    let mut realm = Realm::start();
-    realm.join("web-1", &realm.token(&[]));
-    realm.agent("web-1");
+    let mut realm = Realm::with_machine("web-1");
     let client = realm.client(&realm.key("ada", &[]));
     let old = machine(&client, "web-1", true).await;
     let spec = SessionSpec { until_pid: Some(std::process::id()), ..sh("echo alive; cat") };
@@ -295,9 +282,7 @@ async fn a_host_that_was_made_anew_takes_its_own_place_with_its_sessions() {
 /// The same host joined under another name first: the sessions were its ghost's until somebody removed that.
 #[tokio::test]
 async fn sessions_of_a_ghost_are_the_living_machines_as_soon_as_it_is_forgotten() {
-    let mut realm = Realm::start();
-    realm.join("web-1", &realm.token(&[]));
-    realm.agent("web-1");
+    let mut realm = Realm::with_machine("web-1");
     let client = realm.client(&realm.key("ada", &[]));
     let old = machine(&client, "web-1", true).await;
     let spec = SessionSpec { until_pid: Some(std::process::id()), ..sh("echo alive; cat") };
@@ -368,8 +353,8 @@ async fn machines_that_stay_away_are_forgotten_when_the_relay_is_told_to() {
     realm.join("web-1", &realm.token(&[]));
     realm.agent("web-1");
     realm.join("web-2", &realm.token(&[]));
-    let key = key_of(&realm, "web-2");
-    let away = Liar::link(&realm, Some(&key), facts(id_of(&realm, "web-2"), "web-2", &[])).await;
+    let key = realm.machine_key("web-2");
+    let away = Liar::link(&realm, Some(&key), facts(realm.machine_id("web-2"), "web-2", &[])).await;
     machine(&realm.local(), "web-2", true).await;
     drop(away);
     machine(&realm.local(), "web-2", false).await;
@@ -395,7 +380,7 @@ async fn machines_that_stay_away_are_forgotten_when_the_relay_is_told_to() {
 async fn a_machine_that_lost_its_key_takes_its_own_place() {
     let mut realm = Realm::start();
     realm.join("web-1", &realm.token(&[]));
-    let (id, stolen) = (id_of(&realm, "web-1"), key_of(&realm, "web-1"));
+    let (id, stolen) = (realm.machine_id("web-1"), realm.machine_key("web-1"));
     let link = Liar::link(&realm, Some(&stolen), facts(id, "web-1", &[])).await;
     let client = realm.local();
     machine(&client, "web-1", true).await;

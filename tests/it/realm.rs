@@ -7,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
 
 use fleetmux::client::{Client, Options};
-use fleetmux::fleet::{Credentials, Endpoint, JoinToken, Secret};
+use fleetmux::fleet::{Credentials, Endpoint, JoinToken, MachineId, Secret};
 use tempfile::TempDir;
 
 use crate::support::{audit_of, kill, processes_naming, signal, until};
@@ -37,6 +37,25 @@ impl Realm {
         realm.secrets.lock().unwrap().push(token.into());
         realm.serve("127.0.0.1:0");
         realm
+    }
+
+    /// With a machine that joined, whose agent runs.
+    pub fn with_machine(name: &str) -> Realm {
+        let mut realm = Realm::start();
+        realm.join(name, &realm.token(&[]));
+        realm.agent(name);
+        realm
+    }
+
+    /// The key with which a machine that joined shows who it is.
+    pub fn machine_key(&self, name: &str) -> String {
+        let text = fs::read_to_string(self.path(name).join("state/joined.toml")).unwrap();
+        text.split('"').find(|word| word.starts_with("fmm_")).unwrap().to_string()
+    }
+
+    /// What a machine that joined calls itself for good.
+    pub fn machine_id(&self, name: &str) -> MachineId {
+        fs::read_to_string(self.path(name).join("state/machine-id")).unwrap().trim().parse().unwrap()
     }
 
     pub fn serve(&mut self, address: &str) {

@@ -1,6 +1,6 @@
 //! Revoked means gone, at once: whoever opened something with a key that ended gets nothing by it, wherever it waited.
 
-use fleetmux::fleet::{Credentials, MachineId, Secret};
+use fleetmux::fleet::{Credentials, Secret};
 use fleetmux::wire::{self, v1};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -17,9 +17,7 @@ async fn dial(realm: &Realm, key: &str) -> wire::Channel {
 /// compared, and the next frame ran a command.
 #[tokio::test]
 async fn a_stream_of_a_revoked_key_is_not_saved_by_another_key_of_its_name() {
-    let mut realm = Realm::start();
-    realm.join("web-1", &realm.token(&[]));
-    realm.agent("web-1");
+    let realm = Realm::with_machine("web-1");
     let old = realm.key("ci", &[]);
     let machine = crate::support::machine(&realm.client(&old), "web-1", true).await;
     let (exec_tx, exec_rx) = mpsc::channel(1);
@@ -63,13 +61,7 @@ async fn a_stream_of_a_revoked_key_is_not_saved_by_another_key_of_its_name() {
 async fn a_link_with_the_former_key_of_a_machine_that_joined_again_is_cut() {
     let realm = Realm::start();
     realm.join("web-1", &realm.token(&[]));
-    let key_of = || {
-        let text = std::fs::read_to_string(realm.path("web-1/state/joined.toml")).unwrap();
-        text.split('"').find(|word| word.starts_with("fmm_")).unwrap().to_string()
-    };
-    let stolen = key_of();
-    let id = std::fs::read_to_string(realm.path("web-1/state/machine-id")).unwrap();
-    let id: MachineId = id.trim().parse().unwrap();
+    let (stolen, id) = (realm.machine_key("web-1"), realm.machine_id("web-1"));
     let link = async |has_said: bool| {
         let (frames_tx, frames_rx) = mpsc::channel(4);
         let up = |frame| v1::AgentUp { frame: Some(frame) };
@@ -89,7 +81,7 @@ async fn a_link_with_the_former_key_of_a_machine_that_joined_again_is_cut() {
     crate::support::machine(&realm.local(), "web-1", true).await;
     let said = realm.join("web-1", &realm.token(&[]));
     assert!(said.contains("has joined"), "{said}");
-    assert_ne!(key_of(), stolen);
+    assert_ne!(realm.machine_key("web-1"), stolen);
     waits_tx.send(v1::AgentUp { frame: Some(v1::agent_up::Frame::Hello(wire::hello())) }).await.unwrap();
     for down in [&mut there, &mut waits] {
         let ended = async {

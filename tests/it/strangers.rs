@@ -20,9 +20,7 @@ fn address(realm: &Realm) -> String {
 /// bodies of calls without a key took a relay from 19 to 775 MiB.
 #[tokio::test]
 async fn ten_thousand_strangers_from_one_address_are_not_noticed() {
-    let mut realm = Realm::start();
-    realm.join("web-1", &realm.token(&[]));
-    realm.agent("web-1");
+    let realm = Realm::with_machine("web-1");
     let key = realm.key("ada", &[]);
     let client = realm.client(&key);
     let web = machine(&client, "web-1", true).await;
@@ -111,9 +109,7 @@ async fn a_connection_that_says_nothing_or_only_half_of_it_ends() {
 /// Keys have shares: one reader that took nothing held all that a machine's files could be asked at once.
 #[tokio::test]
 async fn a_key_that_reads_nothing_holds_its_own_share_only() {
-    let mut realm = Realm::start();
-    realm.join("web-1", &realm.token(&[]));
-    realm.agent("web-1");
+    let realm = Realm::with_machine("web-1");
     let (hostile, good) = (realm.key("eve", &[]), realm.key("ada", &[]));
     let large = realm.path("large");
     std::fs::write(&large, vec![7; 4 << 20]).unwrap();

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::Core;
-use crate::fleet::{MachineId, Session, SessionId};
+use crate::fleet::{MachineId, Session, SessionId, truncate_chars};
 use crate::relay::limits::{
     COMMAND_SHOWN, REGISTRY_BURST, REGISTRY_PER_MACHINE, REGISTRY_RATE, SESSIONS_PER_MACHINE, VIEWER_SHOWN,
     VIEWERS_SHOWN,
@@ -58,9 +58,7 @@ pub(super) fn shown(mut session: Session) -> Session {
     });
     session.summary.clients.truncate(VIEWERS_SHOWN);
     for text in session.summary.clients.iter_mut().flat_map(|client| [&mut client.label, &mut client.principal]) {
-        if let Some((end, _)) = text.char_indices().nth(VIEWER_SHOWN) {
-            text.truncate(end);
-        }
+        truncate_chars(text, VIEWER_SHOWN);
     }
     session
 }
