@@ -2,8 +2,7 @@
 
 use color_eyre::eyre::{Result, bail};
 
-use crate::cli::output::ago;
-use crate::fleet::{Machine, MachineFacts, Selector, Session, SessionId, find_machine, find_session};
+use crate::fleet::{Machine, MachineFacts, Selector, Session, SessionId, ago, find_machine, find_session};
 use crate::runtime::now_ms;
 
 /// The machine of this name, host name or beginning of an id; several candidates are listed.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{clean, raw};
-use crate::fleet::{Machine, Session, SessionStatus, Viewer, visible};
+use crate::fleet::{Machine, Session, SessionStatus, Viewer, ago, visible};
 use crate::runtime::now_ms;
 
 /// Writes text to standard output, cleaned if that is a terminal; a reader that left early is no error.
@@ -166,17 +166,6 @@ fn cut(text: &str, cols: usize) -> String {
 pub(super) fn table(header: &[&'static str], rows: &[Vec<String>]) -> String {
     let columns: Vec<Column> = header.iter().enumerate().map(|(at, name)| Column(name, at.min(200) as u8)).collect();
     Page::of_stdout().table(&columns, rows, |_, _| None)
-}
-
-/// How long ago, for people: "4 min".
-pub(super) fn ago(then_ms: u64, now_ms: u64) -> String {
-    let seconds = now_ms.saturating_sub(then_ms) / 1000;
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min", seconds / 60),
-        3600..86400 => format!("{} h", seconds / 3600),
-        _ => format!("{} d", seconds / 86400),
-    }
 }
 
 /// A machine as JSON.

@@ -26,8 +26,8 @@ pub use selector::{Condition, Selector, SelectorError};
 pub use session::{Exit, Session, SessionSpec, Summary, Viewer};
 pub use size::Size;
 pub use status::SessionStatus;
-pub(crate) use text::truncate_chars;
 pub use text::{
     HOST_CAP, LABEL_CAP, MESSAGE_CAP, NAME_CAP, PATH_CAP, TITLE_CAP, cleaned, cleaned_message, is_deceptive,
     push_visible, visible,
 };
+pub(crate) use text::{ago, truncate_chars};

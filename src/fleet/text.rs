@@ -75,6 +75,16 @@ pub fn push_visible(c: char, to: &mut String) {
     }
 }
 
+/// How long ago, for people: "4 min". Both are milliseconds since the epoch.
+pub(crate) fn ago(then_ms: u64, now_ms: u64) -> String {
+    match now_ms.saturating_sub(then_ms) / 1000 {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds @ 60..3600 => format!("{} min", seconds / 60),
+        seconds @ 3600..86_400 => format!("{} h", seconds / 3600),
+        seconds => format!("{} d", seconds / 86_400),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,7 +14,7 @@ use super::auth::{AgentIs, Auth};
 use super::event::{Answer, Event};
 use super::exec::{self, Commands, EXEC_DOWN_CAP};
 use super::files::{self, Requests};
-use super::hub::{AGENT_CAP, EventsTx};
+use super::hub::{AGENT_CAP, EventsTx, stopping};
 use super::lane::{AgentFrames, DownRx, Lane, Lanes, down_channel};
 use super::limits::{LARGE_FRAME, LARGE_FRAMES, WATCH_CAP};
 use super::outgoing::{Outgoing, OutgoingStream};
@@ -43,13 +43,13 @@ impl Services {
     }
 
     async fn tell(&self, event: Event) -> Result<(), Status> {
-        self.events_tx.send(event).await.map_err(|_| Status::unavailable("the relay is shutting down"))
+        self.events_tx.send(event).await.map_err(|_| stopping())
     }
 
     async fn ask(&self, event: impl FnOnce(Answer) -> Event) -> Result<Option<crate::fleet::Session>, Status> {
         let (answer_tx, answer_rx) = oneshot::channel();
         self.tell(event(answer_tx)).await?;
-        let answer = answer_rx.await.map_err(|_| Status::unavailable("the relay is shutting down"))?;
+        let answer = answer_rx.await.map_err(|_| stopping())?;
         answer.map_err(|refusal| status_of(&refusal))
     }
 }

@@ -44,6 +44,11 @@ const REPLACED: &str = "another agent linked with this machine's key; if that is
 /// The hub's mailbox.
 pub(super) type EventsTx = mpsc::Sender<Event>;
 
+/// What whoever finds the mailbox closed, or gets no answer any more, is told.
+pub(super) fn stopping() -> Status {
+    Status::unavailable("the relay is shutting down")
+}
+
 /// A request to a machine, and who waits for the answer.
 struct Asked<T> {
     since: Instant,

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use color_eyre::eyre::{Result, bail, eyre};
 
 use crate::cli::args::ConnectArgs;
-use crate::cli::output::{ago, json_text, machine_json, print, session_json, table};
+use crate::cli::output::{json_text, machine_json, print, session_json, table};
 use crate::cli::raw::{self, Ended};
 use crate::cli::{background, lookup};
 use crate::client::{AttachOptions, Client};
-use crate::fleet::{Code, Endpoint, Machine, Role, Session, SessionId, SessionSpec, active_session};
+use crate::fleet::{Code, Endpoint, Machine, Role, Session, SessionId, SessionSpec, active_session, ago};
 use crate::runtime::now_ms;
 use crate::stream::KeyframeKind;
 

@@ -8,10 +8,10 @@ use color_eyre::eyre::{Result, bail};
 
 use crate::cli::args::{KeysCommand, RelayMachinesCommand, SetMachineArgs, TokenArgs};
 use crate::cli::identity;
-use crate::cli::output::{ago, complain, json_text, print, table};
+use crate::cli::output::{complain, json_text, print, table};
 use crate::client::{Client, KeyInfo, KeyRequest, MachineChange, TokenRequest};
 use crate::config::paths;
-use crate::fleet::{Actions, Code, Endpoint, find_machine};
+use crate::fleet::{Actions, Code, Endpoint, ago, find_machine};
 use crate::runtime::now_ms;
 
 /// How long the relay may take to answer.

@@ -9,9 +9,9 @@ use color_eyre::eyre::Result;
 
 use crate::cli::args::{MachinesArgs, MachinesCommand};
 use crate::cli::background;
-use crate::cli::output::{Column, Page, ago, complain, json_line, json_text, machine_json, print, print_on};
+use crate::cli::output::{Column, Page, complain, json_line, json_text, machine_json, print, print_on};
 use crate::client::FleetEvent;
-use crate::fleet::{Endpoint, Machine, MachineId, Selector, SessionId};
+use crate::fleet::{Endpoint, Machine, MachineId, Selector, SessionId, ago};
 use crate::runtime::now_ms;
 
 /// How often ages on a watched table move on.

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use color_eyre::eyre::{Result, eyre};
 
 use crate::cli::args::{SessionAttachArgs, SessionCommand, SessionListArgs, SessionNewArgs};
-use crate::cli::output::{ago, complain, json_text, print, session_json, session_status, session_text, table};
+use crate::cli::output::{complain, json_text, print, session_json, session_status, session_text, table};
 use crate::cli::{background, lookup};
 use crate::client::Client;
-use crate::fleet::{Endpoint, Machine, Role, Session, SessionSpec, Size};
+use crate::fleet::{Endpoint, Machine, Role, Session, SessionSpec, Size, ago};
 use crate::runtime::now_ms;
 
 pub(in crate::cli) async fn run(relay: Option<Endpoint>, command: SessionCommand) -> Result<ExitCode> {

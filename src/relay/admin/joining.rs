@@ -3,12 +3,12 @@
 use tonic::{Request, Response, Status};
 
 use super::Admin;
-use crate::fleet::{Code, MachineId, Refusal};
+use crate::fleet::{Code, MachineId, Refusal, ago};
 use crate::relay::audit::Audited;
 use crate::relay::auth::{Ask, Considered, peer_text};
 use crate::relay::core::Standing;
 use crate::relay::event::Event;
-use crate::relay::hub::MachineEvent;
+use crate::relay::hub::{MachineEvent, stopping};
 use crate::runtime::now_ms;
 use crate::wire::{status_of, v1};
 
@@ -99,7 +99,7 @@ impl Admin {
 
     pub(super) async fn tell(&self, event: MachineEvent) -> Result<(), Status> {
         let told = self.events_tx.send(Event::Machine(event)).await;
-        told.map_err(|_| Status::unavailable("the relay is shutting down"))
+        told.map_err(|_| stopping())
     }
 }
 
@@ -144,7 +144,7 @@ fn decide(considered: &Considered, ask: &Ask, holders: &[Holder], now: u64) -> R
         Seen::Online => {
             return no(Code::Invalid, format!("{name} is online; choose another name with --name, or revoke it first"));
         }
-        Seen::At(ms) => format!("was last seen {} ago", ago(now.saturating_sub(ms))),
+        Seen::At(ms) => format!("was last seen {} ago", ago(ms, now)),
         Seen::Never => "joined and was not seen since".into(),
     };
     if !considered.may_replace {
@@ -166,16 +166,6 @@ fn decide(considered: &Considered, ask: &Ask, holders: &[Holder], now: u64) -> R
         return no(Code::Exists, format!("{name} {seen}{lost}"));
     }
     Ok(holders.iter().map(|holder| holder.machine).collect())
-}
-
-/// How long ago, for people: "4 min".
-fn ago(ms: u64) -> String {
-    match ms / 1000 {
-        seconds @ 0..60 => format!("{seconds} s"),
-        seconds @ 60..3600 => format!("{} min", seconds / 60),
-        seconds @ 3600..86_400 => format!("{} h", seconds / 3600),
-        seconds => format!("{} d", seconds / 86_400),
-    }
 }
 
 #[cfg(test)]

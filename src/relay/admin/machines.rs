@@ -10,7 +10,7 @@ use crate::fleet::{Caller, Code, MachineId, Principal, Refusal};
 use crate::relay::audit::Audited;
 use crate::relay::auth::{Key, SetMachine, name_taken};
 use crate::relay::core::Standing;
-use crate::relay::hub::MachineEvent;
+use crate::relay::hub::{MachineEvent, stopping};
 use crate::relay::store::Change;
 use crate::runtime::now_ms;
 use crate::wire::{status_of, v1};
@@ -33,7 +33,7 @@ impl Admin {
     pub(super) async fn ask<T>(&self, event: impl FnOnce(oneshot::Sender<T>) -> MachineEvent) -> Result<T, Status> {
         let (answer_tx, answer_rx) = oneshot::channel();
         self.tell(event(answer_tx)).await?;
-        answer_rx.await.map_err(|_| Status::unavailable("the relay is shutting down"))
+        answer_rx.await.map_err(|_| stopping())
     }
 
     /// Removes a machine's entry and its sessions; refused while it is online.

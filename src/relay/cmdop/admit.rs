@@ -9,9 +9,10 @@ use tokio::sync::oneshot;
 use tonic::Status;
 
 use super::places::{Place, about};
-use super::{Call, Facade, stopping};
+use super::{Call, Facade};
 use crate::fleet::{Action, Caller, Code, KeyId, MachineId, Refusal, Secret, SessionId};
 use crate::relay::event::Event;
+use crate::relay::hub::stopping;
 use crate::wire::v1;
 
 /// How long an answer of the machine's holds: pollers ask several times a second.

@@ -3,11 +3,11 @@
 use tokio_stream::StreamExt;
 use tonic::Status;
 
-use super::{Facade, stopping};
+use super::Facade;
 use crate::fleet::{Caller, ClientId, Code, Refusal, SessionId};
 use crate::relay::core::ConnId;
 use crate::relay::event::Event;
-use crate::relay::hub::EventsTx;
+use crate::relay::hub::{EventsTx, stopping};
 use crate::relay::outgoing::{Outgoing, OutgoingStream};
 use crate::stream::{Attach, Down, Up};
 use crate::wire::{self, v1};

@@ -137,10 +137,6 @@ async fn within<R>(limit: Duration, handled: impl Future<Output = Result<R, Stat
     outcome.unwrap_or_else(|_| Err(Status::deadline_exceeded("the machine did not answer in time"))).map(Response::new)
 }
 
-fn stopping() -> Status {
-    Status::unavailable("the relay is shutting down")
-}
-
 fn not_offered(what: &str) -> Status {
     Status::unimplemented(format!("a fleetmux relay does not offer {what}"))
 }

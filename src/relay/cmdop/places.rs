@@ -10,13 +10,14 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::oneshot;
 use tonic::Status;
 
-use super::{Call, Facade, stopping};
+use super::{Call, Facade};
 use crate::fleet::{
     Action, Caller, Code, Machine, MachineId, Refusal, Session, SessionId, SessionSpec, active_session, find_machine,
 };
 use crate::relay::audit::{Audited, Surroundings};
 use crate::relay::core::View;
 use crate::relay::event::Event;
+use crate::relay::hub::stopping;
 use crate::wire::status_of;
 
 /// The SDKs' word for "wherever I am connected to".

@@ -4,11 +4,12 @@ use tokio::sync::oneshot;
 use tonic::Status;
 
 use super::places::{about, default_of, no_session};
-use super::{Call, Facade, stopping};
+use super::{Call, Facade};
 use crate::fleet::{Action, Code, Machine, Session, SessionId, SessionSpec, SessionStatus as Status_, Size};
 use crate::relay::audit::Audited;
 use crate::relay::core::View;
 use crate::relay::event::Event;
+use crate::relay::hub::stopping;
 use crate::runtime::now_ms;
 use crate::wire::cmdop::*;
 use crate::wire::{Timestamp, status_of};
