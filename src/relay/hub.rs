@@ -462,23 +462,38 @@ impl Hub {
         }
     }
 
-    fn send_client(&mut self, conn: ConnId, frame: v1::ClientDown) {
-        let Some((_, outgoing)) = self.clients.get(&conn) else { return };
+    fn send_client(&mut self, conn: ConnId, mut frame: v1::ClientDown) {
         let channel = frame.channel;
-        match outgoing.push(frame) {
-            Pushed::Queued => {}
-            Pushed::Overflowed(from) => {
-                tracing::info!(conn, channel, "a viewer does not keep up; its backlog is dropped");
-                self.core.overflowed(conn, channel, from);
-            }
-            Pushed::Full => {
-                tracing::warn!(conn, "a client takes nothing any more; its connection is given up");
-                if let Some(outgoing) = self.remove_client(conn) {
-                    // What waits is given back at once.
-                    let message = "this client, or others of its key, read too slowly; it may come back";
-                    outgoing.cut(Status::unavailable(message));
+        // Each turn but the last gives up a client.
+        loop {
+            let Some((_, outgoing)) = self.clients.get(&conn) else { return };
+            match outgoing.push(frame) {
+                Pushed::Queued => return,
+                Pushed::Overflowed(from) => {
+                    tracing::info!(conn, channel, "a viewer does not keep up; its backlog is dropped");
+                    return self.core.overflowed(conn, channel, from);
+                }
+                Pushed::Full => return self.give_up(conn),
+                Pushed::Crowded(back) => {
+                    frame = back;
+                    self.give_up(self.slowest_beside(conn));
                 }
             }
+        }
+    }
+
+    /// The client of the same key for which most waits.
+    fn slowest_beside(&self, conn: ConnId) -> ConnId {
+        let Some((caller, _)) = self.clients.get(&conn) else { return conn };
+        let beside = self.clients.iter().filter(|(_, (other, _))| other.key == caller.key);
+        beside.max_by_key(|(_, (_, outgoing))| outgoing.waiting()).map_or(conn, |(conn, _)| *conn)
+    }
+
+    fn give_up(&mut self, conn: ConnId) {
+        tracing::warn!(conn, "a client takes nothing any more; its connection is given up");
+        if let Some(outgoing) = self.remove_client(conn) {
+            // What waits is given back at once.
+            outgoing.cut(Status::unavailable("this client read too slowly; it may come back"));
         }
     }
 

@@ -41,7 +41,7 @@ pub(super) const CLIENT_FRAME_CAP: usize = 2 * 1024 * 1024;
 /// Bytes of a message that carries a whole file: the SDKs send up to 50 MB.
 pub(super) const FILE_MESSAGE_CAP: usize = 64 * 1024 * 1024;
 /// Bytes that wait in this process for the readers of one key, all its connections and calls together: 64 panes that are
-/// read by nobody for a moment. Whoever would have more waiting is let go of and resumes later.
+/// read by nobody for a moment. Beyond it the client that has most waiting is let go of, and resumes later.
 pub(super) const WAITING_PER_KEY: usize = 128 * 1024 * 1024;
 /// The same of this machine's own user.
 pub(super) const WAITING_OF_OWNER: usize = 512 * 1024 * 1024;

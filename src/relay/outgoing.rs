@@ -19,7 +19,7 @@ use v1::session_down::Frame as Down;
 const FRAME_BYTES: usize = size_of::<v1::ClientDown>() + 32;
 
 /// What a push led to.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Pushed {
     /// Queued.
     Queued,
@@ -27,6 +27,8 @@ pub(super) enum Pushed {
     Overflowed(u64),
     /// The client takes nothing any more.
     Full,
+    /// Not queued: all that waits for its reader's key, at all its clients, is too much.
+    Crowded(v1::ClientDown),
 }
 
 #[derive(Default)]
@@ -74,9 +76,11 @@ impl Outgoing {
         }
         let cost = cost(&frame);
         let is_control = offset_of(&frame).is_none();
-        let is_full = is_control && queue.control + cost > CONTROL_WAITING;
-        if is_full || queue.account.as_ref().is_some_and(|account| !account.try_add(cost)) {
+        if is_control && queue.control + cost > CONTROL_WAITING {
             return Pushed::Full;
+        }
+        if queue.account.as_ref().is_some_and(|account| !account.try_add(cost)) {
+            return Pushed::Crowded(frame);
         }
         queue.control += if is_control { cost } else { 0 };
         let channel = frame.channel;
@@ -89,6 +93,11 @@ impl Outgoing {
             waker.wake();
         }
         outcome
+    }
+
+    /// Bytes that wait for the client.
+    pub(super) fn waiting(&self) -> usize {
+        lock(&self.queue).account.as_ref().map_or(0, Account::own)
     }
 
     /// Ends the stream once it is drained.

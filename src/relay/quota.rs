@@ -55,6 +55,11 @@ impl Account {
         true
     }
 
+    /// Bytes that wait for this reader.
+    pub(super) fn own(&self) -> usize {
+        self.inner.own.load(Ordering::Relaxed)
+    }
+
     /// So many were read, or dropped.
     pub(super) fn remove(&self, bytes: usize) {
         self.inner.own.fetch_sub(bytes, Ordering::Relaxed);

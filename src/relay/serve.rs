@@ -282,7 +282,10 @@ impl Parts {
             Some(dir) => Audit::open(&dir).map_err(|err| RelayError::Audit { dir, err })?,
             None => Audit::default(),
         };
-        let keyring = Keyring::new(memory.keys, memory.tokens);
+        let mut keyring = Keyring::new(memory.keys, memory.tokens);
+        for forgotten in keyring.forget_ended(now_ms()) {
+            store.change(Change::KeyGone(forgotten));
+        }
         // Of a machine that was revoked nothing is remembered, whoever wrote the store.
         let (gone, machines): (Vec<_>, Vec<_>) =
             memory.machines.into_iter().partition(|machine: &Machine| keyring.is_gone(machine.facts.id));

@@ -37,6 +37,8 @@ pub(super) enum Change {
     SessionGone(Vec<u8>),
     /// Remember this key, revoked or not.
     Key(Box<Key>),
+    /// Forget this key.
+    KeyGone(KeyId),
     /// Remember this token, used or not.
     Token(Box<Token>),
     /// Remember that a key was good from a network.
@@ -228,6 +230,9 @@ fn write_batch(database: &Database, batch: &[Queued]) -> Result<(), redb::Error>
                 }
                 Change::Key(key) => {
                     keys.insert(key.id.to_string().as_bytes(), &*serde_json::to_vec(key).unwrap_or_default())?;
+                }
+                Change::KeyGone(id) => {
+                    keys.remove(id.to_string().as_bytes())?;
                 }
                 Change::Known(network, key) => {
                     let text = format!("{network} {key}");

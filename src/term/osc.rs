@@ -73,9 +73,11 @@ impl Term {
                 self.event(Event::Notification(sanitize(text, NOTIFICATION_CAP)));
             }
             "10" | "11" | "12" => self.dynamic_colors(code.parse().unwrap_or(10), text),
+            "21" => self.named_colors(text),
             "52" => self.clipboard(text),
             "104" | "110" | "111" | "112" => self.reset_colors(code.parse().unwrap_or(104), text),
             "133" => self.prompt(text),
+            "1337" => self.iterm(text),
             "777" => {
                 if let Some(text) = text.strip_prefix("notify;") {
                     self.event(Event::Notification(sanitize(&text.replacen(';', ": ", 1), NOTIFICATION_CAP)));

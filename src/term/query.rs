@@ -11,6 +11,11 @@ use std::collections::BTreeMap;
 const CELL_PIXELS: (u32, u32) = (8, 16);
 /// Keys of the dynamic colours in [`Palette`], after the 256 indexed ones.
 const FOREGROUND: u16 = 256;
+/// What we do of iTerm2's list of features: true colour, side margins, mouse, cursor shapes, titles, bracketed paste, focus,
+/// strikethrough, synchronized output, links and notifications.
+const CAPABILITIES: &str = "T3LrMScTsBFGsSyHNo";
+/// Colours of one OSC 21; what is named beyond is dropped.
+const COLORS_CAP: usize = 512;
 /// Titles on the stack; what is pushed beyond is dropped.
 pub(super) const TITLES_CAP: usize = 16;
 
@@ -25,6 +30,11 @@ impl Palette {
     fn get(&self, index: u16) -> (u8, u8, u8) {
         self.set.get(&index).copied().unwrap_or_else(|| default_color(index))
     }
+}
+
+/// Whether a name may come back in an answer: what is echoed is typed into the program.
+fn is_color_name(name: &str) -> bool {
+    (1..=32).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }
 
 fn default_color(index: u16) -> (u8, u8, u8) {
@@ -188,6 +198,47 @@ impl Term {
         }
     }
 
+    /// OSC 21: `name=value` of colours by name or index; `?` asks, nothing resets, and what we have no colour for is said to.
+    pub(super) fn named_colors(&mut self, text: &str) {
+        let mut answers = String::new();
+        for (name, value) in text.split(';').take(COLORS_CAP).filter_map(|pair| pair.split_once('=')) {
+            let index = match name {
+                "foreground" => Some(FOREGROUND),
+                "background" => Some(FOREGROUND + 1),
+                "cursor" => Some(FOREGROUND + 2),
+                _ => name.parse::<u16>().ok().filter(|index| *index < FOREGROUND),
+            };
+            match (index, value) {
+                (Some(index), "?") => {
+                    let (r, g, b) = self.palette.get(index);
+                    answers.push_str(&format!(";{name}=rgb:{r:02x}/{g:02x}/{b:02x}"));
+                }
+                (Some(index), "") => drop(self.palette.set.remove(&index)),
+                (Some(index), color) => {
+                    if let Some(color) = parse_color(color) {
+                        self.palette.set.insert(index, color);
+                    }
+                }
+                (None, "?") if is_color_name(name) => answers.push_str(&format!(";{name}=?")),
+                (None, _) => {}
+            }
+        }
+        if !answers.is_empty() {
+            self.reply(format!("\x1b]21{answers}\x1b\\"));
+        }
+    }
+
+    /// OSC 1337: what iTerm2 answers. A variable of it is nobody's here.
+    pub(super) fn iterm(&mut self, text: &str) {
+        if text == "ReportCellSize" {
+            self.reply(format!("\x1b]1337;ReportCellSize={}.0;{}.0\x1b\\", CELL_PIXELS.1, CELL_PIXELS.0));
+        } else if text == "Capabilities" {
+            self.reply(format!("\x1b]1337;Capabilities={CAPABILITIES}\x1b\\"));
+        } else if text.starts_with("ReportVariable=") {
+            self.reply(b"\x1b]1337;ReportVariable=\x1b\\");
+        }
+    }
+
     fn color(&mut self, index: u16, color: &str, name: &str) {
         if color == "?" {
             let (r, g, b) = self.palette.get(index);
@@ -244,5 +295,26 @@ mod tests {
         assert_eq!(default_color(231), (255, 255, 255));
         assert_eq!(default_color(232), (8, 8, 8));
         assert_eq!(default_color(202), (255, 95, 0));
+    }
+
+    fn answers(questions: &[u8]) -> String {
+        let mut screen = crate::term::Screen::new(crate::fleet::Size::DEFAULT, 0);
+        screen.feed(questions);
+        String::from_utf8(screen.take_replies()).unwrap()
+    }
+
+    /// A driver's terminal is not asked, so that two do not answer; then nobody did, and programs waited.
+    #[test]
+    fn colours_by_name_and_iterms_questions_are_answered() {
+        let set = b"\x1b]21;foreground=#ff8000;3=rgb:1/2/3\x1b\\\x1b]21;foreground=?;3=?;selection_background=?;3=\x1b\\";
+        assert_eq!(
+            answers(&[&set[..], b"\x1b]21;3=?\x07"].concat()),
+            "\x1b]21;foreground=rgb:ff/80/00;3=rgb:11/22/33;selection_background=?\x1b\\\x1b]21;3=rgb:cd/cd/00\x1b\\"
+        );
+        assert_eq!(answers(b"\x1b]21;rm -rf=?;A\nB=?;256=?;=?;cursor=red\x07"), "");
+        assert_eq!(answers(b"\x1b]1337;ReportCellSize\x07"), "\x1b]1337;ReportCellSize=16.0;8.0\x1b\\");
+        assert!(answers(b"\x1b]1337;Capabilities\x1b\\").starts_with("\x1b]1337;Capabilities=T3"));
+        assert_eq!(answers(b"\x1b]1337;ReportVariable=c2Vzc2lvbi5uYW1l\x07"), "\x1b]1337;ReportVariable=\x1b\\");
+        assert_eq!(answers(b"\x1b]1337;SetMark\x07"), "");
     }
 }

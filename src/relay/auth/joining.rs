@@ -51,6 +51,9 @@ impl Auth {
         for ended in &joined.ended {
             self.keep(Change::Key(Box::new(ended.clone()))).await?;
         }
+        for forgotten in &joined.forgotten {
+            self.store.change(Change::KeyGone(*forgotten));
+        }
         self.keep(Change::Token(Box::new(joined.token.clone()))).await?;
         self.keep(Change::Key(Box::new(joined.key.clone()))).await?;
         self.audit.record(Audited::Joined {

@@ -114,7 +114,7 @@ pub(in crate::relay) struct NewKey {
 /// All keys and tokens of a relay.
 #[derive(Default)]
 pub(in crate::relay) struct Keyring {
-    /// In the order they were made; none ever leaves.
+    /// In the order they were made.
     keys: Vec<Key>,
     /// Where in `keys` each is: a call costs the same however many there are.
     by_id: HashMap<KeyId, usize>,
@@ -264,9 +264,7 @@ impl Keyring {
     pub(in crate::relay) fn ended(&self, workspace: Option<&str>, memory: u64, now: u64) -> Vec<(Principal, u64)> {
         let is_in = |key: &&Key| key.machine.is_none() && workspace.is_none_or(|workspace| key.workspace == workspace);
         let ended = |key: &Key| {
-            let expired_ms = key.expires_ms.filter(|at| *at <= now);
-            let at = key.revoked_ms.into_iter().chain(expired_ms).min()?;
-            let ago = now.saturating_sub(at);
+            let ago = now.saturating_sub(key.ended_ms(now)?);
             (ago <= memory).then(|| (key.caller().principal, ago))
         };
         self.keys.iter().filter(is_in).filter_map(ended).collect()
@@ -358,6 +356,7 @@ impl Keyring {
             let message = format!("{} has just been taken by another machine; try again", considered.name);
             return Err(Refusal::new(Code::Unavailable, message));
         }
+        self.check_room(&self.tokens[considered.token], ask.machine, now)?;
         let (secret, hint) = secret(MACHINE_PREFIX)?;
         let is_over = |key: &Key| {
             let machine = key.machine();
@@ -370,6 +369,7 @@ impl Keyring {
         }
         let token = &mut self.tokens[considered.token];
         token.used_ms = Some(now);
+        token.joins += 1;
         let token = token.clone();
         let key = Key {
             id: KeyId::random(),
@@ -386,7 +386,8 @@ impl Keyring {
             revoked_ms: None,
         };
         self.insert(key.clone());
-        Ok(Joined { secret, key, token, ended })
+        let forgotten = self.forget_former(ask.machine);
+        Ok(Joined { secret, key, token, ended, forgotten })
     }
 
     /// Who the machine with this key is: what is bound to it. One that has nothing bound is who it says now, from now on; a
@@ -521,6 +522,8 @@ pub(in crate::relay) struct Joined {
     pub(in crate::relay) token: Token,
     /// Its former key, and those of machines that gave way to it.
     pub(in crate::relay) ended: Vec<Key>,
+    /// Keys of it that ended so long before that they are remembered no more.
+    pub(in crate::relay) forgotten: Vec<KeyId>,
 }
 
 /// What an admin binds to a machine; `None` and empty leave it as it is.
@@ -559,5 +562,6 @@ fn secret(prefix: &str) -> Result<(Secret, String), Refusal> {
     Ok((Secret::new(format!("{prefix}{text}")), hint))
 }
 
+pub(super) mod memory;
 #[cfg(test)]
 mod tests;

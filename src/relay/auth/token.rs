@@ -27,6 +27,9 @@ pub(in crate::relay) struct Token {
     pub(in crate::relay) expires_ms: u64,
     pub(in crate::relay) is_reusable: bool,
     pub(super) used_ms: Option<u64>,
+    /// How many times a machine joined with it.
+    #[serde(default)]
+    pub(super) joins: u32,
     #[serde(default)]
     rules: Rules,
 }
@@ -106,7 +109,7 @@ impl Token {
         }
         let rules = Rules { name, names: new.allow_names.clone(), labels: patterns, may_replace: new.may_replace };
         let NewToken { workspace, expires_ms, is_reusable, labels, .. } = new;
-        Ok(Token { id, hash, workspace, labels, expires_ms, is_reusable, used_ms: None, rules })
+        Ok(Token { id, hash, workspace, labels, expires_ms, is_reusable, used_ms: None, joins: 0, rules })
     }
 
     /// Whether a machine that joins with it may take the place of one that is offline. Who has a token for one machine was

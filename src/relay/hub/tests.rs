@@ -95,6 +95,39 @@ fn a_client_that_was_given_up_types_no_more() {
     assert_eq!(bench.typed(), 0);
 }
 
+/// Whoever came last was let go of, not the one that had not read for minutes.
+#[test]
+fn when_too_much_waits_for_a_key_its_slowest_client_goes() {
+    const SLOW: ConnId = 3;
+    const NEIGHBOUR: ConnId = 4;
+    let (mut hub, quotas) = (hub(), crate::relay::quota::Quotas::default());
+    let (key, other) = (KeyId::random(), KeyId::random());
+    let _calls = (quotas.enter(key).unwrap(), quotas.enter(other).unwrap());
+    for (conn, key) in [(SLOW, key), (CLIENT, key), (NEIGHBOUR, other)] {
+        let caller = Caller { key: Some(key), ..Caller::local(Principal::key("ci")) };
+        let outgoing = Outgoing::charged_to(quotas.account(&caller));
+        hub.clients.insert(conn, (caller, outgoing));
+    }
+    let half = bytes::Bytes::from(vec![0; 1 << 19]);
+    let output = |channel| {
+        let frame = v1::session_down::Frame::Output(v1::Output { offset: 0, data: half.clone() });
+        let down = v1::SessionDown { client: bytes::Bytes::new(), frame: Some(frame) };
+        v1::ClientDown { channel, frame: Some(v1::client_down::Frame::Down(down)) }
+    };
+    let mut channels = 0..;
+    let mut send = |hub: &mut Hub, conn, count: usize| {
+        channels.by_ref().take(count).for_each(|channel| hub.send_client(conn, output(channel)));
+    };
+    send(&mut hub, NEIGHBOUR, 200);
+    send(&mut hub, SLOW, 200);
+    send(&mut hub, CLIENT, 120);
+    let left = |hub: &Hub| [SLOW, CLIENT, NEIGHBOUR].map(|conn| hub.clients.contains_key(&conn));
+    assert_eq!(left(&hub), [false, true, true]);
+    assert!(hub.clients[&CLIENT].1.waiting() >= 60 << 20, "what it was sent waits for it");
+    send(&mut hub, CLIENT, 300);
+    assert_eq!(left(&hub), [false, false, true], "one alone has as much as the key");
+}
+
 /// A machine with names of 33 MiB blinded everybody for ever: the snapshot was larger than a frame may be.
 #[test]
 fn a_snapshot_of_any_size_comes_in_pieces_that_are_shared() {

@@ -208,3 +208,39 @@ fn a_host_name_that_is_another_machines_name_is_not_bound() {
     let joined = join(&mut ring, &token, &liar, 1).unwrap();
     assert_eq!(joined.key.bound.unwrap().hostname, "x");
 }
+
+/// Each join made a key that was kept for ever: whoever had a reusable token filled the relay's store.
+#[test]
+fn keys_that_ended_are_forgotten_in_the_end_and_a_machine_has_few() {
+    const YEAR: u64 = 365 * 24 * 3600 * 1000;
+    let mut ring = Keyring::default();
+    let token = ring.create_token(NewToken { expires_ms: 2 * YEAR, ..new_token(true) }, 0).unwrap().0;
+    let ask = Ask::named(MachineId::random(), "web-1");
+    let mut joined = join(&mut ring, &token, &ask, 0).unwrap();
+    let mut forgotten = 0;
+    for now in 1..100 {
+        joined = ring.redeem(token.reveal(), &ask, Some(joined.secret.reveal()), &[], now).unwrap();
+        forgotten += joined.forgotten.len();
+    }
+    assert_eq!((ring.keys.len(), forgotten), (5, 95));
+    assert!(ring.check(joined.secret.reveal(), 100).is_ok(), "its own is good");
+    let revoked = ring.create(new_key("ci", "default"), 100).unwrap();
+    ring.revoke("ci", false, |_| true, 200).unwrap();
+    assert!(ring.forget_ended(300).is_empty());
+    assert!(message(ring.check(revoked.0.reveal(), 300)).contains("is revoked"));
+    assert_eq!(ring.forget_ended(YEAR).len(), 5);
+    assert!(message(ring.check(revoked.0.reveal(), YEAR)).contains("is not known"));
+    assert!(ring.check(joined.secret.reveal(), YEAR).is_ok());
+}
+
+#[test]
+fn so_many_machines_join_with_one_token() {
+    let mut ring = Keyring::default();
+    let token = ring.create_token(new_token(true), 0).unwrap().0;
+    join(&mut ring, &token, &Ask::named(MachineId::random(), "web-0"), 0).unwrap();
+    ring.tokens[0].joins = memory::JOINS_PER_TOKEN - 1;
+    join(&mut ring, &token, &Ask::named(MachineId::random(), "web-1"), 0).unwrap();
+    let more = join(&mut ring, &token, &Ask::named(MachineId::random(), "web-2"), 0).unwrap_err();
+    assert_eq!(more.code, Code::Exhausted);
+    assert!(more.message.contains("make another"), "{}", more.message);
+}
