@@ -342,3 +342,35 @@ fn a_pane_goes_along_with_its_session_and_knows_the_name_of_a_machine_that_was_r
     let screen = wall.screen();
     assert!(screen.contains("db-1 was removed from the fleet") && screen.contains("db-1 · "), "{screen}");
 }
+
+/// One piece of such output took the wall three seconds, in which it drew nothing and took no key.
+#[test]
+fn a_pane_whose_output_is_dear_is_fed_in_turns_and_holds_up_nobody() {
+    let mut wall = Wall::open(120, 30, &[("web-1", &["a", "b"])]);
+    let dear = b"\x1b#8\x1b[2J".repeat(8_000);
+    let work = |wall: &Wall| wall.model.panes[&wall.pane(0)].screen.work();
+    let before = work(&wall);
+    wall.event(0, AttachEvent::Output { offset: 0, data: dear.clone().into() });
+    assert!(work(&wall) - before < 1_000_000, "{}", work(&wall) - before);
+    wall.output(1, "prompt");
+    assert!(wall.screen().contains("prompt"));
+    wall.output(0, "\x1b[2J\x1b[Hat last");
+    let mut turns = 0;
+    while wall.model.lagging().next().is_some() {
+        let before = work(&wall);
+        wall.take(Msg::Digest);
+        assert!(work(&wall) - before < 2_000_000);
+        turns += 1;
+    }
+    assert!(turns > 10 && wall.screen().contains("at last"), "{turns} turns: {}", wall.screen());
+    // More than is worth waiting for is not waited for.
+    wall.effects();
+    (0..30).for_each(|_| wall.event(0, AttachEvent::Output { offset: 0, data: dear.clone().into() }));
+    assert!(wall.effects().contains(&Effect::Refresh { pane: wall.pane(0) }));
+    assert!(wall.model.lagging().next().is_none());
+    wall.output(0, "lost");
+    let (size, data) = (Size::new(24, 80), "\x1b[2J\x1b[Hfound".into());
+    wall.event(0, AttachEvent::Keyframe { offset: 0, skipped: 5, size, data });
+    wall.output(0, " again");
+    assert!(wall.screen().contains("found again"), "{}", wall.screen());
+}

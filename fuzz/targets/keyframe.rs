@@ -33,7 +33,6 @@ pub fn run(data: &[u8]) {
     let (keyframe, live) = rest.split_at(rest.len() - rest.len().min(cut.into()));
     let mut screen = Screen::from_keyframe(size(rows, cols), HISTORY, keyframe);
     check(&mut screen);
-    let (title, cwd) = (screen.title().to_owned(), screen.cwd().map(str::to_owned));
     // What follows the keyframe is a program's, and its private strings are nothing.
     let mut other = Screen::from_keyframe(
         screen.size(),
@@ -41,9 +40,12 @@ pub fn run(data: &[u8]) {
         &screen.keyframe(KeyframeScope::Replica { history_bytes: HISTORY }),
     );
     check(&mut other);
+    // An ordinary title that the keyframe began, and whose end began too, ends here.
+    screen.feed(b"\x18");
+    other.feed(b"\x18");
+    let (title, cwd) = (screen.title().to_owned(), screen.cwd().map(str::to_owned));
     for screen in [&mut screen, &mut other] {
-        screen
-            .feed(b"\x18\x1bP+fTfalse\x1b\\\x1bP+fdfalse\x1b\\\x1bP+fn99999999999\x1b\\\x1bP+fh0|0|counterfeit\x1b\\");
+        screen.feed(b"\x1bP+fTfalse\x1b\\\x1bP+fdfalse\x1b\\\x1bP+fn99999999999\x1b\\\x1bP+fh0|0|counterfeit\x1b\\");
         assert_eq!((screen.title(), screen.cwd()), (&*title, cwd.as_deref()));
         assert_ne!(screen.history_total(), 99_999_999_999);
         assert!((0..screen.history_len()).all(|line| screen.history_text(line) != "counterfeit"));

@@ -150,7 +150,7 @@ impl Keeper {
         }
         self.perform();
         // A screen that lags is caught up with first: the program waits for it, and nobody else.
-        if ready.pty_in && self.gate.is_open() && self.core.may_take_output() && self.may_read() {
+        if ready.pty_in && self.gate.is_open() && self.may_take_output() && self.may_read() {
             self.read_pty(now);
         } else {
             self.is_flooded = false;
@@ -179,7 +179,7 @@ impl Keeper {
             }
         }
         self.flush();
-        if !self.is_flooded || !self.core.may_take_output() {
+        if !self.is_flooded || !self.may_take_output() {
             self.core.settle(now);
         }
         if self.core.take_panics() > 0 {
@@ -245,7 +245,7 @@ impl Keeper {
         let program = fds.len();
         if let Some(pty) = &self.pty {
             let mut flags = PollFlags::empty();
-            flags.set(PollFlags::IN, gate_wait.is_none() && self.core.may_take_output());
+            flags.set(PollFlags::IN, gate_wait.is_none() && self.may_take_output());
             flags.set(PollFlags::OUT, self.core.pending_input().is_some() && self.gate.closed_at.is_none());
             fds.push(PollFd::from_borrowed_fd(pty.pidfd(), PollFlags::IN));
             // Without flags poll still reports a hang-up, and would spin on it.
@@ -282,6 +282,10 @@ impl Keeper {
         }
         ready.guardian_gone = self.guardian.is_some() && came(guardian, readable);
         Ok(ready)
+    }
+
+    fn may_take_output(&self) -> bool {
+        self.core.may_take_output(self.gate.urgent > 0)
     }
 
     /// A flood takes its turn with the other floods of this machine.

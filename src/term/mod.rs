@@ -9,6 +9,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed expectation is what a test is for"))]
 
+mod backlog;
 mod charset;
 mod damage;
 mod engine;
@@ -28,6 +29,7 @@ pub mod text;
 mod translate;
 mod types;
 
+pub use backlog::Backlog;
 pub use guard::is_guarded;
 pub use screen::Screen;
 pub use types::{

@@ -306,7 +306,8 @@ mod tests {
     /// A driver's terminal is not asked, so that two do not answer; then nobody did, and programs waited.
     #[test]
     fn colours_by_name_and_iterms_questions_are_answered() {
-        let set = b"\x1b]21;foreground=#ff8000;3=rgb:1/2/3\x1b\\\x1b]21;foreground=?;3=?;selection_background=?;3=\x1b\\";
+        let set =
+            b"\x1b]21;foreground=#ff8000;3=rgb:1/2/3\x1b\\\x1b]21;foreground=?;3=?;selection_background=?;3=\x1b\\";
         assert_eq!(
             answers(&[&set[..], b"\x1b]21;3=?\x07"].concat()),
             "\x1b]21;foreground=rgb:ff/80/00;3=rgb:11/22/33;selection_background=?\x1b\\\x1b]21;3=rgb:cd/cd/00\x1b\\"

@@ -44,6 +44,8 @@ pub enum Msg {
         /// What.
         event: AttachEvent,
     },
+    /// There is time for what replicas have not taken yet.
+    Digest,
     /// Input was not taken.
     InputRefused {
         /// Which pane.

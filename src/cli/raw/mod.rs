@@ -152,13 +152,13 @@ impl Pump<'_> {
                         return Ok(ended);
                     }
                 }
-                event = attachment.recv(), if self.output.has_room() => {
+                event = attachment.recv(), if self.has_room() => {
                     let mut next = Some(event);
                     while let Some(event) = next {
                         if let Some(ended) = self.view.take(event, self.output) {
                             return Ok(ended);
                         }
-                        next = if self.output.has_room() { attachment.try_recv() } else { None };
+                        next = if self.has_room() { attachment.try_recv() } else { None };
                     }
                     self.output.flush();
                 }
@@ -172,8 +172,13 @@ impl Pump<'_> {
                     attachment.handle().resize(terminal_size()?);
                 }
                 () = &mut end => return Ok(Ended::Detached),
+                () = tokio::task::yield_now(), if self.view.is_lagging() => self.view.digest(),
             }
         }
+    }
+
+    fn has_room(&self) -> bool {
+        self.output.has_room() && self.view.has_room()
     }
 
     /// Sends what was typed, up to the detach key.

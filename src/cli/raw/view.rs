@@ -13,7 +13,7 @@ use super::screen::Output;
 use super::{Ended, terminal_size};
 use crate::client::AttachEvent;
 use crate::fleet::{Code, Exit, Role, Size, Viewer, is_deceptive};
-use crate::term::{KeyframeScope, Screen};
+use crate::term::{Backlog, KeyframeScope, Screen};
 
 /// How long a line of ours stays.
 const NOTICE: Duration = Duration::from_secs(3);
@@ -21,6 +21,10 @@ const NOTICE: Duration = Duration::from_secs(3);
 const REDRAW: Duration = Duration::from_millis(250);
 /// Names of observers in the banner.
 const NAMES: usize = 3;
+/// Output that the replica may lag behind, bytes; then no more is taken, and the keeper sends keyframes instead.
+const BACKLOG_CAP: u64 = 1024 * 1024;
+/// What the replica does at once, in [`Screen::work`]: a usual piece whole, and of what is dear some milliseconds' worth.
+const TURN_WORK: u64 = 1_000_000;
 
 /// What `~?` shows.
 const HELP: &str = "after Enter: ~. ends, ~~ types ~, ~? shows this";
@@ -38,6 +42,8 @@ struct Notice {
 pub(super) struct View {
     pub(super) role: Role,
     replica: Screen,
+    /// Output that is on the person's terminal and not yet on the replica.
+    backlog: Backlog,
     /// Between the program and the person's terminal.
     gate: Gate,
     /// The person's terminal.
@@ -56,6 +62,7 @@ impl View {
         View {
             role,
             replica: Screen::new(outer, 0),
+            backlog: Backlog::default(),
             gate: Gate::new(role),
             outer,
             observers: Vec::new(),
@@ -70,6 +77,30 @@ impl View {
     /// Whether the program shows the other screen.
     pub(super) fn is_alternate(&self) -> bool {
         self.replica.modes().alternate
+    }
+
+    /// Whether more may be taken.
+    pub(super) fn has_room(&self) -> bool {
+        self.backlog.bytes() < BACKLOG_CAP
+    }
+
+    /// Whether [`Self::digest`] has something to do.
+    pub(super) fn is_lagging(&self) -> bool {
+        !self.backlog.is_empty()
+    }
+
+    /// Brings the replica nearer to what is shown.
+    pub(super) fn digest(&mut self) {
+        self.backlog.feed(&mut self.replica, TURN_WORK);
+        // The keeper answers the program's queries.
+        drop((self.replica.take_replies(), self.replica.take_events()));
+    }
+
+    /// Brings the replica to what is shown, however long that takes.
+    fn settle(&mut self) {
+        while self.is_lagging() {
+            self.digest();
+        }
     }
 
     /// The next moment something is due.
@@ -118,24 +149,26 @@ impl View {
             AttachEvent::Output { data, .. } => {
                 self.heal(output);
                 output.push(&self.gate.pass(&data));
-                self.replica.feed(&data);
-                // The keeper answers the program's queries.
-                drop((self.replica.take_replies(), self.replica.take_events()));
+                self.backlog.output(data);
+                self.digest();
             }
             AttachEvent::Keyframe { data, size, .. } => {
                 self.heal(output);
                 output.push(&self.gate.restart());
                 output.push(&self.gate.pass(&data));
                 self.replica = Screen::from_keyframe(size, 0, &data);
+                self.backlog.clear();
             }
             AttachEvent::Resized(size) => {
                 self.heal(output);
-                self.replica.resize(size);
+                self.backlog.resized(size);
+                self.digest();
             }
             AttachEvent::Attached { role, size, skipped, .. } => {
                 self.set_role(role, output);
                 if self.replica.size() != size {
-                    self.replica.resize(size);
+                    self.backlog.resized(size);
+                    self.digest();
                 }
                 if std::mem::take(&mut self.is_lost) {
                     self.say(&reconnected(skipped), output);
@@ -178,6 +211,7 @@ impl View {
 
     /// Paints the screen as the program left it, and puts the cursor below everything: our last words follow there.
     pub(super) fn leave(&mut self, output: &mut Output) {
+        self.settle();
         self.heal(output);
         output.push(&self.gate.interrupt());
         self.notice = None;
@@ -197,6 +231,7 @@ impl View {
         self.heal(output);
         output.push(&self.gate.set_role(role));
         if self.is_attached {
+            self.settle();
             output.push(MODES_OFF);
             output.push(&self.gate.pass_painted(&self.replica.keyframe(KeyframeScope::Terminal)));
         }
@@ -218,6 +253,11 @@ impl View {
     }
 
     fn draw(&mut self, output: &mut Output) {
+        if self.is_lagging() {
+            // What the line covers is not known yet. So it is taken off at once when more comes.
+            self.notice.iter_mut().for_each(|notice| notice.redraw_at = Instant::now() + REDRAW);
+            return;
+        }
         let cursor = self.replica.cursor();
         let Some(notice) = &mut self.notice else { return };
         notice.is_shown = true;

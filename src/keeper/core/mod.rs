@@ -167,9 +167,9 @@ impl Core {
         self.fan_out(offset, data, now);
     }
 
-    /// Whether the terminal may be read: the screen does not lag too far behind.
-    pub(super) fn may_take_output(&self) -> bool {
-        self.model.may_take()
+    /// Whether the terminal may be read: the screen does not lag too far behind, or `is_answer` to what somebody typed.
+    pub(super) fn may_take_output(&self, is_answer: bool) -> bool {
+        self.model.may_take() || is_answer && self.model.may_take_answer()
     }
 
     /// Whether [`Self::settle`] has more to do.

@@ -1,14 +1,13 @@
 //! The screen of a session, and the output it has not taken yet: reading the terminal never waits for it, and nobody waits
 //! for long while it works. It lags behind the log by a bounded number of bytes; then the program waits, and nobody else.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 
 use bytes::Bytes;
 
 use crate::fleet::Size;
 use crate::stream::{LogItem, OutputLog};
-use crate::term::{Event, KeyframeScope, Screen};
+use crate::term::{Backlog, Event, KeyframeScope, Screen};
 
 /// Output that may wait for the screen while a flood is read, bytes: the screen takes large pieces fastest.
 const LAG_CAP: u64 = 1024 * 1024;
@@ -16,24 +15,17 @@ const LAG_CAP: u64 = 1024 * 1024;
 const LAG_WORK: u64 = 20_000_000;
 /// But always so much, bytes: one read of the terminal.
 const LAG_MIN: u64 = 64 * 1024;
+/// More may wait if it is the answer to what somebody typed, bytes: people see it before the screen has it.
+const LAG_ANSWER: u64 = 2 * LAG_CAP;
 /// What the screen does before people are served again, about ten milliseconds.
 const TURN_WORK: u64 = 2_000_000;
 /// A log of at most so many bytes since the session's birth is replayed after a panic; more would take too long.
 const REPLAY_CAP: u64 = 256 * 1024;
 
-/// What the screen has not taken yet.
-enum Waiting {
-    Output(Bytes),
-    Resized(Size),
-}
-
 /// The screen and its backlog.
 pub(super) struct Model {
     screen: Screen,
-    backlog: VecDeque<Waiting>,
-    backlog_bytes: u64,
-    /// What a byte cost lately.
-    byte_work: u64,
+    backlog: Backlog,
     /// Size and history at birth.
     birth: (Size, usize),
     /// Panics that nobody was told of.
@@ -46,9 +38,7 @@ impl Model {
     pub(super) fn new(size: Size, history_bytes: usize) -> Model {
         Model {
             screen: Screen::new(size, history_bytes),
-            backlog: VecDeque::new(),
-            backlog_bytes: 0,
-            byte_work: 1,
+            backlog: Backlog::default(),
             birth: (size, history_bytes),
             panics: 0,
             is_replayed: false,
@@ -57,18 +47,22 @@ impl Model {
 
     /// Output for the screen, in its turn.
     pub(super) fn output(&mut self, data: Bytes) {
-        self.backlog_bytes += data.len() as u64;
-        self.backlog.push_back(Waiting::Output(data));
+        self.backlog.output(data);
     }
 
     /// Another size, after the output before it.
     pub(super) fn resized(&mut self, size: Size) {
-        self.backlog.push_back(Waiting::Resized(size));
+        self.backlog.resized(size);
     }
 
     /// Whether more output may come.
     pub(super) fn may_take(&self) -> bool {
-        self.backlog_bytes < (LAG_WORK / self.byte_work.max(1)).clamp(LAG_MIN, LAG_CAP)
+        self.backlog.bytes() < (LAG_WORK / self.backlog.byte_work().max(1)).clamp(LAG_MIN, LAG_CAP)
+    }
+
+    /// Whether the answer to what was typed may come, though other output may not.
+    pub(super) fn may_take_answer(&self) -> bool {
+        self.backlog.bytes() < LAG_ANSWER
     }
 
     /// Whether something waits for the screen.
@@ -78,17 +72,17 @@ impl Model {
 
     /// Bytes that wait for it.
     pub(super) fn lag(&self) -> u64 {
-        self.backlog_bytes
+        self.backlog.bytes()
     }
 
     /// Resizes that wait before any more output.
     pub(super) fn resizes_here(&self) -> usize {
-        self.backlog.iter().take_while(|waiting| matches!(waiting, Waiting::Resized(_))).count()
+        self.backlog.resizes_first()
     }
 
     /// Brings the screen up to the log, or as far as the work of a turn takes it.
     pub(super) fn settle(&mut self, log: &OutputLog) {
-        self.digest(TURN_WORK);
+        self.backlog.feed(&mut self.screen, TURN_WORK);
         if let Some(skipped) = self.screen.take_panic() {
             self.panics += 1;
             self.replay(log, &skipped);
@@ -100,42 +94,6 @@ impl Model {
         while self.is_lagging() {
             self.settle(log);
         }
-    }
-
-    fn digest(&mut self, work: u64) {
-        let end = self.screen.work().saturating_add(work);
-        while self.screen.work() < end {
-            let data = match self.backlog.pop_front() {
-                Some(Waiting::Output(data)) => self.joined(data),
-                Some(Waiting::Resized(size)) => {
-                    self.screen.resize(size);
-                    continue;
-                }
-                None => return,
-            };
-            let before = self.screen.work();
-            let used = self.screen.feed_within(&data, end - before);
-            self.backlog_bytes -= used as u64;
-            // What is dear counts at once, and is forgotten slowly.
-            let byte_work = (self.screen.work() - before) / used.max(1) as u64;
-            self.byte_work = byte_work.max(self.byte_work - self.byte_work / 4);
-            if used < data.len() {
-                self.backlog.push_front(Waiting::Output(data.slice(used..)));
-            }
-        }
-    }
-
-    /// A piece with all that follows it up to a resize.
-    fn joined(&mut self, data: Bytes) -> Bytes {
-        if !matches!(self.backlog.front(), Some(Waiting::Output(_))) {
-            return data;
-        }
-        let mut joined = data.to_vec();
-        while let Some(Waiting::Output(data)) = self.backlog.front() {
-            joined.extend_from_slice(data);
-            self.backlog.pop_front();
-        }
-        joined.into()
     }
 
     /// After a panic: the screen anew from the log, but for the bytes that it panicked at. Where the log does not begin at the
@@ -168,7 +126,6 @@ impl Model {
         drop((screen.take_replies(), screen.take_events(), screen.take_panic()));
         self.screen = screen;
         self.backlog.clear();
-        self.backlog_bytes = 0;
     }
 
     /// How often the screen panicked since last asked.
@@ -251,5 +208,8 @@ mod tests {
         assert!(turns > 10, "{turns} turns");
         fed(&mut model, &mut log, &[b'x'; LAG_MIN as usize]);
         assert!(!model.may_take(), "what cost so much may cost as much again");
+        assert!(model.may_take_answer(), "what a person waits for comes all the same");
+        fed(&mut model, &mut log, &vec![b'x'; LAG_ANSWER as usize]);
+        assert!(!model.may_take_answer(), "but not without end");
     }
 }

@@ -233,6 +233,11 @@ impl Term {
         self.spend(usize::from(rows) * usize::from(self.size.cols()));
     }
 
+    /// Counts the cells of rows as painted one by one.
+    fn spend_painted_rows(&mut self, rows: u16) {
+        self.spend(usize::from(rows) * usize::from(self.size.cols()) * 2);
+    }
+
     /// Counts rows as made blank, which is the cheapest there is.
     fn spend_blank_rows(&mut self, rows: u16) {
         self.spend(usize::from(rows) * usize::from(self.size.cols()) / 8);

@@ -140,7 +140,7 @@ impl Term {
     /// Moves whole rows and puts back what is outside of the sides, which is less; says which rows came in.
     fn scroll_whole_rows(&mut self, top: u16, bottom: u16, n: u16, is_up: bool) -> RangeInclusive<u16> {
         let (left, right) = (self.left, self.right);
-        self.spend_rows(bottom - top + 1);
+        self.spend_painted_rows(bottom - top + 1);
         let outside: Vec<_> = (top..=bottom)
             .map(|line| (line, self.cells(line, 0..left), self.cells(line, right + 1..self.size.cols())))
             .collect();
@@ -156,7 +156,7 @@ impl Term {
 
     /// Moves cell by cell; says which rows come in.
     fn scroll_cells(&mut self, top: u16, bottom: u16, n: u16, is_up: bool) -> RangeInclusive<u16> {
-        self.spend_rows(bottom - top + 1);
+        self.spend_painted_rows(bottom - top + 1);
         let rows: Vec<_> = (top..=bottom).map(|line| self.cells(line, self.left..self.right + 1)).collect();
         let left = self.left;
         let kept = usize::from(bottom + 1 - top - n);

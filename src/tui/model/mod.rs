@@ -239,6 +239,11 @@ impl Model {
         self.order.iter().filter_map(|id| self.panes.get(id)).filter(|pane| pane.rect.is_some())
     }
 
+    /// Panes whose replica has not taken all that came.
+    pub fn lagging(&self) -> impl Iterator<Item = &Pane> {
+        self.panes.values().filter(|pane| !pane.backlog.is_empty())
+    }
+
     /// The pane at a cell of the outer terminal.
     pub fn pane_at(&self, col: u16, row: u16) -> Option<&Pane> {
         self.visible().find(|pane| pane.rect.is_some_and(|rect| rect.contains((col, row).into())))

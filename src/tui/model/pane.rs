@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 
 use crate::fleet::{Exit, MachineId, Role, SessionId, Size, Viewer};
-use crate::term::{Rows, Screen};
+use crate::term::{Backlog, Rows, Screen};
 
 use super::super::input::KeyPress;
 use super::layout;
@@ -44,6 +44,10 @@ pub struct Pane {
     pub session: SessionId,
     /// The replica.
     pub screen: Screen,
+    /// Output that the replica has not taken yet.
+    pub backlog: Backlog,
+    /// Too much waited and was dropped; the keeper was asked for the screen.
+    pub is_skipping: bool,
     /// Role granted.
     pub role: Role,
     /// Role asked for and not yet answered.
@@ -100,6 +104,8 @@ impl Pane {
             machine,
             session,
             screen: Screen::new(size, history_bytes),
+            backlog: Backlog::default(),
+            is_skipping: false,
             role: Role::Observer,
             asked: None,
             link: Link::Attaching,
@@ -195,11 +201,22 @@ impl Pane {
     pub fn replace_screen(&mut self, size: Size, history_bytes: usize, data: &[u8]) {
         let back = self.scroll_position().map(|(back, _)| back);
         self.screen = Screen::from_keyframe(size, history_bytes, data);
+        self.backlog.clear();
+        self.is_skipping = false;
         self.scroll = None;
         if let Some(back) = back {
             self.scroll_by(i64::try_from(back).unwrap_or(i64::MAX));
         }
         self.is_body_stale = true;
+    }
+
+    /// Another size, after the output before it.
+    pub fn resize_screen(&mut self, size: Size) {
+        if self.backlog.is_empty() {
+            self.screen.resize(size);
+        } else {
+            self.backlog.resized(size);
+        }
     }
 
     /// After output: keeps the scroll position within what history still holds, and the cursor in view.

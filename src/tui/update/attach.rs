@@ -8,6 +8,36 @@ use super::super::effect::{Effect, Effects};
 use super::super::model::{LAG_SHOWN_US, Link, Model, Pane, PaneId, Severity};
 use super::{broadcast, keys, say};
 
+/// What a pane's replica does with what has just come, in [`crate::term::Screen::work`]: a usual piece whole, and of what is
+/// dear some two milliseconds' worth.
+const EVENT_WORK: u64 = 500_000;
+/// The same for all that waits, in each turn of the wall.
+const TURN_WORK: u64 = 1_000_000;
+/// Bytes that wait for one replica; beyond it the keeper, whose own screen is as slow, is asked for the screen as it is.
+const BACKLOG_CAP: u64 = 1024 * 1024;
+
+/// Feeds replicas that lag behind, each its share of a turn.
+pub(super) fn digest(model: &mut Model, effects: &mut Effects) {
+    let (now, focused) = (model.now_ms, model.focused);
+    let share = TURN_WORK / model.lagging().count().max(1) as u64;
+    for pane in model.panes.values_mut().filter(|pane| !pane.backlog.is_empty()) {
+        digest_pane(pane, share, now, focused == Some(pane.id), effects);
+    }
+}
+
+fn digest_pane(pane: &mut Pane, work: u64, now_ms: u64, is_focused: bool, effects: &mut Effects) {
+    pane.backlog.feed(&mut pane.screen, work);
+    pane.is_fed = true;
+    fed(pane, now_ms, is_focused, effects);
+}
+
+fn skip(pane: &mut Pane, now_ms: u64, effects: &mut Effects) {
+    note_skipped(pane, pane.backlog.bytes(), now_ms);
+    pane.backlog.clear();
+    pane.is_skipping = true;
+    effects.push(Effect::Refresh { pane: pane.id });
+}
+
 /// Takes an event; one for a pane that was closed meanwhile is dropped.
 pub(super) fn event(model: &mut Model, id: PaneId, event: AttachEvent, effects: &mut Effects) {
     let is_focused = model.focused == Some(id);
@@ -15,9 +45,15 @@ pub(super) fn event(model: &mut Model, id: PaneId, event: AttachEvent, effects: 
     let Some(pane) = model.panes.get_mut(&id) else { return };
     match event {
         AttachEvent::Output { data, .. } => {
-            pane.screen.feed(&data);
-            pane.is_fed = true;
-            fed(pane, now, is_focused, effects);
+            if pane.is_skipping {
+                pane.skipped += data.len() as u64;
+                return;
+            }
+            pane.backlog.output(data);
+            if pane.backlog.bytes() > BACKLOG_CAP {
+                return skip(pane, now, effects);
+            }
+            digest_pane(pane, EVENT_WORK, now, is_focused, effects);
         }
         AttachEvent::Keyframe { skipped, size, data, .. } => {
             pane.replace_screen(size, history_bytes, &data);
@@ -26,7 +62,7 @@ pub(super) fn event(model: &mut Model, id: PaneId, event: AttachEvent, effects: 
             fed(pane, now, is_focused, effects);
         }
         AttachEvent::Resized(size) => {
-            pane.screen.resize(size);
+            pane.resize_screen(size);
             pane.is_body_stale = true;
             pane.is_frame_stale = true;
             pane.settle(now, is_focused);
@@ -37,7 +73,7 @@ pub(super) fn event(model: &mut Model, id: PaneId, event: AttachEvent, effects: 
             pane.asked = pane.asked.filter(|asked| *asked != role);
             pane.number = number;
             if pane.screen.size() != size {
-                pane.screen.resize(size);
+                pane.resize_screen(size);
             }
             if is_resumed {
                 note_skipped(pane, skipped, now);

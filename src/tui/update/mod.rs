@@ -37,6 +37,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Effects {
         Msg::Session(session) => fleet::session(model, session, &mut effects),
         Msg::SessionRemoved(id) => fleet::session_removed(model, id),
         Msg::Attach { pane, event } => attach::event(model, pane, event, &mut effects),
+        Msg::Digest => attach::digest(model, &mut effects),
         Msg::InputRefused { pane, refusal } => attach::refused(model, pane, &refusal),
         Msg::Created(session) => fleet::created(model, session, &mut effects),
         Msg::CreateFailed { session, machine, message } => fleet::create_failed(model, session, machine, &message),
