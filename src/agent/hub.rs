@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::exec::Execs;
 use super::facts;
-use super::files::Files;
+use super::files::{Files, Private};
 use super::keepers::{self, Gone, KeeperLink, Place};
 use super::link::{self, DataTx};
 use super::lock::AgentLock;
@@ -110,12 +110,13 @@ pub(super) async fn run(
     dir: PathBuf,
     logs: PathBuf,
     permissions: Arc<Permissions>,
+    private: Private,
     lock: AgentLock,
 ) {
     let (events_tx, mut events_rx) = mpsc::channel(EVENTS_CAP);
     let seed = facts.id.as_bytes().iter().fold(0, |seed: u64, byte| seed.rotate_left(8) ^ u64::from(*byte));
     let data = link::start(link, seed, events_tx.clone());
-    let files = Files::new(events_tx.clone(), permissions.clone());
+    let files = Files::new(events_tx.clone(), permissions.clone(), private);
     let mut hub = Hub {
         facts,
         place: Place::new(&dir),
@@ -522,8 +523,9 @@ impl Hub {
         self.epoch += 1;
         let (epoch, dir, logs) = (self.epoch, self.dir.clone(), self.logs.clone());
         let (data, events_tx) = (self.data.clone(), self.events_tx.clone());
+        let kept = self.permissions.kept_variables();
         tokio::spawn(async move {
-            let event = match start(&dir, &logs, &spec, epoch, data, events_tx.clone()).await {
+            let event = match start(&dir, &logs, &spec, &kept, epoch, data, events_tx.clone()).await {
                 Ok(link) => Event::Linked { id, epoch, link: Box::new(link) },
                 Err(refusal) => Event::NotLinked { id, refusal, gone: Gone::Ended },
             };
@@ -655,12 +657,14 @@ async fn start(
     dir: &Path,
     logs: &Path,
     spec: &SessionSpec,
+    kept_variables: &[String],
     epoch: u64,
     data: DataTx,
     events_tx: mpsc::Sender<Event>,
 ) -> Result<KeeperLink, Refusal> {
     let (_, mut child) =
-        launch::launch(spec, &keepers::socket_of(dir, spec.id), &keepers::log_of(logs, spec.id)).await?;
+        launch::launch(spec, &keepers::socket_of(dir, spec.id), &keepers::log_of(logs, spec.id), kept_variables)
+            .await?;
     // A keeper that ends under a living agent must be waited for.
     tokio::spawn(async move { child.wait().await });
     keepers::link(dir, spec.id, epoch, None, data, events_tx).await.map_err(|_| not_linked(spec.id))

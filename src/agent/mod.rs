@@ -78,9 +78,12 @@ pub async fn run(options: Options, end: impl Future<Output = ()>) -> Result<(), 
     tracing::info!(machine = %facts.id, name = facts.name, relay = %options.relay, "agent starts");
     let permissions = Arc::new(Permissions::open(options.permissions, &facts.name));
     let record = standing::Record::start(&options.dir, &facts, &options.relay);
+    let own = [&options.dir, &options.state_dir].into_iter().cloned();
+    let usual = [paths::state_dir(), paths::relay_dir(), paths::runtime_dir()].into_iter().chain(paths::config_dir());
+    let private = files::Private::new(own.chain(usual));
     let link = link::Options { relay: options.relay, credentials: options.credentials, record };
     tokio::select! {
-        () = hub::run(facts, link, sessions, keeper_logs, permissions, lock) => {}
+        () = hub::run(facts, link, sessions, keeper_logs, permissions, private, lock) => {}
         () = end => tracing::info!("agent ends; sessions live on"),
     }
     Ok(())

@@ -62,7 +62,7 @@ pub(super) struct Args {
 /// With which key, and which relay of the configuration.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub(super) struct IdentityArgs {
-    /// The API key [default: FLEETMUX_API_KEY, CMDOP_API_KEY, or the configuration's]
+    /// The API key; - reads it from the first line of standard input [default: FLEETMUX_API_KEY, CMDOP_API_KEY, or the configuration's]
     #[arg(long, global = true, value_name = "KEY", hide_default_value = true, help_heading = GLOBAL, display_order = 901)]
     pub(super) key: Option<String>,
     /// File with the CA that may vouch for the relay [env: FLEETMUX_CA]
@@ -335,4 +335,7 @@ pub(super) struct KeeperArgs {
     /// Soft limit of open files for the session's programs
     #[arg(long)]
     pub(super) open_files: Option<u64>,
+    /// Variables of its own that the program gets too
+    #[arg(long)]
+    pub(super) keep: Vec<String>,
 }

@@ -11,7 +11,7 @@ use color_eyre::eyre::{Context, Report, Result, bail, eyre};
 use super::identity;
 use crate::client::{Client, Error, FleetEvent};
 use crate::config::paths;
-use crate::fleet::Endpoint;
+use crate::fleet::{Credentials, Endpoint};
 
 /// What a background process prints once it serves.
 const READY: &str = "ready";
@@ -75,12 +75,12 @@ pub(super) async fn local_relay() -> Result<Endpoint> {
 /// Starts this program again, detached, and waits until it is ready; its errors go to `log`.
 pub(super) fn start_detached(args: &[&str], log: &Path) -> Result<()> {
     let file = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(log)?;
-    let mut child = Command::new(std::env::current_exe()?)
-        .args(args)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(file)
-        .spawn()?;
+    let mut command = Command::new(std::env::current_exe()?);
+    // What serves for long acts with no key of whoever happened to start it.
+    Credentials::KEY_VARIABLES.iter().for_each(|name| {
+        command.env_remove(name);
+    });
+    let mut child = command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file).spawn()?;
     let mut line = String::new();
     if let Some(stdout) = child.stdout.take() {
         BufReader::new(stdout).read_line(&mut line)?;

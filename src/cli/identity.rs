@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use color_eyre::eyre::{Context, Result};
+use color_eyre::eyre::{Context, Result, ensure};
 
 use super::args::IdentityArgs;
 use crate::client::Options;
@@ -13,13 +13,15 @@ use crate::fleet::{Credentials, Endpoint, Secret};
 /// Names the relay of all commands.
 pub(super) const RELAY_VARIABLE: &str = "FLEETMUX_RELAY";
 
+/// Bytes of a line with a key.
+const KEY_LINE_CAP: usize = 4096;
+
 /// A process runs one command with one identity; set once, before the command.
 static IDENTITY: OnceLock<Identity> = OnceLock::new();
 
 #[derive(Default)]
 struct Identity {
     flags: Credentials,
-    /// For relays with TLS only: a key that lies in the environment is not meant for this machine's own relay.
     env_key: Option<Secret>,
     profile: profile::Profile,
 }
@@ -44,7 +46,11 @@ pub(super) fn is_from_environment(relay: &Endpoint) -> bool {
 pub(super) fn settle(relay: Option<Endpoint>, args: &IdentityArgs) -> Result<Option<Endpoint>> {
     let profile = profile::load(args.profile.as_deref(), None)?;
     let ca_pem = args.ca.as_ref().map(read_ca).transpose()?;
-    let flags = Credentials { key: args.key.as_deref().map(Secret::new), ca_pem, ca_fingerprint: None };
+    let flag_key = match args.key.as_deref() {
+        Some("-") => Some(key_line().wrap_err("--key -")?),
+        key => key.map(Secret::new),
+    };
+    let flags = Credentials { key: flag_key, ca_pem, ca_fingerprint: None };
     let variable = |name| std::env::var(name).ok().filter(|key: &String| !key.trim().is_empty());
     let env_key = Credentials::KEY_VARIABLES.into_iter().find_map(variable).map(|key| Secret::new(key.trim()));
     let relay = relay.or_else(|| profile.relay.clone());
@@ -66,19 +72,30 @@ pub(super) fn options(relay: &Endpoint) -> Options {
 
 impl Identity {
     fn credentials(&self, relay: &Endpoint) -> Credentials {
-        let is_tls = matches!(relay, Endpoint::Tls(_));
         let from_file = if self.profile.relay.as_ref() == Some(relay) {
             self.profile.credentials.clone()
         } else {
             Credentials::default()
         };
-        let env_key = self.env_key.clone().filter(|_| is_tls);
+        // Whoever names a key acts as that key, also at a relay that would trust its user.
+        let env_key = self.env_key.clone();
         Credentials {
             key: self.flags.key.clone().or(env_key).or(from_file.key),
             ca_pem: self.flags.ca_pem.clone().or(from_file.ca_pem),
             ca_fingerprint: None,
         }
     }
+}
+
+/// A key on the first line of standard input; what follows is the command's.
+fn key_line() -> Result<Secret> {
+    let (mut line, mut byte) = (Vec::new(), [0]);
+    while line.len() < KEY_LINE_CAP && rustix::io::read(rustix::stdio::stdin(), &mut byte)? == 1 && byte != *b"\n" {
+        line.push(byte[0]);
+    }
+    let text = String::from_utf8_lossy(&line);
+    ensure!(!text.trim().is_empty(), "there is no key on the first line of standard input");
+    Ok(Secret::new(text.trim()))
 }
 
 fn read_ca(path: &PathBuf) -> Result<String> {

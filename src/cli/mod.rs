@@ -23,7 +23,7 @@ use clap::Parser;
 use color_eyre::eyre::Result;
 
 use crate::runtime;
-use args::{Args, Command, KeeperArgs, SessionCommand};
+use args::{AgentCommand, Args, Command, KeeperArgs, SessionCommand};
 use output::complain;
 
 /// What an observer's terminal is shown of a session's output that comes in these pieces: the door for fuzzing.
@@ -42,6 +42,7 @@ const NOBODY_READS: u8 = 141;
 pub fn main() -> ExitCode {
     // There are many keepers, and what the whole command line takes to be parsed would stay in each one's memory.
     let outcome = if std::env::args_os().nth(1).is_some_and(|command| command == "keeper") {
+        runtime::shed_inheritance();
         cmd::keeper::run(&KeeperArgs::parse_from(std::env::args_os().skip(1)))
     } else {
         cmd::completions::answer();
@@ -58,7 +59,20 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Whether it serves for long, with children of its own.
+fn is_service(command: &Command) -> bool {
+    match command {
+        Command::Agent(AgentCommand::Start(start)) => start.foreground,
+        Command::Relay(relay) => relay.command.is_none(),
+        Command::Server { .. } | Command::ExecGuard | Command::Keeper(_) => true,
+        _ => false,
+    }
+}
+
 fn dispatch(args: Args) -> Result<ExitCode> {
+    if args.command.as_ref().is_some_and(is_service) {
+        runtime::shed_inheritance();
+    }
     if let Some(Command::Keeper(keeper)) = &args.command {
         return cmd::keeper::run(keeper);
     }

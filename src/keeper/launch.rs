@@ -20,9 +20,16 @@ use crate::wire::{self, Message, v1};
 pub const SOCKET_EXTENSION: &str = "sock";
 
 /// Starts a keeper, which logs to a file of its own, and waits until its program runs; the child must be waited for, or it stays a zombie.
-pub async fn launch(spec: &SessionSpec, socket: &Path, log: &Path) -> Result<(v1::SessionInfo, Child), Refusal> {
+/// Its program has a login's variables, and of this process's own the kept ones.
+pub async fn launch(
+    spec: &SessionSpec,
+    socket: &Path,
+    log: &Path,
+    kept_variables: &[String],
+) -> Result<(v1::SessionInfo, Child), Refusal> {
     let failed = |err: io::Error| Refusal::new(Code::Internal, format!("cannot start a keeper: {err}"));
     let mut child = command(socket, log)
+        .args(kept_variables.iter().map(|name| format!("--keep={name}")))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
@@ -57,7 +64,7 @@ pub async fn launch(spec: &SessionSpec, socket: &Path, log: &Path) -> Result<(v1
 
 /// The body of a keeper process: reads what to be, detaches, runs to the end.
 /// Standard error stays if it `has_log`.
-pub fn serve(socket: &Path, has_log: bool) -> Result<(), KeeperError> {
+pub fn serve(socket: &Path, has_log: bool, kept_variables: &[String]) -> Result<(), KeeperError> {
     let mut bytes = Vec::new();
     io::stdin().read_to_end(&mut bytes)?;
     let spec = v1::SessionSpec::decode(&*bytes)
@@ -67,7 +74,7 @@ pub fn serve(socket: &Path, has_log: bool) -> Result<(), KeeperError> {
     let _ = rustix::process::setsid();
     let _ = std::env::set_current_dir("/");
     let outcome = spec.map_err(KeeperError::from).and_then(|spec| {
-        run(&spec, socket, |info| {
+        run(&spec, socket, kept_variables, |info| {
             answer(v1::keeper_down::Frame::Info(info));
             if let Err(err) = let_go(has_log) {
                 tracing::warn!(%err, "cannot let go of the standard streams");

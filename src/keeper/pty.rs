@@ -38,7 +38,7 @@ pub(super) enum Read {
 
 impl Pty {
     /// Starts the session's program; the refusal names what is wrong with the request.
-    pub(super) fn spawn(spec: &SessionSpec) -> Result<Pty, Refusal> {
+    pub(super) fn spawn(spec: &SessionSpec, kept_variables: &[String]) -> Result<Pty, Refusal> {
         let failed =
             |what: &str, err: &dyn std::fmt::Display| Refusal::new(Code::Internal, format!("cannot {what}: {err}"));
         let login = runtime::login();
@@ -48,6 +48,7 @@ impl Pty {
             let message = format!("the working directory {} does not exist on this machine; choose another", spec.cwd);
             return Err(Refusal::new(Code::Invalid, message));
         }
+        let variables = runtime::login_variables(&login, kept_variables);
         let (program, is_shell) = match spec.command.first() {
             Some(program) => (program.clone(), false),
             None if spec.is_posix_shell => (login.posix_shell(), true),
@@ -63,11 +64,10 @@ impl Pty {
             let name = program.rsplit('/').next().unwrap_or(&program);
             command = command.arg0(format!("-{name}"));
         }
-        for name in ["TMUX", "TMUX_PANE", "STY", "LINES", "COLUMNS", "INVOCATION_ID", "NOTIFY_SOCKET"] {
-            command = command.env_remove(name);
-        }
         let term = if spec.term.is_empty() { "xterm-256color" } else { &spec.term };
         command = command
+            .env_clear()
+            .envs(variables)
             .env("TERM", term)
             .env("COLORTERM", "truecolor")
             .env("FLEETMUX_SESSION", spec.id.to_string())

@@ -60,10 +60,16 @@ pub enum KeeperError {
 }
 
 /// Runs a session to its end; `ready` is called once, when the program runs and the socket listens.
-pub fn run(spec: &SessionSpec, socket: &Path, ready: impl FnOnce(v1::SessionInfo)) -> Result<(), KeeperError> {
+/// The program has a login's variables, the kept ones of this process, and those of the specification.
+pub fn run(
+    spec: &SessionSpec,
+    socket: &Path,
+    kept_variables: &[String],
+    ready: impl FnOnce(v1::SessionInfo),
+) -> Result<(), KeeperError> {
     let listener =
         Listener::bind(socket).map_err(|err| KeeperError::Bind { path: socket.display().to_string(), err })?;
-    let pty = Pty::spawn(spec)?;
+    let pty = Pty::spawn(spec, kept_variables)?;
     let guardian = spec
         .until_pid
         .and_then(|pid| Pid::from_raw(pid as i32))
@@ -455,6 +461,8 @@ impl Keeper {
 
     fn info(&self) -> v1::SessionInfo {
         let mut spec = v1::SessionSpec::from(&self.spec);
+        // They may be secrets, and whoever looks at the session would see them.
+        spec.env.clear();
         if let Some(name) = self.core.name() {
             spec.name = name.into();
         }

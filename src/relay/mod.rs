@@ -20,6 +20,7 @@ mod hub;
 mod lane;
 mod limits;
 mod outgoing;
+mod peer_user;
 mod quota;
 mod serve;
 mod socket;

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use tonic::transport::server::Connected;
 
 use super::connections::{Connections, Ticket};
 use super::limits::STRANGER_TIME;
+use super::peer_user;
 use crate::runtime::now_ms;
 use crate::wire::{TlsServer, TlsStream};
 
@@ -34,7 +35,19 @@ pub(super) struct Origin {
     pub(super) address: Option<SocketAddr>,
     /// The other end's user on a unix socket.
     pub(super) uid: Option<u32>,
+    /// This end, of a connection over TCP.
+    here: Option<SocketAddr>,
+    /// The other end's user on a loopback address, once somebody asked.
+    loopback_uid: Arc<OnceLock<Option<u32>>>,
     pub(super) ticket: Arc<Ticket>,
+}
+
+impl Origin {
+    /// Whose process is at the other end of a loopback connection.
+    pub(super) fn loopback_user(&self) -> Option<u32> {
+        let look = || peer_user::user_of(self.address?, self.here?);
+        *self.loopback_uid.get_or_init(look)
+    }
 }
 
 /// A connection.
@@ -49,10 +62,16 @@ pub(super) struct Socket<S> {
 pub(super) type Incoming<S> = ReceiverStream<io::Result<S>>;
 
 impl<S> Socket<S> {
-    fn new(io: S, address: Option<SocketAddr>, uid: Option<u32>, connections: &Connections) -> Socket<S> {
+    fn new(
+        io: S,
+        address: Option<SocketAddr>,
+        here: Option<SocketAddr>,
+        uid: Option<u32>,
+        connections: &Connections,
+    ) -> Socket<S> {
         let ticket = Arc::new(connections.stranger(address.map(|address| address.ip())));
         let deadline = Some(Box::pin(tokio::time::sleep(STRANGER_TIME)));
-        Socket { io, origin: Origin { address, uid, ticket }, deadline }
+        Socket { io, origin: Origin { address, uid, here, loopback_uid: Arc::default(), ticket }, deadline }
     }
 
     /// Whether it may go on waiting.
@@ -161,7 +180,7 @@ pub(super) fn accept_unix(listener: UnixListener, connections: Connections) -> I
                         tracing::warn!(?uid, "another user's process is not let in");
                         continue;
                     }
-                    let _ = accepted_tx.send(Ok(Socket::new(stream, None, uid, &connections))).await;
+                    let _ = accepted_tx.send(Ok(Socket::new(stream, None, None, uid, &connections))).await;
                 }
                 Err(err) => no_connection(&err, &connections).await,
             }
@@ -216,7 +235,8 @@ async fn next_tcp<T>(
         match accepted {
             Ok((stream, address)) => {
                 let _ = stream.set_nodelay(true);
-                return Some(Socket::new(stream, Some(address), None, connections));
+                let here = stream.local_addr().ok();
+                return Some(Socket::new(stream, Some(address), here, None, connections));
             }
             Err(err) => no_connection(&err, connections).await,
         }

@@ -1,19 +1,23 @@
 //! What every process needs around its role: a runtime, a log, an end.
 
+mod environment;
 mod hooks;
 mod limits;
 mod logfile;
 mod passwd;
 mod ready;
 mod replace;
+mod service;
 mod shutdown;
 mod telemetry;
 
+pub use environment::{Variables, login_variables};
 pub use hooks::may_panic;
 pub use limits::{open_files, open_files_before, raise_open_files, set_open_files, with_open_files_before};
 pub use passwd::{Login, login};
 pub use ready::watch_fd;
 pub use replace::{Access, Replacement};
+pub use service::{catch_ignored_signals, shed_inheritance};
 pub use shutdown::ended_by_signal;
 pub use telemetry::{LogTo, init_log};
 

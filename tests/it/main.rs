@@ -5,6 +5,7 @@
 
 mod audit;
 mod broadcast;
+mod children;
 mod cli;
 mod connect;
 mod delivery;

@@ -116,7 +116,11 @@ impl Execs {
             let message = format!("{EXECS_CAP} commands run on this machine, as many as may; wait for one to end");
             Refusal::new(Code::Exhausted, message)
         })?;
-        let (process, pipes) = Process::spawn(&spec, has_stdin)?;
+        let (process, pipes) = Process::spawn(
+            &spec,
+            &runtime::login_variables(&self.login, &self.permissions.kept_variables()),
+            has_stdin,
+        )?;
         let group = process.id();
         self.guard.add(group);
         self.serial += 1;

@@ -14,8 +14,8 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe;
 
-use crate::fleet::{Code, Credentials, Refusal};
-use crate::runtime::{self, Login};
+use crate::fleet::{Code, Refusal};
+use crate::runtime::{self, Login, Variables};
 use crate::wire::v1;
 
 /// Descriptors that starting a process may take for itself.
@@ -91,14 +91,14 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn spawn(spec: &Spec, has_stdin: bool) -> Result<(Process, Pipes), Refusal> {
+    pub(super) fn spawn(spec: &Spec, variables: &Variables, has_stdin: bool) -> Result<(Process, Pipes), Refusal> {
         let failed = |err: io::Error| match err.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
             Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE | rustix::io::Errno::AGAIN) => {
                 Refusal::new(Code::Exhausted, format!("this machine has no room for another command: {err}"))
             }
             _ => Refusal::new(Code::Invalid, format!("cannot run {:?} on this machine: {err}", spec.program)),
         };
-        start(spec, has_stdin).map_err(failed)
+        start(spec, variables, has_stdin).map_err(failed)
     }
 
     pub(super) fn id(&self) -> u32 {
@@ -144,7 +144,7 @@ impl Drop for Process {
     }
 }
 
-fn start(spec: &Spec, has_stdin: bool) -> io::Result<(Process, Pipes)> {
+fn start(spec: &Spec, variables: &Variables, has_stdin: bool) -> io::Result<(Process, Pipes)> {
     // Every descriptor is opened here, so that the start itself needs none.
     let (stdin, stdin_tx) = if has_stdin {
         let (rx, tx) = io::pipe()?;
@@ -171,10 +171,7 @@ fn start(spec: &Spec, has_stdin: bool) -> io::Result<(Process, Pipes)> {
         None => Command::new(&spec.program),
     };
     command.args(&spec.args).current_dir(&spec.cwd).process_group(0);
-    // Whoever runs a command must not find the key of whoever started the agent.
-    for name in Credentials::KEY_VARIABLES {
-        command.env_remove(name);
-    }
+    command.env_clear().envs(variables);
     command.envs(spec.env.iter().map(|(name, value)| (name, value)));
     command.stdin(stdin).stdout(stdout).stderr(stderr);
     let child = match beyond {
@@ -207,7 +204,7 @@ mod tests {
     use super::*;
 
     fn login() -> Login {
-        Login { home: "/".into(), shell: "/bin/sh".into() }
+        Login { home: "/".into(), shell: "/bin/sh".into(), user: "ada".into(), is_root: false }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod entry;
 mod job;
 mod list;
 mod place;
+mod private;
 mod read;
 mod search;
 mod tree;
@@ -28,6 +29,7 @@ use crate::runtime;
 use crate::stream::{FILE_WINDOW, chunks_in};
 use crate::wire::{self, v1};
 use place::Guard;
+pub(super) use private::Private;
 use v1::file_up::Frame as Up;
 
 /// Requests at once on one machine; each has a thread.
@@ -45,6 +47,7 @@ pub(super) struct Files {
     events_tx: mpsc::Sender<Event>,
     slots: Arc<Semaphore>,
     permissions: Arc<Permissions>,
+    private: Private,
     serial: u64,
     /// With a listener a file that is too large is an error of its request.
     _too_large: Option<Signal>,
@@ -57,13 +60,14 @@ struct Running {
 }
 
 impl Files {
-    pub(super) fn new(events_tx: mpsc::Sender<Event>, permissions: Arc<Permissions>) -> Files {
+    pub(super) fn new(events_tx: mpsc::Sender<Event>, permissions: Arc<Permissions>, private: Private) -> Files {
         Files {
             running: HashMap::new(),
             files_tx: None,
             events_tx,
             slots: Arc::new(Semaphore::new(JOBS_CAP)),
             permissions,
+            private,
             serial: 0,
             _too_large: signal(SignalKind::from_raw(SIGXFSZ)).ok(),
         }
@@ -122,7 +126,7 @@ impl Files {
         let (serial, events_tx) = (self.serial, self.events_tx.clone());
         let (up_tx, up_rx) = mpsc::channel(UP_CAP);
         self.running.insert(number, Running { serial, up_tx });
-        let guard = Guard::new(self.permissions.clone(), principal, runtime::login().home);
+        let guard = Guard::new(self.permissions.clone(), self.private.clone(), principal, runtime::login().home);
         tokio::spawn(async move {
             job::run(number, request, guard, slot, up_rx, files_tx).await;
             let _ = events_tx.send(Event::FilesOver { number, serial }).await;

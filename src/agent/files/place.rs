@@ -15,6 +15,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use super::private::Private;
 use crate::agent::permissions::{Action, Permissions, Subject};
 use crate::fleet::{Code, Refusal};
 use crate::wire;
@@ -27,12 +28,14 @@ pub(super) struct Guard {
     /// The machine's own rules, which have the last word and are not changed from afar: the file, and every link on the way to
     /// it, for without one of them there would be no rules.
     rules: Vec<PathBuf>,
+    /// What is the agent's own and nobody's to see.
+    private: Private,
 }
 
 impl Guard {
-    pub(super) fn new(permissions: Arc<Permissions>, principal: String, home: PathBuf) -> Guard {
+    pub(super) fn new(permissions: Arc<Permissions>, private: Private, principal: String, home: PathBuf) -> Guard {
         let rules = way_to(permissions.path());
-        Guard { permissions, principal, home, rules }
+        Guard { permissions, principal, home, rules, private }
     }
 
     /// Whether the rules allow it; the refusal says which one does not.
@@ -40,6 +43,7 @@ impl Guard {
         if self.changes_rules(action, path) {
             return Err(self.is_rules());
         }
+        self.private.check(path, self.permissions.host())?;
         let path = path.to_string_lossy();
         self.permissions.check(&self.principal, action, &Subject { path: Some(&path), ..Subject::default() })
     }
@@ -48,7 +52,8 @@ impl Guard {
     pub(super) fn allows(&self, action: Action, path: &Path) -> bool {
         let text = path.to_string_lossy();
         let subject = Subject { path: Some(&text), ..Subject::default() };
-        !self.changes_rules(action, path) && self.permissions.allows(&self.principal, action, &subject)
+        let is_open = !self.changes_rules(action, path) && !self.private.covers(path);
+        is_open && self.permissions.allows(&self.principal, action, &subject)
     }
 
     /// Whether what is beneath a directory may be judged otherwise than the directory itself.
@@ -56,8 +61,9 @@ impl Guard {
         self.permissions.has_paths()
     }
 
-    /// Whether a directory may go, or come, with all that is in it: not with the machine's rules.
+    /// Whether a directory may go, or come, with all that is in it: not with the machine's rules or the agent's own state.
     pub(super) fn may_go(&self, path: &Path) -> Result<(), Refusal> {
+        self.private.check_tree(path, self.permissions.host())?;
         if self.rules.iter().any(|rules| rules.starts_with(path)) { Err(self.is_rules()) } else { Ok(()) }
     }
 
@@ -187,7 +193,7 @@ pub(super) fn is_directory(stat: &Stat) -> bool {
 }
 
 /// Where a path leads or would lead, without links, and before that every link that is followed on the way.
-fn way_to(path: &Path) -> Vec<PathBuf> {
+pub(super) fn way_to(path: &Path) -> Vec<PathBuf> {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let (mut way, mut here) = (Vec::new(), PathBuf::new());
     let mut rest: VecDeque<OsString> = absolute.iter().map(OsString::from).collect();

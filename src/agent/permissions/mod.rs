@@ -245,6 +245,16 @@ impl Permissions {
         matches!(&state.in_force, InForce::Rules(rules) if rules.has_paths())
     }
 
+    /// Variables of the agent that programs get beside a login's.
+    pub fn kept_variables(&self) -> Vec<String> {
+        let mut state = self.state();
+        self.reload(&mut state, Instant::now());
+        match &state.in_force {
+            InForce::Rules(rules) => rules.kept_variables().to_vec(),
+            InForce::None | InForce::Broken(_) => Vec::new(),
+        }
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path

@@ -301,12 +301,13 @@ pub struct Rules {
     default: Effect,
     rules: Vec<Rule>,
     password: Option<PasswordHash>,
+    kept_variables: Vec<String>,
 }
 
 impl Default for Rules {
     /// Those of a machine without a file: everything its relay lets through is allowed.
     fn default() -> Rules {
-        Rules { default: Effect::Allow, rules: Vec::new(), password: None }
+        Rules { default: Effect::Allow, rules: Vec::new(), password: None, kept_variables: Vec::new() }
     }
 }
 
@@ -327,6 +328,15 @@ struct FileTable {
     password: Option<Spanned<String>>,
     #[serde(default)]
     rule: Vec<Spanned<RuleTable>>,
+    #[serde(default)]
+    environment: EnvironmentTable,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EnvironmentTable {
+    #[serde(default)]
+    keep: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -418,7 +428,7 @@ impl Rules {
             });
             rules.push(rule.map_err(|message| RulesError { line, message })?);
         }
-        Ok(Rules { default, rules, password: password.transpose()? })
+        Ok(Rules { default, rules, password: password.transpose()?, kept_variables: table.environment.keep })
     }
 
     /// What happens to requests that no rule covers.
@@ -429,6 +439,11 @@ impl Rules {
     /// The password that the machine asks API keys for, beside them.
     pub fn password(&self) -> Option<&PasswordHash> {
         self.password.as_ref()
+    }
+
+    /// Variables of the agent that programs get beside a login's: names, or beginnings that end in `*`.
+    pub fn kept_variables(&self) -> &[String] {
+        &self.kept_variables
     }
 
     /// The rules, in order.

@@ -163,6 +163,7 @@ async fn start(relay: Option<Endpoint>, args: AgentStartArgs) -> Result<ExitCode
     let log = if args.detach { LogTo::File(log?) } else { log.map_or(LogTo::Stderr, LogTo::Both) };
     runtime::init_log(log, "info")?;
     runtime::raise_open_files();
+    runtime::catch_ignored_signals()?;
     if args.die_with_parent {
         rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
     }

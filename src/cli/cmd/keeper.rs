@@ -15,7 +15,7 @@ pub(in crate::cli) fn run(args: &KeeperArgs) -> Result<ExitCode> {
     if let Some(soft) = args.open_files {
         runtime::set_open_files(soft);
     }
-    match launch::serve(&args.socket, log.is_some()) {
+    match launch::serve(&args.socket, log.is_some(), &args.keep) {
         Ok(()) => {
             if let Some(log) = log {
                 let _ = std::fs::remove_file(log);

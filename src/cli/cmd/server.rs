@@ -16,6 +16,7 @@ pub(in crate::cli) async fn run(dir: PathBuf) -> Result<ExitCode> {
     let state = paths::state_dir();
     runtime::init_log(LogTo::File(paths::log_file(&state, "server")?), "info")?;
     runtime::raise_open_files();
+    runtime::catch_ignored_signals()?;
     let listen = Endpoint::Unix(paths::relay_socket(&dir));
     let (socket_file, port_file) = paths::sdk_discovery();
     let relay_options = relay::Options {

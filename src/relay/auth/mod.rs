@@ -324,7 +324,15 @@ fn peer<T>(request: &Request<T>) -> Peer {
     let text = address.map_or("unknown".into(), |address| address.to_string());
     let ip = address.map(|address| address.ip());
     let local = match ip {
-        Some(ip) if !is_tls && ip.is_loopback() => Ok(Caller::local(Principal::loopback())),
+        Some(ip) if !is_tls && ip.is_loopback() => match origin.and_then(Origin::loopback_user) {
+            Some(uid) if uid == rustix::process::getuid().as_raw() || uid == 0 => {
+                Ok(Caller::local(Principal::loopback()))
+            }
+            _ => no(
+                Code::Unauthenticated,
+                "this relay belongs to another user of this machine and wants a key; FLEETMUX_API_KEY or --key gives one, or                  run a relay of your own",
+            ),
+        },
         _ => no(
             Code::Unauthenticated,
             "this relay wants a key; `fleetmux login` stores one, FLEETMUX_API_KEY or --key gives one",

@@ -117,10 +117,9 @@ impl Term {
             self.free_half(line, self.left);
             self.free_half(line, self.right + 1);
         }
-        self.spend_rows(bottom - top + 1);
         let (left, right, cols) = (self.left, self.right, self.size.cols());
-        let outside = self.changes(top, bottom, n, 0..left) + self.changes(top, bottom, n, right + 1..cols);
-        let blanks = if outside < self.changes(top, bottom, n, left..right + 1) {
+        // Between narrow margins there is less to move than to look at outside of them.
+        let blanks = if right - left >= cols / 4 && self.has_less_outside(top, bottom, n) {
             self.scroll_whole_rows(top, bottom, n, is_up)
         } else {
             self.scroll_cells(top, bottom, n, is_up)
@@ -129,6 +128,14 @@ impl Term {
         self.go(row, col);
         self.erase_spans(blanks.map(|line| (line, left, right)));
         self.damage.span(top, bottom);
+    }
+
+    /// Whether fewer cells change outside of the sides than between them.
+    fn has_less_outside(&mut self, top: u16, bottom: u16, n: u16) -> bool {
+        self.spend_rows(bottom - top + 1);
+        let (left, right, cols) = (self.left, self.right, self.size.cols());
+        let outside = self.changes(top, bottom, n, 0..left) + self.changes(top, bottom, n, right + 1..cols);
+        outside < self.changes(top, bottom, n, left..right + 1)
     }
 
     /// How many cells of some columns differ from those so many rows below, which take their place or whose place they take.
@@ -156,7 +163,8 @@ impl Term {
 
     /// Moves cell by cell; says which rows come in.
     fn scroll_cells(&mut self, top: u16, bottom: u16, n: u16, is_up: bool) -> RangeInclusive<u16> {
-        self.spend_painted_rows(bottom - top + 1);
+        // Painted one by one, which is dear.
+        self.spend(usize::from(bottom - top + 1) * usize::from(self.right - self.left + 1) * 2);
         let rows: Vec<_> = (top..=bottom).map(|line| self.cells(line, self.left..self.right + 1)).collect();
         let left = self.left;
         let kept = usize::from(bottom + 1 - top - n);

@@ -1,0 +1,103 @@
+//! What programs of sessions and commands begin with: the same whatever the agent was started from.
+
+use std::collections::BTreeMap;
+
+use fleetmux::client::ExecOptions;
+use fleetmux::fleet::Size;
+
+use crate::support::{Fleet, PATIENCE, Pane, driver, sh, until};
+
+/// Each line says one thing that a program begins with.
+const REPORT: &str = r#"
+awk '/^Sig(Ign|Blk)|^Groups|^NoNewPrivs/' /proc/self/status
+(for fd in /proc/self/fd/*; do n=${fd##*/}; case $(readlink "$fd" 2>/dev/null) in ''|/proc/*|/dev/pts/*|pipe:*|/dev/null) ;; *) echo "fd $n $(readlink "$fd")";; esac; done)
+echo "umask $(umask)"
+for limit in c d f l m n s t u v; do echo "ulimit -$limit $(ulimit -S -$limit 2>/dev/null)"; done
+env | sort | grep -v '^_=\|^FLEETMUX_SESSION=\|^FLEETMUX_.*_DIR=\|^PWD=\|^OLDPWD=\|^SHLVL=' | sed 's/^/env /'
+(: </dev/tty) 2>/dev/null && echo "has a terminal" || echo "has no terminal"
+echo "group of its own $([ "$(ps -o pgid= -p $$ | tr -d ' ')" = "$$" ] && echo yes || echo no)"
+"#;
+
+/// How an agent may have been started: commands of the shell that becomes it.
+fn starts(dir: &std::path::Path) -> BTreeMap<&'static str, String> {
+    let lock = dir.join("lock");
+    let lock = lock.display();
+    let path = "PATH=/usr/bin:/bin";
+    BTreeMap::from([
+        ("a shell", String::new()),
+        // What a shell does to its background jobs, and more than one supervisor would.
+        ("a background", "trap '' INT QUIT TSTP USR1 HUP TTOU".into()),
+        ("cron", format!("for v in $(env | cut -d= -f1 | grep -v '^FLEETMUX_'); do unset $v; done; export HOME=/ SHELL=/bin/sh LOGNAME=root {path}; umask 077")),
+        ("a unit", format!("for v in $(env | cut -d= -f1 | grep -v '^FLEETMUX_'); do unset $v; done; export {path} INVOCATION_ID=1 NOTIFY_SOCKET=/x JOURNAL_STREAM=1:1; ulimit -S -c 0")),
+        ("sudo", "export SUDO_USER=eve SUDO_COMMAND=x MAIL=/var/mail/root USERNAME=eve PATH=/home/eve/bin:$PATH USER=eve LOGNAME=eve".into()),
+        (
+            "a terminal",
+            format!(
+                "exec 9>{lock} 7</etc/passwd; export TMUX=x TMUX_PANE=%1 STY=x LINES=3 COLUMNS=7 TERM_PROGRAM=x TERM_PROGRAM_VERSION=1 \
+                 KITTY_WINDOW_ID=1 KITTY_PID=2 WINDOWID=3 SSH_TTY=/dev/pts/9 SSH_CONNECTION='1 2 3 4' SSH_CLIENT=x TERM=dumb \
+                 LC_ALL=C LANG=de_DE FLEETMUX_API_KEY=fm_secret CMDOP_API_KEY=cmdop_secret VTE_VERSION=1; umask 000; ulimit -S -s 1024"
+            ),
+        ),
+    ])
+}
+
+async fn reports(name: &str, before: &str) -> (String, String) {
+    let mut fleet = Fleet::start(&[]);
+    fleet.start_agent_within(name, before);
+    let client = fleet.client();
+    let machine = fleet.machine(&client, name).await.facts.id;
+    let output =
+        tokio::time::timeout(PATIENCE, client.run(machine, ExecOptions::shell(REPORT))).await.unwrap().unwrap();
+    let told = fleet.dir.path().join("told");
+    let script = format!("({REPORT}) > {0}.new; mv {0}.new {0}; sleep 600", told.display());
+    let session = client.create_session(machine, sh(&script)).await.unwrap();
+    let _pane = Pane::attach(&client, &session, driver(Size::DEFAULT));
+    until("the session's program reports", || told.exists()).await;
+    (String::from_utf8_lossy(&output.stdout).into_owned(), std::fs::read_to_string(told).unwrap())
+}
+
+#[tokio::test]
+async fn a_program_begins_the_same_whatever_the_agent_was_started_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first: Option<(String, String)> = None;
+    for (how, before) in starts(dir.path()) {
+        let (exec, session) = reports("web-1", &before).await;
+        for (what, text) in [("a command", &exec), ("a session", &session)] {
+            let line = |start: &str| text.lines().find(|line| line.starts_with(start)).unwrap_or("none").to_owned();
+            // 32 and 33 are the C library's own: nobody but the kernel's caller could have ignored them, or can catch them.
+            let mask = |name| u64::from_str_radix(line(name).rsplit('\t').next().unwrap(), 16).unwrap();
+            assert_eq!((mask("SigIgn") & !(0b11 << 31), mask("SigBlk")), (0, 0), "{what} from {how}: {text}");
+            assert_eq!(line("fd "), "none", "{what} from {how}: {text}");
+            assert!(line("env LANG=").to_lowercase().contains("utf"), "{what} from {how}: {text}");
+            for stray in
+                ["TMUX", "KITTY", "SSH_", "LINES", "TERM_PROGRAM", "LC_ALL", "SUDO", "API_KEY", "NOTIFY", "eve"]
+            {
+                assert!(!text.contains(stray), "{what} from {how} has {stray}: {text}");
+            }
+        }
+        assert!(session.contains("has a terminal") && session.contains("env TERM=xterm-256color"), "{session}");
+        assert!(exec.contains("has no terminal") && !exec.contains("env TERM="), "{exec}");
+        // Whoever started this test may have left a home of its own.
+        let without_home =
+            |text: &str| text.lines().filter(|line| !line.starts_with("env HOME=")).collect::<Vec<_>>().join("\n");
+        let now = (without_home(&exec), without_home(&session));
+        let first = first.get_or_insert_with(|| now.clone());
+        assert_eq!((&now.0, &now.1), (&first.0, &first.1), "from {how}");
+    }
+}
+
+#[tokio::test]
+async fn variables_that_the_rules_keep_are_kept() {
+    let mut fleet = Fleet::start(&[]);
+    let rules = fleet.dir.path().join("web-1/permissions.toml");
+    std::fs::create_dir_all(rules.parent().unwrap()).unwrap();
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(rules.parent().unwrap(), private).unwrap();
+    std::fs::write(&rules, "[environment]\nkeep = [\"KUBECONFIG\", \"ACME_*\"]\n").unwrap();
+    fleet.start_agent_within("web-1", "umask 022; export KUBECONFIG=/k ACME_ONE=1 ACME_TWO=2 ACM=3");
+    let client = fleet.client();
+    let machine = fleet.machine(&client, "web-1").await.facts.id;
+    let text = "echo $KUBECONFIG $ACME_ONE $ACME_TWO $ACM";
+    let output = tokio::time::timeout(PATIENCE, client.run(machine, ExecOptions::shell(text))).await.unwrap().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "/k 1 2\n");
+}
