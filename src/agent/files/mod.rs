@@ -12,6 +12,7 @@ mod list;
 mod place;
 mod read;
 mod search;
+mod sparse;
 mod tree;
 mod write;
 
