@@ -10,6 +10,7 @@ mod connect;
 mod delivery;
 mod examples;
 mod exec;
+mod exec_ends;
 mod files;
 mod guidance;
 mod hostile;
