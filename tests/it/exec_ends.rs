@@ -19,7 +19,7 @@ async fn fleet_of(machines: &[&str]) -> (Fleet, Client) {
 }
 
 /// `exec` with its outputs where they are wanted; code and what it said on standard error if that is a pipe.
-fn exec(fleet: &Fleet, args: &[&str], redirect: impl FnOnce(&mut Command)) -> (i32, String) {
+fn exec(fleet: &Fleet, args: &[&str], redirect: impl FnOnce(&mut Command) -> &mut Command) -> (i32, String) {
     let mut command = fleetmux(fleet);
     command.arg("exec").args(args).stdout(Stdio::null()).stderr(Stdio::piped());
     redirect(&mut command);
@@ -44,7 +44,7 @@ async fn an_output_that_cannot_be_written_is_a_failure_and_says_so() {
         &["web-1", "printf x"],
     ];
     for args in out {
-        let (code, said) = exec(&fleet, args, |command| drop(command.stdout(full())));
+        let (code, said) = exec(&fleet, args, |command| command.stdout(full()));
         assert_eq!(code, 255, "{args:?}: {said}");
         assert!(
             said.contains("fleetmux: cannot write to standard output: No space left on device"),
@@ -52,13 +52,13 @@ async fn an_output_that_cannot_be_written_is_a_failure_and_says_so() {
         );
     }
     for args in [["web-1", "echo hi >&2"], ["web-1,web-2", "echo hi >&2"]] {
-        let (code, _) = exec(&fleet, &args, |command| drop(command.stderr(full())));
+        let (code, _) = exec(&fleet, &args, |command| command.stderr(full()));
         assert_eq!(code, 255, "{args:?}");
     }
     // Nobody reads: that is 141, and nothing to be told.
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let (code, said) = exec(&fleet, &["web-1", "echo hi"], |command| drop(command.stdout(writer)));
+    let (code, said) = exec(&fleet, &["web-1", "echo hi"], |command| command.stdout(writer));
     assert_eq!((code, said.as_str()), (141, ""));
 }
 

@@ -91,6 +91,9 @@ fn has_hole(command: &str) -> bool {
 
 /// What looks like a hole and is none, of a command that has no other: likely a slip of the pen.
 pub fn unknown_hole(command: &str) -> Option<&str> {
+    if has_hole(command) {
+        return None;
+    }
     let inner = |at: usize| command[at + 1..].split_once('}').map(|(inner, _)| inner);
     let is_name = |inner: &&str| !inner.is_empty() && inner.chars().all(|c| c.is_ascii_lowercase() || c == '|');
     command.match_indices('{').filter_map(|(at, _)| inner(at)).find(is_name)
@@ -185,6 +188,7 @@ mod tests {
             assert!(Words::new(command).unwrap_err().contains("no word of a command with holes"), "{command}");
         }
         assert_eq!(unknown_hole("restart {nmae}"), Some("nmae"));
+        assert_eq!(unknown_hole("systemctl {restart|stop} {name}"), None);
         assert_eq!(unknown_hole("docker ps --format {{.Names}}"), None);
     }
 }
