@@ -59,15 +59,29 @@ pub mod selector {
 /// A machine's own rules, and patterns over output.
 pub mod rules {
     use super::*;
-    use fleetmux::agent::permissions::{Action, Chosen, Rules, Subject};
+    use fleetmux::agent::permissions::{Action, Chosen, Rules, Subject, Verdict};
+
+    fn words(text: &str) -> usize {
+        text.split_whitespace().count()
+    }
 
     /// Reads some and asks them.
     pub fn run(data: &[u8]) {
         let Ok(text) = std::str::from_utf8(data) else { return };
         if let Ok(rules) = Rules::parse(text) {
-            for command in ["make x", "", "rm -rf /", text] {
+            for command in ["make x", "", "rm -rf /", "make -f - x", "make a 1 /b", text] {
                 let subject = Subject { command: Some(command), chosen: Chosen::default(), ..Subject::default() };
-                let _ = rules.verdict("key:ci", Action::Exec, &subject).effect();
+                let verdict = rules.verdict("key:ci", Action::Exec, &subject);
+                // Words that a rule allows are run as they are: each of them was looked at.
+                if let Verdict::Rule(_, rule) = verdict
+                    && rule.is_of_words()
+                {
+                    assert!(
+                        !command.contains([';', '|', '&', '$', '`', '\'', '"', '\n', '*']),
+                        "{command:?} by {rule}"
+                    );
+                    assert_eq!(rule.command().map(words), Some(words(command)), "{command:?} by {rule}");
+                }
             }
         }
         let Some((pattern, output)) = text.split_once('\n') else { return };
@@ -96,6 +110,11 @@ pub mod rules {
             "actions = [\"exec\"]\n",
             "command = \"",
             "make *",
+            "make {word} {int} {path}",
+            "{name}",
+            "{a|make} x",
+            "stdin = true\n",
+            "term = true\n",
             "\"\n",
             "[ERROR]",
             "\n",

@@ -397,10 +397,16 @@ impl Hub {
     }
 
     fn may_create(&self, principal: &str, spec: &SessionSpec) -> Result<(), Refusal> {
-        let command = (!spec.command.is_empty()).then(|| spec.command.join(" "));
-        let chosen = Chosen { env: !spec.env.is_empty(), cwd: !spec.cwd.is_empty(), shell: false };
+        let argv = (!spec.command.is_empty()).then_some(spec.command.as_slice());
+        let command = argv.map(|argv| argv.join(" "));
+        let chosen = Chosen {
+            env: !spec.env.is_empty(),
+            cwd: !spec.cwd.is_empty(),
+            term: !spec.term.is_empty() && spec.term != SessionSpec::DEFAULT_TERM,
+            ..Chosen::default()
+        };
         let (command, session) = (command.as_deref(), Some(spec.display_name()));
-        let subject = Subject { command, session, chosen, ..Subject::default() };
+        let subject = Subject { command, argv, session, chosen, ..Subject::default() };
         self.permissions.check(principal, Action::Create, &subject)
     }
 

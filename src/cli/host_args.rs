@@ -15,23 +15,35 @@ for another role.
 
 The first rule that covers a request decides, otherwise the default. WHO is a name as the relay authenticated it, with * \
 and ? as wildcards: uid:1000, loopback, key:ci, key:*, machine:ID, *. `allow drive` covers observe too, `deny observe` covers drive \
-too. --command narrows exec and create, and no other action of the rule; it is matched with the whole command: a glob, \
-whose * and ? in an allowing rule stop at what begins another command (; & | < > $ ` ( ) and line ends), or /a regular \
-expression/. --session goes with observe, drive, create and destroy and is a glob over the session's name.
+too. --command narrows exec and create, and no other action of the rule, and is matched with the whole command.
+
+A boundary is an allowing rule whose command is words with holes, under `default deny`: {word} and {name} (letters, digits \
+and . _ @ -) begin with no dash, {int} is digits, {path} is absolute and without .., {a|b|c} is one of these. It covers \
+program and arguments that fit, or a text that is plainly these words, and runs them without a shell. What the program \
+does with them is its own affair: one that can run another is a shell.
+
+No boundary is a glob (* and ? of an allowing rule stand for no option and not for what begins another command), /a regular \
+expression/, which is what you make of it, and a denial of some spellings: there is always another one. `deny create \
+--command '*'` covers a login shell too.
+
+A rule with a command allows it as it is: no --env, --cwd or --shell, no standard input unless it has --stdin, and for \
+sessions no TERM but xterm-256color unless it has --term. --session goes with observe, drive, create and destroy and is a glob over the session's name.
 
 `password set` makes the machine ask every API key for a password as well, which the published SDKs show when they attach \
 (an hour lasts until the next time). It is kept hashed.
 
-A file that is broken denies everything, unless good rules were read before it: those stay in force. A file that is removed \
-is no rules: everything the relay lets through is allowed.
+A file with a mistake in it denies everything, unless good rules were read before it: those stay in force. A file that \
+vanishes, is emptied or cannot be read denies everything at once, until it is back or the agent is restarted. Without a \
+file from the start everything the relay lets through is allowed.
 
 Examples:
   fleetmux permissions default deny
   fleetmux permissions allow 'uid:*' '*'
-  fleetmux permissions allow key:ci observe,exec --command 'make *'
+  fleetmux permissions allow key:ci observe,exec --command 'systemctl {restart|status} {name}'
+  fleetmux permissions allow key:ci exec --command 'tee {path}' --stdin
   fleetmux permissions deny key:intern drive --session 'prod-*' --at 1
   fleetmux permissions password set < password-file
-  fleetmux permissions test key:ci exec --command 'make test'
+  fleetmux permissions test key:ci exec --command 'systemctl restart nginx'
 
 Exit codes: 0 done (test: allowed); 1 test: denied, list: the file is broken; 255 our own failure")]
 pub(super) struct PermissionsArgs {
@@ -94,6 +106,12 @@ pub(super) struct RuleArgs {
     /// What the command must look like (exec, create)
     #[arg(long, value_name = "PATTERN")]
     pub(super) command: Option<String>,
+    /// The caller may give the command standard input (allow with --command)
+    #[arg(long)]
+    pub(super) stdin: bool,
+    /// The caller may choose TERM (allow with --command)
+    #[arg(long)]
+    pub(super) term: bool,
     /// What the session's name must look like
     #[arg(long, value_name = "PATTERN")]
     pub(super) session: Option<String>,
@@ -115,6 +133,12 @@ pub(super) struct TestArgs {
     /// The command (exec, create)
     #[arg(long)]
     pub(super) command: Option<String>,
+    /// With standard input of the caller's own (exec)
+    #[arg(long)]
+    pub(super) stdin: bool,
+    /// With a TERM of the caller's own (create)
+    #[arg(long)]
+    pub(super) term: bool,
     /// The session's name
     #[arg(long)]
     pub(super) session: Option<String>,

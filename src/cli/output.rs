@@ -13,10 +13,16 @@ use crate::runtime::now_ms;
 pub(super) fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout();
     let text = if stdout.is_terminal() { clean::terminal_text(text) } else { text.into() };
-    match stdout.write_all(text.as_bytes()) {
+    // Without a flush the end of a text without a line end is written when nobody hears of its failure.
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        outcome => outcome,
+        outcome => outcome.map_err(|err| unwritten("standard output", &err)),
     }
+}
+
+/// What became of an output of ours, by its name, that could not be written; of the same kind as the system's error.
+pub(super) fn unwritten(output: &str, err: &io::Error) -> io::Error {
+    io::Error::new(err.kind(), format!("cannot write to {output}: {err}"))
 }
 
 /// Tells the person something on standard error, cleaned; takes what `format!` takes.

@@ -186,6 +186,10 @@ Several machines: names and globs with commas are any of them (web-1,'db-*'); co
 (role=web,env!=dev,host~^db); for one or the other there is a pattern (host~^(web|db)). A command on several machines \
 leaves with 0 if it went well everywhere, with 255 if none was reached, else with 1.
 
+A command is over when its shell or program is, and what it wrote has come. What it leaves in the background goes on by \
+itself, without a timeout; give it outputs of its own (COMMAND >/dev/null 2>&1 &), for what it writes to ours meets a closed \
+pipe. 255 is our own failure, an output that cannot be written among them; 141 says that nobody reads it any more.
+
 Examples:
   fleetmux exec web-1 uname -a
   fleetmux exec web-1 'dmesg | tail'

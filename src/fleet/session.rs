@@ -37,6 +37,9 @@ pub struct SessionSpec {
 }
 
 impl SessionSpec {
+    /// The usual `TERM`.
+    pub const DEFAULT_TERM: &str = "xterm-256color";
+
     /// A login shell of the default size.
     pub fn shell() -> SessionSpec {
         SessionSpec {

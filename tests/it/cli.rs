@@ -44,8 +44,9 @@ fn permissions_are_shown_changed_and_tried() {
     assert_eq!(
         said,
         format!(
-            "There is no {file}:\neverything that the relay lets through is allowed on this machine. `fleetmux permissions \
-             default deny` and\n`fleetmux permissions allow WHO ACTIONS` make rules.\n"
+            "There is no {file}:\neverything that the relay lets through is allowed on this machine, unless an agent runs \
+             that had rules: it\nrefuses everything until they are back or it is restarted. `fleetmux permissions default \
+             deny` and\n`fleetmux permissions allow WHO ACTIONS` make rules.\n"
         )
     );
     let (code, said, _) = run(&["allow", "key:ci", "exec", "--command", "make *"]);

@@ -11,6 +11,7 @@ mod connect;
 mod delivery;
 mod examples;
 mod exec;
+mod exec_ends;
 mod files;
 mod guidance;
 mod hostile;

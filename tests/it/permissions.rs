@@ -217,6 +217,107 @@ async fn a_rule_says_which_commands_exec_may_run() {
     assert!(!fleet.audit().iter().any(|line| line.to_string().contains(marker.to_str().unwrap())));
 }
 
+/// `make *` was a shell (`make -f - x`, standard input); words with holes are run as what was compared, and nothing else.
+#[tokio::test]
+async fn a_rule_of_words_is_a_boundary() {
+    let fleet = Fleet::start(&["web-1"]);
+    let client = fleet.client();
+    fleet.machine(&client, "web-1").await;
+    let dir = fleet.dir.path().canonicalize().unwrap();
+    // A program that shows its arguments and what it is fed.
+    let show = dir.join("show");
+    std::fs::write(&show, "#!/bin/sh\nprintf '<%s>' \"$@\"\ncat\n").unwrap();
+    std::fs::set_permissions(&show, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let show = show.to_str().unwrap();
+    permissions(&fleet, &["default", "deny"]);
+    permissions(&fleet, &["allow", "*", "exec,create", "--command", &format!("{show} {{restart|stop}} {{name}}")]);
+    permissions(&fleet, &["allow", "*", "exec", "--command", &format!("{show} take {{int}}"), "--stdin"]);
+    permissions(&fleet, &["allow", "*", "exec", "--command", &format!("{show} any *")]);
+    let exec = |args: &[&str], fed: Option<&str>| {
+        let mut command = fleetmux(&fleet);
+        command.args(["exec", "web-1"]).args(args);
+        if let Some(fed) = fed {
+            let (reader, mut writer) = std::io::pipe().unwrap();
+            std::io::Write::write_all(&mut writer, fed.as_bytes()).unwrap();
+            command.stdin(reader);
+        }
+        crate::cli::outcome(&mut command)
+    };
+    let allowed = |args: &[&str], fed: Option<&str>, out: &str| {
+        assert_eq!(exec(args, fed), (0, out.into(), String::new()), "{args:?}");
+    };
+    let refused = |args: &[&str], fed: Option<&str>, says: &str| {
+        let (code, out, said) = exec(args, fed);
+        assert_eq!((code, out.as_str()), (255, ""), "{args:?}: {said}");
+        assert!(said.contains(says), "{args:?}: {said}");
+    };
+    allowed(&["--", show, "restart", "nginx"], None, "<restart><nginx>");
+    // A text is split here, and no shell with its files and functions reads it.
+    allowed(&[&format!("{show}  stop\tnginx")], None, "<stop><nginx>");
+    for text in ["restart -f", "restart nginx; id", "restart $HOME", "restart 'a'", "restart a b", "restart", "start a"]
+    {
+        refused(&[&format!("{show} {text}")], None, "no rule in permissions.toml on web-1 allows exec");
+    }
+    refused(&["--", show, "restart", "a b"], None, "no rule in permissions.toml on web-1 allows exec");
+    // Standard input is the caller's choice.
+    refused(
+        &[&format!("{show} stop x")],
+        Some("fed"),
+        "not with standard input (-n leaves it out) of the caller's own",
+    );
+    allowed(&["-n", &format!("{show} stop x")], Some("fed"), "<stop><x>");
+    allowed(&[&format!("{show} take 7")], Some("fed"), "<take><7>fed");
+    // And a wildcard stands for no option.
+    allowed(&[&format!("{show} any thing")], None, "<any><thing>");
+    for text in ["-f -", "x --eval=y", "'-f' x", "{-f,x}"] {
+        refused(&[&format!("{show} any {text}")], None, "no rule in permissions.toml on web-1 allows exec");
+    }
+    // Sessions: the same words, and no TERM of the caller's own; nor a login shell.
+    let machine = fleet.machine(&client, "web-1").await.facts.id;
+    let spec = |term: &str| SessionSpec {
+        term: term.into(),
+        until_pid: Some(std::process::id()),
+        ..SessionSpec::command([show, "stop", "x"])
+    };
+    let denied = client.create_session(machine, spec("../evil")).await.unwrap_err().to_string();
+    assert!(denied.contains("not with TERM of the caller's own"), "{denied}");
+    client.create_session(machine, spec("xterm-256color")).await.unwrap();
+    let denied = client.create_session(machine, SessionSpec::shell()).await.unwrap_err();
+    assert!(matches!(denied, Error::PermissionDenied(_)), "{denied}");
+    let test = permissions(&fleet, &["test", "key:x", "exec", "--command", &format!("{show} stop x")]);
+    assert!(test.ends_with("it is run as these words, without a shell\n"), "{test}");
+    let dir = fleet.dir.path().join("web-1");
+    let slip = fleetmux(&fleet)
+        .args(["permissions", "allow", "*", "exec", "--command", "a {nmae}", "--dir"])
+        .arg(dir)
+        .output();
+    assert!(String::from_utf8_lossy(&slip.unwrap().stderr).contains("{nmae} is no hole; there are {word}"));
+}
+
+/// For 2 s after the file had vanished its rules stayed in force, and then everything was allowed.
+#[tokio::test]
+async fn rules_that_vanish_deny_everything_until_they_are_back_or_the_agent_is_restarted() {
+    let mut fleet = Fleet::start(&["web-1"]);
+    let client = fleet.client();
+    fleet.machine(&client, "web-1").await;
+    let exec = |fleet: &Fleet| crate::cli::outcome(fleetmux(fleet).args(["exec", "web-1", "echo hi"]));
+    permissions(&fleet, &["default", "allow"]);
+    assert_eq!(exec(&fleet).0, 0);
+    let file = fleet.dir.path().join("web-1/permissions.toml");
+    let aside = file.with_extension("aside");
+    std::fs::rename(&file, &aside).unwrap();
+    let (code, _, said) = exec(&fleet);
+    assert!(code == 255 && said.contains("is gone; put it back, or restart the agent"), "{said}");
+    std::fs::rename(&aside, &file).unwrap();
+    assert_eq!(exec(&fleet).0, 0);
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(exec(&fleet).0, 255);
+    fleet.kill_agent("web-1");
+    fleet.start_agent("web-1");
+    fleet.machine(&client, "web-1").await;
+    assert_eq!(exec(&fleet).0, 0);
+}
+
 /// A person who may only watch was told no, and not that watching works.
 #[tokio::test]
 async fn connect_that_may_not_drive_says_how_to_watch() {

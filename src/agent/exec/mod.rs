@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::hub::Event;
-use super::permissions::{Action, Chosen, Permissions, Subject};
+use super::permissions::{Action, Chosen, Permissions, Run, Subject};
 use crate::fleet::{Code, Refusal};
 use crate::runtime::{self, Login};
 use crate::stream::{EXEC_INPUT_WINDOW, chunks_in};
@@ -30,12 +30,23 @@ const EXECS_CAP: usize = 1024;
 /// Frames waiting for one command: a window of tiny chunks, and some credit and signals. One that takes none is ended.
 const UP_CAP: usize = chunks_in(EXEC_INPUT_WINDOW) + 256;
 
-/// Whether the machine's rules let this principal run this command: the one place where they are asked.
-fn admit(permissions: &Permissions, principal: &str, start: &v1::ExecStart) -> Result<(), Refusal> {
-    let command = if start.argv.is_empty() { start.command.clone() } else { start.argv.join(" ") };
-    let chosen = Chosen { env: !start.env.is_empty(), cwd: !start.cwd.is_empty(), shell: !start.shell.is_empty() };
-    let subject = Subject { command: Some(&command), chosen, ..Subject::default() };
-    permissions.check(principal, Action::Exec, &subject)
+/// Whether the machine's rules let this principal run this command, and as what: the one place where they are asked.
+fn admit(permissions: &Permissions, principal: &str, mut start: v1::ExecStart) -> Result<v1::ExecStart, Refusal> {
+    let argv = (!start.argv.is_empty()).then_some(start.argv.as_slice());
+    let command = argv.map_or_else(|| start.command.clone(), |argv| argv.join(" "));
+    let chosen = Chosen {
+        env: !start.env.is_empty(),
+        cwd: !start.cwd.is_empty(),
+        shell: !start.shell.is_empty(),
+        stdin: start.has_stdin,
+        term: false,
+    };
+    let subject = Subject { command: Some(&command), argv, chosen, ..Subject::default() };
+    if let Run::Words(words) = permissions.check_run(principal, Action::Exec, &subject)? {
+        start.command.clear();
+        start.argv = words;
+    }
+    Ok(start)
 }
 
 /// All commands of this agent.
@@ -108,7 +119,7 @@ impl Execs {
 
     fn start(&mut self, number: u64, principal: &str, start: v1::ExecStart) -> Result<(), Refusal> {
         let Some(exec_tx) = self.exec_tx.clone() else { return Ok(()) };
-        admit(&self.permissions, principal, &start)?;
+        let start = admit(&self.permissions, principal, start)?;
         let timeout = (start.timeout_ms > 0).then(|| Duration::from_millis(start.timeout_ms));
         let has_stdin = start.has_stdin;
         let spec = Spec::new(start, &self.login)?;

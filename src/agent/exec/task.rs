@@ -23,6 +23,11 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How long after SIGKILL the pipes may stay open in a process that has left the group; then they are closed.
 const AFTERMATH: Duration = Duration::from_secs(2);
 
+/// How long the outputs are silent after the leader's end, while others hold them open, until the command is over.
+const QUIET: Duration = Duration::from_millis(100);
+/// How long after the leader's last output others that are never silent are listened to.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// Room for output that is worth a read; with less, the next allocation is begun.
 const SMALL: usize = 8 * 1024;
 
@@ -56,7 +61,12 @@ pub(super) struct Task {
     exec_tx: mpsc::Sender<v1::RoutedExecDown>,
     /// Whoever asked is gone; output is read and thrown away.
     is_deaf: bool,
-    is_ended: bool,
+    /// When the leader ended.
+    ended_at: Option<Instant>,
+    /// When its outputs, which others hold open, have been silent for long enough.
+    quiet_at: Option<Instant>,
+    /// When they are closed even if they are not silent; from the leader's last output on.
+    linger_until: Option<Instant>,
     is_timed_out: bool,
     started: Instant,
     stage: Stage,
@@ -73,11 +83,18 @@ struct Input {
 struct Output {
     pipe: Option<pipe::Receiver>,
     buffer: BytesMut,
+    /// Bytes that are still in the pipe from before the leader's end; its own are among them.
+    owed: u64,
 }
 
 impl Output {
     fn new(pipe: pipe::Receiver) -> Output {
-        Output { pipe: Some(pipe), buffer: BytesMut::new() }
+        Output { pipe: Some(pipe), buffer: BytesMut::new(), owed: 0 }
+    }
+
+    /// Bytes in the pipe.
+    fn waiting(&self) -> u64 {
+        self.pipe.as_ref().map_or(0, |pipe| rustix::io::ioctl_fionread(pipe).unwrap_or(0))
     }
 
     /// What is readable, without waiting for more; `None` at the end. Cancel-safe.
@@ -91,8 +108,10 @@ impl Output {
         let count = pipe.read_buf(&mut limited).await.unwrap_or(0);
         if count == 0 {
             self.pipe = None;
+            self.owed = 0;
             return None;
         }
+        self.owed = self.owed.saturating_sub(count as u64);
         Some(self.buffer.split().freeze())
     }
 }
@@ -136,7 +155,9 @@ impl Task {
             up_rx,
             exec_tx,
             is_deaf: false,
-            is_ended: false,
+            ended_at: None,
+            quiet_at: None,
+            linger_until: None,
             is_timed_out: false,
             started,
             stage: Stage::Running,
@@ -165,7 +186,8 @@ impl Task {
                 chunk = self.stdout.read(), if may_read && self.stdout.pipe.is_some() => self.output(chunk, Down::Stdout),
                 chunk = self.stderr.read(), if may_read && self.stderr.pipe.is_some() => self.output(chunk, Down::Stderr),
                 written = write(&mut self.stdin, self.input.front_mut()) => self.written(written),
-                () = self.process.ended(), if !self.is_ended => self.leader_ended(),
+                () = self.process.ended(), if self.ended_at.is_none() => self.leader_ended(),
+                () = ring(self.quiet_at), if may_read => self.quiet(),
                 () = ring(self.alarm) => self.alarm(),
             }
         }
@@ -175,18 +197,19 @@ impl Task {
     fn is_over(&self) -> bool {
         let is_silent = self.stdout.pipe.is_none() && self.stderr.pipe.is_none();
         let is_told = self.outgoing.is_empty() || self.is_deaf;
-        (self.is_ended && is_silent && is_told) || self.stage == Stage::Abandoned
+        (self.ended_at.is_some() && is_silent && is_told) || self.stage == Stage::Abandoned
     }
 
     async fn finish(mut self) {
-        let duration_ms = self.started.elapsed().as_millis() as u64;
+        let duration = self.ended_at.unwrap_or_else(Instant::now).saturating_duration_since(self.started);
+        let duration_ms = duration.as_millis() as u64;
         let tell = |ended: Ended| {
             let exit =
                 v1::ExecExit { code: ended.code, signal: ended.signal, timed_out: self.is_timed_out, duration_ms };
             let down = Some(v1::ExecDown { frame: Some(Down::Exit(exit)) });
             v1::RoutedExecDown { number: self.number, down }
         };
-        if self.is_ended {
+        if self.ended_at.is_some() {
             let exit = tell(self.process.reap());
             let _ = self.exec_tx.send(exit).await;
             return;
@@ -225,6 +248,9 @@ impl Task {
             self.window.spend(chunk.len());
             self.outgoing.push_back(frame(chunk));
         }
+        if self.quiet_at.is_some() {
+            self.listen_on();
+        }
     }
 
     fn written(&mut self, written: io::Result<()>) {
@@ -257,10 +283,42 @@ impl Task {
     }
 
     fn leader_ended(&mut self) {
-        self.is_ended = true;
-        if self.stage == Stage::Asked {
+        let now = Instant::now();
+        self.ended_at = Some(now);
+        match self.stage {
             // It was to end, and its children with it.
-            self.kill();
+            Stage::Asked => self.kill(),
+            Stage::Running => {
+                self.stdout.owed = self.stdout.waiting();
+                self.stderr.owed = self.stderr.waiting();
+                // Its time is not up while its last words are listened for.
+                self.alarm = self.alarm.map(|alarm| alarm.max(now + LINGER + QUIET));
+                self.listen_on();
+            }
+            Stage::Killed | Stage::Abandoned => {}
+        }
+    }
+
+    /// Whoever still has the outputs open may have something to add, if it is soon.
+    fn listen_on(&mut self) {
+        let now = Instant::now();
+        if self.linger_until.is_none() && self.stdout.owed == 0 && self.stderr.owed == 0 {
+            self.linger_until = Some(now + LINGER);
+        }
+        let quiet_at = now + QUIET;
+        self.quiet_at = Some(self.linger_until.map_or(quiet_at, |until| until.min(quiet_at)));
+    }
+
+    /// The leader has ended, and what is left of it in the background goes on by itself.
+    fn quiet(&mut self) {
+        let is_silent = self.stdout.waiting() == 0 && self.stderr.waiting() == 0;
+        if self.stage == Stage::Running && !is_silent && self.linger_until.is_none_or(|until| Instant::now() < until) {
+            return self.listen_on();
+        }
+        self.quiet_at = None;
+        if self.stage == Stage::Running {
+            self.stdout.pipe = None;
+            self.stderr.pipe = None;
         }
     }
 
@@ -278,7 +336,7 @@ impl Task {
             self.alarm = Some(Instant::now() + GRACE);
         }
         self.process.signal(signal);
-        if self.is_ended && self.stage == Stage::Asked {
+        if self.ended_at.is_some() && self.stage == Stage::Asked {
             self.kill();
         }
     }

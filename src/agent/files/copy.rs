@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -12,15 +12,13 @@ use rustix::io::Errno;
 use super::job::{Job, Stop};
 use super::list::{must_be_file, names_of};
 use super::place::{Slot, is_directory};
+use super::sparse::copy_contents;
 use super::tree::{Count, judge, must_be_shallow, remove_tree};
 use super::write::{entry_at, may_be_replaced, open_beneath};
 use crate::agent::permissions::Action;
 use crate::fleet::{Code, Refusal};
 use crate::runtime::{Access, Replacement};
 use crate::wire::v1;
-
-/// Bytes copied between two looks whether somebody still waits.
-const STEP: u64 = 8 * 1024 * 1024;
 
 pub(super) fn copy(job: &Job, copy: &v1::FileCopy) -> Result<v1::FileDone, Stop> {
     let (from, to) = (job.guard.absolute(&copy.from)?, job.guard.absolute(&copy.to)?);
@@ -223,15 +221,11 @@ fn copy_file(
     let old = may_be_replaced(job, to, overwrite)?;
     let access = old.map_or(Access::New(mode), Access::Like);
     let mut replacement = Replacement::begin(to.dir.as_fd(), &to.name, access).map_err(fail)?;
-    loop {
-        job.go_on()?;
-        // Within one file system the kernel copies by itself.
-        let copied = io::copy(&mut (&from).take(STEP), replacement.file()).map_err(fail)?;
-        count.bytes += copied;
-        if copied == 0 {
-            break;
-        }
-    }
+    count.bytes +=
+        copy_contents(&from, replacement.file(), || job.go_on().map_err(Halt::Stopped)).map_err(|halt| match halt {
+            Halt::Stopped(stop) => stop,
+            Halt::Failed(err) => fail(err).into(),
+        })?;
     replacement.file().flush().map_err(fail)?;
     match sync {
         Sync::Each => replacement.commit(overwrite),
@@ -240,6 +234,18 @@ fn copy_file(
     .map_err(fail)?;
     count.files += 1;
     Ok(())
+}
+
+/// Why a copy ends early.
+enum Halt {
+    Stopped(Stop),
+    Failed(io::Error),
+}
+
+impl From<io::Error> for Halt {
+    fn from(err: io::Error) -> Halt {
+        Halt::Failed(err)
+    }
 }
 
 fn must_be_another(slot: &Slot, (dev, ino): (u64, u64)) -> Result<(), Refusal> {

@@ -13,6 +13,7 @@ mod place;
 mod private;
 mod read;
 mod search;
+mod sparse;
 mod tree;
 mod write;
 

@@ -154,6 +154,10 @@ fn table_of(rule: &Rule) -> Table {
     if let Some(command) = rule.command() {
         table["command"] = value(command);
     }
+    for (name, _) in [("stdin", rule.choice().stdin), ("term", rule.choice().term)].iter().filter(|(_, is_set)| *is_set)
+    {
+        table[name] = value(true);
+    }
     if let Some(session) = rule.session() {
         table["session"] = value(session);
     }

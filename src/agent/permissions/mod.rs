@@ -1,24 +1,32 @@
 //! The machine's own rules: `permissions.toml` has the last word, whatever a relay says.
 //!
 //! [`Permissions`] is the file as the agent obeys it. Every decision costs one stat; a changed file is read again. It fails
-//! closed: a file that cannot be used denies everything, unless there were good rules before it: those stay in force.
-//! Without a file everything the relay lets through is allowed, as `fleetmux permissions` says; one that vanishes counts as
-//! gone a moment later, for some editors save by removing it first.
+//! closed: a file that vanishes, is emptied or cannot be read denies everything at once, until it is back or the agent is
+//! started anew. Good rules stay in force only while the file has a mistake in it. An agent that has seen no file allows
+//! everything the relay lets through, as `fleetmux permissions` says.
 
+mod action;
 mod edit;
 mod password;
 mod pattern;
+mod rule;
 mod rules;
+mod subject;
+mod words;
 
+pub use action::{Action, Effect, actions_from, who_from};
 pub use edit::{EditError, RulesFile};
 pub use password::PasswordHash;
-pub use rules::{Action, Chosen, Effect, Rule, Rules, RulesError, Subject, Verdict, actions_from, who_from};
+pub use rule::Rule;
+pub use rules::{Rules, RulesError, Verdict};
+pub use subject::{Chosen, Subject};
+pub use words::unknown_hole;
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::fleet::{Code, Refusal};
 use password::Proofs;
@@ -60,7 +68,10 @@ pub fn load(path: &Path) -> Result<Option<Rules>, LoadError> {
     let failed = |err| LoadError::Io { path: path.into(), err };
     let meta = match std::fs::metadata(path) {
         Ok(meta) => meta,
-        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // A link to nothing is no want of rules.
+        Err(err) if err.kind() == io::ErrorKind::NotFound && std::fs::symlink_metadata(path).is_err() => {
+            return Ok(None);
+        }
         Err(err) => return Err(failed(err)),
     };
     let own = rustix::process::getuid().as_raw();
@@ -74,30 +85,54 @@ pub fn load(path: &Path) -> Result<Option<Rules>, LoadError> {
     Rules::parse(&text).map(Some).map_err(|err| LoadError::Malformed { path: path.into(), err })
 }
 
-/// What tells one version of a file from another; `None` when there is none.
-type Stamp = Option<(u64, u64, i64, i64, i64, i64)>;
-
-fn stamp(path: &Path) -> Stamp {
-    let meta = std::fs::metadata(path).ok()?;
-    Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()))
+/// What tells one version of a file from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stamp {
+    /// There is no file.
+    Absent,
+    /// Nobody can tell whether there is one.
+    Unseen,
+    Seen {
+        ino: u64,
+        len: u64,
+        mtime: (i64, i64),
+        ctime: (i64, i64),
+    },
 }
 
-/// How long a file may be away before it counts as removed.
-const AWAY: Duration = Duration::from_secs(2);
+fn stamp(path: &Path) -> Stamp {
+    match std::fs::metadata(path) {
+        Ok(meta) => Stamp::Seen {
+            ino: meta.ino(),
+            len: meta.len(),
+            mtime: (meta.mtime(), meta.mtime_nsec()),
+            ctime: (meta.ctime(), meta.ctime_nsec()),
+        },
+        Err(err) if err.kind() == io::ErrorKind::NotFound && std::fs::symlink_metadata(path).is_err() => Stamp::Absent,
+        Err(_) => Stamp::Unseen,
+    }
+}
+
+/// How something that is allowed is to be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Run {
+    /// As it was asked.
+    AsAsked,
+    /// As this program with these arguments, without a shell: what the rule compared.
+    Words(Vec<String>),
+}
 
 /// The rules in force.
 enum InForce {
-    /// There is no file.
+    /// There never was a file.
     None,
     Rules(Rules),
-    /// The file is broken, and there were no rules before it: everything is denied.
+    /// The file is gone or cannot be used: everything is denied.
     Broken(String),
 }
 
 struct State {
     stamp: Stamp,
-    /// Since when the file is away.
-    away_since: Option<Instant>,
     in_force: InForce,
     proofs: Proofs,
 }
@@ -141,20 +176,21 @@ impl Permissions {
                 InForce::Broken(err.to_string())
             }
         };
-        let state = State { stamp, away_since: None, in_force, proofs: Proofs::default() };
+        let state = State { stamp, in_force, proofs: Proofs::default() };
         Permissions { path, host: host.into(), state: Mutex::new(state) }
     }
 
     /// Whether a principal may do something; the refusal says which rule on which host forbids it.
     pub fn check(&self, principal: &str, action: Action, subject: &Subject) -> Result<(), Refusal> {
-        self.check_at(principal, action, subject, Instant::now())
+        self.check_run(principal, action, subject).map(drop)
     }
 
-    fn check_at(&self, principal: &str, action: Action, subject: &Subject, now: Instant) -> Result<(), Refusal> {
+    /// As [`Permissions::check`], for what is a command: how it is to be run.
+    pub fn check_run(&self, principal: &str, action: Action, subject: &Subject) -> Result<Run, Refusal> {
         let mut state = self.state();
-        self.judge(&mut state, principal, action, subject, now)?;
+        let run = self.judge(&mut state, principal, action, subject)?;
         if state.password().is_none() || !is_asked(principal) || state.proofs.has(principal) {
-            return Ok(());
+            return Ok(run);
         }
         let host = &self.host;
         let message = format!("{host} asks {} for its password, which an SDK's attach shows", shown(principal));
@@ -166,9 +202,9 @@ impl Permissions {
         let mut state = self.state();
         if action.is_of_files() && subject.path.is_none() {
             // The rules are asked once it is known which file.
-            self.reload(&mut state, Instant::now());
+            self.reload(&mut state);
         } else {
-            self.judge(&mut state, principal, action, subject, Instant::now())?;
+            self.judge(&mut state, principal, action, subject)?;
         }
         Ok(state.password().is_some() && is_asked(principal))
     }
@@ -177,7 +213,7 @@ impl Permissions {
     pub fn show_password(&self, principal: &str, password: &str) -> Result<(), Refusal> {
         let hash = {
             let mut state = self.state();
-            self.reload(&mut state, Instant::now());
+            self.reload(&mut state);
             state.proofs.may_try(principal, &self.host)?;
             state.password().cloned()
         };
@@ -201,26 +237,19 @@ impl Permissions {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn judge(
-        &self,
-        state: &mut State,
-        principal: &str,
-        action: Action,
-        subject: &Subject,
-        now: Instant,
-    ) -> Result<(), Refusal> {
-        self.reload(state, now);
+    fn judge(&self, state: &mut State, principal: &str, action: Action, subject: &Subject) -> Result<Run, Refusal> {
+        self.reload(state);
         let host = &self.host;
         let who = shown(principal);
         let of_path = subject.path.map_or_else(String::new, |path| format!(" of {path:?}"));
         let message = match &state.in_force {
-            InForce::None => return Ok(()),
+            InForce::None => return Ok(Run::AsAsked),
             InForce::Broken(why) => format!(
                 "{host} denies {action}{of_path} to {who}, and everything else, until its permissions are mended: {why}; see \
                  `fleetmux permissions list` there"
             ),
             InForce::Rules(rules) => match rules.verdict(principal, action, subject) {
-                verdict if verdict.effect() == Effect::Allow => return Ok(()),
+                verdict if verdict.effect() == Effect::Allow => return Ok(run_of(&verdict, subject)),
                 verdict => denial(rules, host, &verdict, principal, action, subject),
             },
         };
@@ -231,7 +260,7 @@ impl Permissions {
     /// Whether a principal may do something; for the many entries of a tree, none of which is worth a line.
     pub fn allows(&self, principal: &str, action: Action, subject: &Subject) -> bool {
         let mut state = self.state();
-        self.reload(&mut state, Instant::now());
+        self.reload(&mut state);
         match &state.in_force {
             InForce::None => true,
             InForce::Broken(_) => false,
@@ -265,54 +294,53 @@ impl Permissions {
         &self.host
     }
 
-    fn reload(&self, state: &mut State, now: Instant) {
+    fn reload(&self, state: &mut State) {
         let before = state.password().cloned();
-        self.read_anew(state, now);
+        self.read_anew(state);
         if state.password() != before.as_ref() {
             state.proofs = Proofs::default();
         }
     }
 
-    fn read_anew(&self, state: &mut State, now: Instant) {
+    fn read_anew(&self, state: &mut State) {
         let stamp = stamp(&self.path);
-        if stamp.is_none() {
-            return self.away(state, now);
-        }
-        state.away_since = None;
         if stamp == state.stamp {
             return;
         }
         state.stamp = stamp;
-        match load(&self.path) {
+        let why = match load(&self.path) {
+            // Somebody is writing it: half a file without an end of its own would pass for one that allows everything.
+            _ if matches!(stamp, Stamp::Seen { len: 0, .. }) => format!("{} is empty", self.path.display()),
             Ok(Some(rules)) => {
                 tracing::info!(rules = rules.len(), default = %rules.default_effect(), "permissions changed");
                 state.in_force = InForce::Rules(rules);
+                return;
             }
-            // It went away just now: the next look tells.
-            Ok(None) => state.stamp = None,
-            Err(err) if matches!(state.in_force, InForce::Rules(_)) => {
+            Ok(None) => {
+                // Whenever it is back it is read.
+                state.stamp = Stamp::Absent;
+                format!("{} is gone; put it back, or restart the agent if it is to do without", self.path.display())
+            }
+            Err(err @ (LoadError::Malformed { .. } | LoadError::Exposed { .. }))
+                if matches!(state.in_force, InForce::Rules(_)) =>
+            {
                 tracing::error!(%err, "the changed permissions cannot be used; the last good ones stay in force");
+                return;
             }
-            Err(err) => {
-                tracing::error!(%err, "the permissions cannot be used: everything is denied until they are mended");
-                state.in_force = InForce::Broken(err.to_string());
-            }
-        }
+            Err(err) => err.to_string(),
+        };
+        tracing::error!(why, "the permissions cannot be used: everything is denied until they are mended");
+        state.in_force = InForce::Broken(why);
     }
+}
 
-    /// The file is not there: rules that were in force stay so for a moment only.
-    fn away(&self, state: &mut State, now: Instant) {
-        state.stamp = None;
-        let since = *state.away_since.get_or_insert(now);
-        if matches!(state.in_force, InForce::None) || now.saturating_duration_since(since) < AWAY {
-            return;
-        }
-        tracing::warn!(
-            file = %self.path.display(),
-            "the permissions file is gone: everything the relay lets through is allowed"
-        );
-        state.in_force = InForce::None;
-    }
+/// How a request that a rule allows is to be run.
+fn run_of(verdict: &Verdict, subject: &Subject) -> Run {
+    let words = match verdict {
+        Verdict::Rule(_, rule) if rule.is_of_words() => subject.words(),
+        Verdict::Rule(..) | Verdict::Default(_) => None,
+    };
+    words.map_or(Run::AsAsked, |words| Run::Words(words.into_owned()))
 }
 
 /// What decided against a request, for people.
@@ -427,22 +455,67 @@ mod tests {
         assert_eq!(denies(&permissions, Action::Drive), None);
     }
 
-    /// `permissions list` said that everything is allowed, and the agent went on by the rules of the removed file.
+    /// For 2 s after the file had vanished its rules stayed in force, and then everything was allowed.
     #[test]
-    fn a_removed_file_is_no_file_and_one_that_is_replaced_was_never_away() {
+    fn a_file_that_vanishes_denies_everything_at_once_until_it_is_back() {
         let (_dir, path) = set_up();
         write(&path, DENY_DRIVE);
         let permissions = Permissions::open(path.clone(), "web-1");
-        let now = Instant::now();
-        let check = |at: Instant| permissions.check_at("key:ci", Action::Drive, &Subject::default(), at).is_ok();
+        assert_eq!(denies(&permissions, Action::Observe), None);
         fs::remove_file(&path).unwrap();
-        assert!(!check(now) && !check(now + AWAY / 2), "it may be being saved");
+        let says = denies(&permissions, Action::Observe).unwrap();
+        assert!(
+            says.contains("everything else, until its permissions are mended") && says.contains("is gone"),
+            "{says}"
+        );
+        assert!(denies(&permissions, Action::Drive).is_some());
+        assert!(!permissions.allows("key:ci", Action::Read, &Subject::default()));
         write(&path, DENY_DRIVE);
-        assert!(!check(now + AWAY));
+        assert_eq!(denies(&permissions, Action::Observe), None);
         fs::remove_file(&path).unwrap();
-        assert!(!check(now + AWAY * 2) && check(now + AWAY * 3), "gone");
-        write(&path, DENY_DRIVE);
-        assert!(!check(now + AWAY * 4));
+        assert!(denies(&permissions, Action::Observe).is_some());
+        // An agent that starts without one does without.
+        assert_eq!(denies(&Permissions::open(path, "web-1"), Action::Observe), None);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_or_is_emptied_denies_everything_at_once() {
+        let (dir, path) = set_up();
+        let target = dir.path().join("elsewhere.toml");
+        write(&target, DENY_DRIVE);
+        std::os::unix::fs::symlink(&target, &path).unwrap();
+        let permissions = Permissions::open(path.clone(), "web-1");
+        assert_eq!(denies(&permissions, Action::Observe), None);
+        fs::remove_file(&target).unwrap();
+        assert!(denies(&permissions, Action::Observe).unwrap().contains("cannot be read"), "a link to nothing");
+        assert!(denies(&Permissions::open(path.clone(), "web-1"), Action::Observe).is_some(), "nor at the start");
+        write(&target, DENY_DRIVE);
+        assert_eq!(denies(&permissions, Action::Observe), None);
+        // As an editor or a redirection leaves it for a moment.
+        write(&target, "");
+        assert!(denies(&permissions, Action::Observe).unwrap().contains("is empty"));
+        write(&target, DENY_DRIVE);
+        assert_eq!(denies(&permissions, Action::Observe), None);
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        assert!(denies(&permissions, Action::Observe).unwrap().contains("cannot be read"), "no file");
+    }
+
+    #[test]
+    fn what_a_rule_of_words_allows_is_run_as_these_words() {
+        let (_dir, path) = set_up();
+        let text = "default = 'deny'\n[[rule]]\neffect = 'allow'\nwho = '*'\nactions = 'exec'\ncommand = 'echo {name}'\n\
+                    [[rule]]\neffect = 'allow'\nwho = '*'\nactions = 'exec'\ncommand = 'date'\n";
+        write(&path, text);
+        let permissions = Permissions::open(path, "web-1");
+        let run = |command: &str| {
+            let subject = Subject { command: Some(command), ..Subject::default() };
+            permissions.check_run("key:ci", Action::Exec, &subject).ok()
+        };
+        assert_eq!(run("echo  hi"), Some(Run::Words(vec!["echo".into(), "hi".into()])));
+        assert_eq!(run("date"), Some(Run::AsAsked));
+        assert_eq!((run("echo hi; id"), run("echo $(id)"), run("echo -n")), (None, None, None));
     }
 
     #[test]

@@ -1,280 +1,13 @@
-//! The rules of a machine as plain values: who may do what. Nothing here reads files.
-//!
-//! The first rule that covers a request decides; without one the default does. A driver sees what it drives: an allowing
-//! rule for `drive` covers `observe` too, and a denying rule for `observe` covers `drive` too. A rule for `files` covers
-//! `read` and `write`.
-
-use std::fmt;
-use std::str::FromStr;
+//! All rules of a machine as plain values: the first one that covers a request decides; without one the default does.
+//! Nothing here reads files.
 
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::action::{Action, Effect, actions_from};
 use super::password::PasswordHash;
-use super::pattern::{CommandPattern, PathPattern, glob};
-use crate::fleet::MachineId;
-
-/// What a principal wants to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// Attach as an observer.
-    Observe,
-    /// Attach as a driver, or become one.
-    Drive,
-    /// Make a session.
-    Create,
-    /// End a session.
-    Destroy,
-    /// Run a one-shot command.
-    Exec,
-    /// Both that follow.
-    Files,
-    /// List, look at, read, search files, and copy from them.
-    Read,
-    /// Write, make, remove, move files, and copy to them.
-    Write,
-}
-
-impl Action {
-    /// All of them, in the order they are shown.
-    pub const ALL: &'static [Action] = &[
-        Action::Observe,
-        Action::Drive,
-        Action::Create,
-        Action::Destroy,
-        Action::Exec,
-        Action::Files,
-        Action::Read,
-        Action::Write,
-    ];
-
-    /// Whether it is about files.
-    pub fn is_of_files(self) -> bool {
-        matches!(self, Action::Files | Action::Read | Action::Write)
-    }
-
-    /// Its name in rules.
-    pub fn name(self) -> &'static str {
-        match self {
-            Action::Observe => "observe",
-            Action::Drive => "drive",
-            Action::Create => "create",
-            Action::Destroy => "destroy",
-            Action::Exec => "exec",
-            Action::Files => "files",
-            Action::Read => "read",
-            Action::Write => "write",
-        }
-    }
-}
-
-impl Action {
-    fn has_command(self) -> bool {
-        matches!(self, Action::Exec | Action::Create)
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Action {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Action, String> {
-        let known = || Action::ALL.iter().map(|action| action.name()).collect::<Vec<_>>().join(", ");
-        let found = Action::ALL.iter().copied().find(|action| action.name() == text);
-        found.ok_or_else(|| format!("{text:?} is no action; there are {}", known()))
-    }
-}
-
-/// What a rule does with what it covers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Lets it happen.
-    Allow,
-    /// Refuses it.
-    Deny,
-}
-
-impl fmt::Display for Effect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if *self == Effect::Allow { "allow" } else { "deny" })
-    }
-}
-
-impl FromStr for Effect {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Effect, String> {
-        match text {
-            "allow" => Ok(Effect::Allow),
-            "deny" => Ok(Effect::Deny),
-            _ => Err(format!("{text:?} is no effect; write \"allow\" or \"deny\"")),
-        }
-    }
-}
-
-/// What an action is about.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Subject<'a> {
-    /// The whole command of an exec, or of a session to be made; `None` for a login shell and for everything else.
-    pub command: Option<&'a str>,
-    /// Display name of the session.
-    pub session: Option<&'a str>,
-    /// The file or directory, absolute and without links.
-    pub path: Option<&'a str>,
-    /// What the caller chose beside the command.
-    pub chosen: Chosen,
-}
-
-/// What a caller chose beside the command itself. Each of them can make an allowed command run something else (a shell
-/// function in a variable, a program of the same name in a directory), so no rule that names a command allows them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Chosen {
-    /// Variables.
-    pub env: bool,
-    /// The working directory.
-    pub cwd: bool,
-    /// The shell that reads it.
-    pub shell: bool,
-}
-
-impl Chosen {
-    /// Nothing.
-    pub fn is_none(self) -> bool {
-        self == Chosen::default()
-    }
-}
-
-impl fmt::Display for Chosen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let flags = [(self.env, "--env"), (self.cwd, "--cwd"), (self.shell, "--shell")];
-        f.write_str(&flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| *flag).collect::<Vec<_>>().join(", "))
-    }
-}
-
-/// One rule.
-#[derive(Clone, Debug)]
-pub struct Rule {
-    effect: Effect,
-    who: Vec<String>,
-    actions: Vec<Action>,
-    command: Option<CommandPattern>,
-    session: Option<String>,
-    path: Option<PathPattern>,
-}
-
-impl Rule {
-    /// A rule, if it makes sense.
-    pub fn new(
-        effect: Effect,
-        who: Vec<String>,
-        actions: Vec<Action>,
-        command: Option<&str>,
-        session: Option<&str>,
-        path: Option<&str>,
-    ) -> Result<Rule, String> {
-        if who.is_empty() || who.iter().any(String::is_empty) {
-            return Err("a rule names nobody; write who = \"*\" for everybody".into());
-        }
-        if actions.is_empty() {
-            return Err("a rule has no action; write actions = \"*\" for all".into());
-        }
-        if command.is_some() && !actions.iter().any(|action| action.has_command()) {
-            let stray = actions[0];
-            return Err(format!("{stray} has no command; `command` goes with exec and create only"));
-        }
-        let has_no_session = |action: &&Action| **action == Action::Exec || action.is_of_files();
-        if let Some(stray) = actions.iter().find(has_no_session).filter(|_| session.is_some()) {
-            return Err(format!("{stray} has no session; `session` goes with observe, drive, create and destroy only"));
-        }
-        if let Some(stray) = actions.iter().find(|action| path.is_some() && !action.is_of_files()) {
-            return Err(format!("{stray} has no path; `path` goes with read, write and files only"));
-        }
-        let command = command.map(CommandPattern::new).transpose()?;
-        let path = path.map(PathPattern::new).transpose()?;
-        Ok(Rule { effect, who, actions, command, session: session.map(str::to_string), path })
-    }
-
-    /// What it does.
-    pub fn effect(&self) -> Effect {
-        self.effect
-    }
-
-    /// Globs over principals.
-    pub fn who(&self) -> &[String] {
-        &self.who
-    }
-
-    /// Its actions.
-    pub fn actions(&self) -> &[Action] {
-        &self.actions
-    }
-
-    /// Its actions in one word.
-    pub fn actions_text(&self) -> String {
-        if self.actions == Action::ALL {
-            return "*".into();
-        }
-        self.actions.iter().map(|action| action.name()).collect::<Vec<_>>().join(",")
-    }
-
-    /// What the command must look like.
-    pub fn command(&self) -> Option<&str> {
-        self.command.as_ref().map(CommandPattern::source)
-    }
-
-    /// What the session's name must look like.
-    pub fn session(&self) -> Option<&str> {
-        self.session.as_deref()
-    }
-
-    /// What the path must look like, or one that it is beneath.
-    pub fn path(&self) -> Option<&str> {
-        self.path.as_ref().map(PathPattern::source)
-    }
-
-    fn covers(&self, principal: &str, action: Action, subject: &Subject) -> bool {
-        let wider = match (self.effect, action) {
-            (Effect::Allow, Action::Observe) => Some(Action::Drive),
-            (Effect::Deny, Action::Drive) => Some(Action::Observe),
-            (_, Action::Read | Action::Write) => Some(Action::Files),
-            _ => None,
-        };
-        let is_action = self.actions.contains(&action) || wider.is_some_and(|wider| self.actions.contains(&wider));
-        let is_command = |pattern: &CommandPattern| {
-            subject.command.is_some_and(|command| match self.effect {
-                Effect::Allow => pattern.allows(command) && (subject.chosen.is_none() || pattern.is_any()),
-                Effect::Deny => pattern.denies(command),
-            })
-        };
-        is_action
-            && self.who.iter().any(|who| glob(who, principal))
-            // Beside exec and create, a rule's other actions have no command to look at.
-            && (!action.has_command() || self.command.as_ref().is_none_or(is_command))
-            && self.session.as_ref().is_none_or(|session| subject.session.is_some_and(|name| glob(session, name)))
-            && self.path.as_ref().is_none_or(|pattern| subject.path.is_some_and(|path| pattern.covers(path)))
-    }
-}
-
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.effect, self.who.join(","), self.actions_text())?;
-        if let Some(command) = self.command() {
-            write!(f, " command={command:?}")?;
-        }
-        if let Some(session) = self.session() {
-            write!(f, " session={session:?}")?;
-        }
-        if let Some(path) = self.path() {
-            write!(f, " path={path:?}")?;
-        }
-        Ok(())
-    }
-}
+use super::rule::Rule;
+use super::subject::{Chosen, Subject};
 
 /// What decided a request.
 #[derive(Clone, Copy, Debug)]
@@ -289,7 +22,7 @@ impl Verdict<'_> {
     /// Allowed or denied.
     pub fn effect(&self) -> Effect {
         match self {
-            Verdict::Rule(_, rule) => rule.effect,
+            Verdict::Rule(_, rule) => rule.effect(),
             Verdict::Default(effect) => *effect,
         }
     }
@@ -348,6 +81,10 @@ struct RuleTable {
     command: Option<String>,
     session: Option<String>,
     path: Option<String>,
+    #[serde(default)]
+    stdin: bool,
+    #[serde(default)]
+    term: bool,
 }
 
 #[derive(Deserialize)]
@@ -364,34 +101,6 @@ impl OneOrMore {
             OneOrMore::More(more) => more,
         }
     }
-}
-
-/// Whom a rule is about, as a person types it: a principal's kind that exists, or a glob; `all` is `*`.
-pub fn who_from(text: &str) -> Result<String, String> {
-    let is_glob = |text: &str| text.contains(['*', '?']);
-    let is_known = match text.split_once(':') {
-        Some(("uid", id)) => id.parse::<u32>().is_ok() || is_glob(id),
-        Some(("machine", id)) => id.parse::<MachineId>().is_ok() || is_glob(id),
-        Some(("key", name)) => !name.is_empty(),
-        Some((kind, _)) => is_glob(kind),
-        None => text == "loopback" || is_glob(text),
-    };
-    match text {
-        "all" => Ok("*".into()),
-        _ if is_known => Ok(text.into()),
-        _ => Err(format!(
-            "{text:?} is nobody; write key:NAME, uid:NUMBER, machine:ID, loopback, or * for everybody (* and ? are wildcards)"
-        )),
-    }
-}
-
-/// Actions by name; `*` and `all` are all of them.
-pub fn actions_from<S: AsRef<str>>(names: &[S]) -> Result<Vec<Action>, String> {
-    let names: Vec<&str> = names.iter().map(|name| name.as_ref().trim()).collect();
-    if names.contains(&"*") || names.contains(&"all") {
-        return Ok(Action::ALL.to_vec());
-    }
-    names.into_iter().map(str::parse).collect()
 }
 
 impl Rules {
@@ -424,7 +133,8 @@ impl Rules {
             let rule = table.effect.parse().and_then(|effect| {
                 let actions = actions_from(&table.actions.into_vec())?;
                 let (command, session) = (table.command.as_deref(), table.session.as_deref());
-                Rule::new(effect, table.who.into_vec(), actions, command, session, table.path.as_deref())
+                Rule::new(effect, table.who.into_vec(), actions, command, session, table.path.as_deref())?
+                    .with_choice(Chosen { stdin: table.stdin, term: table.term, ..Chosen::default() })
             });
             rules.push(rule.map_err(|message| RulesError { line, message })?);
         }
@@ -453,7 +163,7 @@ impl Rules {
 
     /// Whether they treat one path otherwise than another.
     pub fn has_paths(&self) -> bool {
-        self.rules.iter().any(|rule| rule.path.is_some())
+        self.rules.iter().any(|rule| rule.has_path())
     }
 
     /// How many there are.
@@ -476,7 +186,7 @@ impl Rules {
         before: Option<usize>,
     ) -> Option<(usize, &Rule)> {
         let plain = Subject { chosen: Chosen::default(), ..*subject };
-        let is_barred = |rule: &Rule| rule.effect == Effect::Allow && rule.covers(principal, action, &plain);
+        let is_barred = |rule: &Rule| rule.effect() == Effect::Allow && rule.covers(principal, action, &plain);
         let rules = self.rules.iter().enumerate().take(before.map_or(usize::MAX, |number| number - 1));
         rules.map(|(index, rule)| (index + 1, rule)).find(|(_, rule)| !subject.chosen.is_none() && is_barred(rule))
     }
@@ -538,7 +248,7 @@ actions = "*"
     #[test]
     fn rules_look_at_commands_and_session_names() {
         let rules = file();
-        assert!(allows(&rules, "key:ci", Action::Exec, Some("uptime -p"), None));
+        assert!(allows(&rules, "key:ci", Action::Exec, Some("uptime now"), None));
         assert!(!allows(&rules, "key:ci", Action::Exec, Some("uptime; reboot"), None));
         assert!(!allows(&rules, "key:ci", Action::Exec, None, None), "no command is no match");
         assert!(!allows(&rules, "uid:1000", Action::Drive, None, None));
@@ -560,6 +270,8 @@ actions = "*"
         let env = Chosen { env: true, ..Chosen::default() };
         let cwd = Chosen { cwd: true, ..Chosen::default() };
         let shell = Chosen { shell: true, ..Chosen::default() };
+        let stdin = Chosen { stdin: true, ..Chosen::default() };
+        let term = Chosen { term: true, ..Chosen::default() };
         let ask = |who: &str, action: Action, command: &str, chosen: Chosen| {
             let subject = Subject { command: Some(command), chosen, ..Subject::default() };
             let is_allowed = rules.verdict(who, action, &subject).effect() == Effect::Allow;
@@ -567,7 +279,7 @@ actions = "*"
         };
         for action in [Action::Exec, Action::Create] {
             assert_eq!(ask("key:ada", action, "echo hi", Chosen::default()), (true, None));
-            for chosen in [env, cwd, shell] {
+            for chosen in [env, cwd, shell, stdin, term] {
                 assert_eq!(ask("key:ada", action, "echo hi", chosen), (false, Some(1)), "{chosen}");
             }
             assert_eq!(ask("key:ada", action, "id", env), (false, None), "it would not have been allowed anyway");
@@ -577,7 +289,45 @@ actions = "*"
         assert!(ask("key:cay", Action::Exec, "a; b", shell).0);
         assert!(!ask("key:dan", Action::Exec, "rm x", env).0);
         assert!(ask("key:dan", Action::Exec, "ls", env).0);
-        assert_eq!(Chosen { env: true, cwd: true, shell: true }.to_string(), "--env, --cwd, --shell");
+        let all = Chosen { env: true, cwd: true, shell: true, stdin: true, term: true };
+        assert_eq!(all.to_string(), "--env, --cwd, --shell, standard input (-n leaves it out), TERM");
+    }
+
+    /// Standard input was a script for `make -f -`, and TERM is a variable like every other.
+    #[test]
+    fn a_rule_allows_standard_input_and_term_where_it_says_so() {
+        let rules = Rules::parse(
+            "default='deny'\n[[rule]]\neffect='allow'\nwho='*'\nactions='exec,create'\ncommand='cat {path}'\nstdin=true\n\
+             [[rule]]\neffect='allow'\nwho='*'\nactions='exec,create'\ncommand='top'\nterm=true\n",
+        )
+        .unwrap();
+        let ask = |command: &str, chosen: Chosen| {
+            let subject = Subject { command: Some(command), chosen, ..Subject::default() };
+            rules.verdict("x", Action::Exec, &subject).effect() == Effect::Allow
+        };
+        let stdin = Chosen { stdin: true, ..Chosen::default() };
+        let term = Chosen { term: true, ..Chosen::default() };
+        assert!(ask("cat /etc/hosts", stdin) && !ask("cat /etc/hosts", term));
+        assert!(ask("top", term) && !ask("top", stdin));
+        assert!(!ask("cat /etc/hosts", Chosen { env: true, ..stdin }));
+        assert_eq!(rules.iter().next().unwrap().to_string(), "allow * exec,create command=\"cat {path}\" stdin");
+    }
+
+    /// `deny create --command '*'` let a login shell through, in which every command can be given.
+    #[test]
+    fn a_denial_of_every_command_covers_a_login_shell() {
+        for pattern in ["*", "**", "/.*/"] {
+            let text =
+                format!("default='allow'\n[[rule]]\neffect='deny'\nwho='*'\nactions='create'\ncommand='{pattern}'\n");
+            let rules = Rules::parse(&text).unwrap();
+            assert!(!allows(&rules, "x", Action::Create, None, None), "{pattern}");
+            assert!(!allows(&rules, "x", Action::Create, Some("top"), None), "{pattern}");
+        }
+        let rules = "default='allow'\n[[rule]]\neffect='deny'\nwho='*'\nactions='create'\ncommand='top*'\n";
+        assert!(
+            allows(&Rules::parse(rules).unwrap(), "x", Action::Create, None, None),
+            "another command is another one"
+        );
     }
 
     #[test]
@@ -644,6 +394,8 @@ actions = "*"
             (format!("{rule}actions='exec'\ncomand='x'"), 6, "unknown field `comand`"),
             (format!("{rule}actions='exec'\ncommand='/(/'"), 2, "no regular expression"),
             (format!("{rule}actions=[]"), 2, "no action"),
+            (format!("{rule}actions='exec'\ncommand='a {{name}} *'"), 2, "\"*\" is no word of a command with holes"),
+            (format!("{rule}actions='exec'\nstdin=true"), 2, "`stdin` and `term` go with"),
             ("default = 'deny'\nx = \n".into(), 2, ""),
         ];
         for (text, line, says) in cases {

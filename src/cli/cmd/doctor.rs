@@ -241,7 +241,9 @@ fn permissions(patient: &Patient) -> Finding {
     let path = paths::permissions_file(patient.own_dir.as_deref());
     match agent::permissions::load(&path) {
         Ok(Some(rules)) => good(format!("{}, default {}", counted(rules.len(), "rule"), rules.default_effect())),
-        Ok(None) => good("no file: everything that the relay lets through is allowed here"),
+        Ok(None) => {
+            good("no file: everything that the relay lets through is allowed here, by an agent that never had one")
+        }
         Err(err) => bad(err.to_string(), "mend the file: an agent that starts with it denies everything"),
     }
 }

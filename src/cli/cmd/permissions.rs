@@ -9,7 +9,8 @@ use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use serde_json::json;
 
 use crate::agent::permissions::{
-    Action, Effect, FILE_NAME, PasswordHash, Rule, Rules, RulesFile, Subject, Verdict, actions_from, load, who_from,
+    Action, Chosen, Effect, FILE_NAME, PasswordHash, Rule, Rules, RulesFile, Subject, Verdict, actions_from, load,
+    unknown_hole, who_from,
 };
 use crate::cli::host_args::{PasswordCommand, PermissionsArgs, PermissionsCommand, RuleArgs, TestArgs};
 use crate::cli::output::{complain, json_text, print, table};
@@ -88,6 +89,8 @@ fn rule_json(number: usize, rule: &Rule) -> serde_json::Value {
         "who": rule.who(),
         "actions": rule.actions().iter().map(|action| action.name()).collect::<Vec<_>>(),
         "command": rule.command(),
+        "stdin": rule.choice().stdin,
+        "term": rule.choice().term,
         "session": rule.session(),
         "path": rule.path(),
     })
@@ -113,8 +116,9 @@ fn list(path: &Path, is_json: bool) -> Result<ExitCode> {
         match (&rules, &error) {
             (Some(rules), _) if exists => print(&shown(path, rules))?,
             (Some(_), _) => print(&format!(
-                "There is no {}:\neverything that the relay lets through is allowed on this machine. `fleetmux permissions \
-                 default deny` and\n`fleetmux permissions allow WHO ACTIONS` make rules.\n",
+                "There is no {}:\neverything that the relay lets through is allowed on this machine, unless an agent runs that \
+                 had rules: it\nrefuses everything until they are back or it is restarted. `fleetmux permissions default deny` \
+                 and\n`fleetmux permissions allow WHO ACTIONS` make rules.\n",
                 path.display()
             ))?,
             (None, error) => print(&format!(
@@ -127,6 +131,16 @@ fn list(path: &Path, is_json: bool) -> Result<ExitCode> {
     Ok(if error.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// What a rule lets the caller choose, behind its command.
+fn choice_text(choice: Chosen) -> &'static str {
+    match (choice.stdin, choice.term) {
+        (false, false) => "",
+        (true, false) => " (any stdin)",
+        (false, true) => " (any TERM)",
+        (true, true) => " (any stdin, TERM)",
+    }
+}
+
 fn shown(path: &Path, rules: &Rules) -> String {
     let or_dash = |text: Option<&str>| text.map_or_else(|| "-".into(), str::to_string);
     let row = |(index, rule): (usize, &Rule)| {
@@ -135,7 +149,7 @@ fn shown(path: &Path, rules: &Rules) -> String {
             rule.effect().to_string(),
             rule.who().join(","),
             rule.actions_text(),
-            or_dash(rule.command()),
+            or_dash(rule.command()) + choice_text(rule.choice()),
             or_dash(rule.session()),
             or_dash(rule.path()),
         ]
@@ -156,7 +170,12 @@ fn add(path: &Path, effect: Effect, args: &RuleArgs) -> Result<ExitCode> {
     let rule = actions_from(&names)
         .and_then(|actions| {
             let (command, session) = (args.command.as_deref(), args.session.as_deref());
-            Rule::new(effect, who?, actions, command, session, args.path.as_deref())
+            if let Some(name) = command.and_then(unknown_hole) {
+                let holes = "{word}, {name}, {int}, {path} and {a|b}";
+                return Err(format!("{{{name}}} is no hole; there are {holes}"));
+            }
+            let choice = Chosen { stdin: args.stdin, term: args.term, ..Chosen::default() };
+            Rule::new(effect, who?, actions, command, session, args.path.as_deref())?.with_choice(choice)
         })
         .map_err(|err| eyre!(err))?;
     let mut file = RulesFile::open(path)?;
@@ -188,7 +207,8 @@ fn test(path: &Path, args: &TestArgs) -> Result<ExitCode> {
     let who = who_from(&args.who).map_err(|err| eyre!(err))?;
     let rules = load(path)?.unwrap_or_default();
     let (command, session, path) = (args.command.as_deref(), args.session.as_deref(), args.path.as_deref());
-    let subject = Subject { command, session, path, ..Subject::default() };
+    let chosen = Chosen { stdin: args.stdin, term: args.term, ..Chosen::default() };
+    let subject = Subject { command, session, path, chosen, ..Subject::default() };
     let verdict = rules.verdict(&who, action, &subject);
     let effect = verdict.effect();
     if args.json {
@@ -202,8 +222,12 @@ fn test(path: &Path, args: &TestArgs) -> Result<ExitCode> {
             Verdict::Rule(number, rule) => format!("rule {number} (`{rule}`)"),
             Verdict::Default(_) => format!("the default, for no rule in {FILE_NAME} covers it"),
         };
+        let way = match verdict {
+            Verdict::Rule(_, rule) if rule.is_of_words() => "; it is run as these words, without a shell",
+            Verdict::Rule(..) | Verdict::Default(_) => "",
+        };
         print(&format!(
-            "{}: {} may {}{action}, by {by}\n",
+            "{}: {} may {}{action}, by {by}{way}\n",
             past(effect),
             who,
             if effect == Effect::Allow { "" } else { "not " }

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use rustix::fs::FileType;
 use tokio::sync::{mpsc, watch};
 
 use crate::cli::output::complain;
@@ -16,9 +17,18 @@ const CHUNKS_CAP: usize = 4;
 /// Standard input kept for machines whose turn comes later; more is refused.
 const SHARED_CAP: usize = 64 * 1024 * 1024;
 
-/// Whether there is an input to pass on: a person at a terminal types to the shell, not to the command.
+/// The device that is always empty: Linux has given it this number for good.
+const NULL_DEVICE: (u32, u32) = (1, 3);
+
+/// Whether there is an input to pass on: a person at a terminal types to the shell, not to the command, and /dev/null is
+/// what the command has anyway (a machine's rules may allow no input of the caller's own).
 pub(super) fn is_piped() -> bool {
-    !io::stdin().is_terminal()
+    let stdin = io::stdin();
+    let is_null = rustix::fs::fstat(&stdin).is_ok_and(|stat| {
+        let device = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
+        FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && device == NULL_DEVICE
+    });
+    !stdin.is_terminal() && !is_null
 }
 
 /// Chunks of standard input until its end.

@@ -20,8 +20,8 @@ enum Followed {
     Ended(ExecExit),
     /// Interrupted twice.
     Left,
-    /// Our standard output or error is closed.
-    NobodyReads,
+    /// Our standard output or error takes no more.
+    Unwritten(io::Error),
 }
 
 pub(super) async fn run(
@@ -51,7 +51,11 @@ pub(super) async fn run(
             exit_code(&exit)
         }
         Ok(Followed::Left) => INTERRUPTED,
-        Ok(Followed::NobodyReads) => NOBODY_READS,
+        Ok(Followed::Unwritten(err)) if err.kind() == io::ErrorKind::BrokenPipe => NOBODY_READS,
+        Ok(Followed::Unwritten(err)) => {
+            complain!("fleetmux: {err}");
+            FAILED
+        }
         Err(err) => {
             complain!("fleetmux: {err}");
             FAILED
@@ -92,7 +96,7 @@ async fn follow(
             Some(ExecEvent::Exited(exit)) => {
                 return Ok(match writer.finish().await {
                     Ok(()) => Followed::Ended(exit),
-                    Err(_) => Followed::NobodyReads,
+                    Err(err) => Followed::Unwritten(err),
                 });
             }
             Some(ExecEvent::Started { .. }) => continue,
@@ -107,8 +111,8 @@ async fn follow(
             // A reader that pauses must not keep a person from leaving.
             _ = interrupts.recv() => return Ok(Followed::Left),
         };
-        if written.is_err() {
-            return Ok(Followed::NobodyReads);
+        if let Err(err) = written {
+            return Ok(Followed::Unwritten(err));
         }
     }
 }

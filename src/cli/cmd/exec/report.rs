@@ -107,13 +107,14 @@ impl Outcome {
 /// `6 machines: 4 ok, 1 failed (web-2: 1), 1 unreachable (edge-1)`.
 pub(super) fn summary(outcomes: &[(String, Outcome)]) -> String {
     let part = |what: &str, pick: &dyn Fn(&str, &Outcome) -> Option<String>| {
-        let mut names: Vec<String> = outcomes.iter().filter_map(|(name, outcome)| pick(name, outcome)).collect();
-        let count = names.len();
-        if count > NAMES_CAP {
+        let picked: Vec<String> = outcomes.iter().filter_map(|(name, outcome)| pick(name, outcome)).collect();
+        let count = picked.len();
+        let mut names: Vec<String> = picked.into_iter().filter(|name| !name.is_empty()).collect();
+        if names.len() > NAMES_CAP {
             names.truncate(NAMES_CAP);
             names.push("…".into());
         }
-        match names.iter().all(String::is_empty) {
+        match names.is_empty() {
             true if count == 0 => None,
             true => Some(format!("{count} {what}")),
             false => Some(format!("{count} {what} ({})", names.join(", "))),
@@ -255,6 +256,10 @@ mod tests {
         assert_eq!(code_of_all(&named(&[("a", Outcome::Unreachable(String::new()))])), FAILED);
         let many: Vec<_> = (0..20).map(|n| (format!("m{n}"), Outcome::TimedOut)).collect();
         assert_eq!(summary(&many), "20 machines: 20 timed out (m0, m1, m2, m3, m4, m5, m6, m7, …)");
+        let well: Vec<_> = (0..100).map(|n| (format!("m{n}"), Outcome::Ended(0))).collect();
+        assert_eq!(summary(&well), "100 machines: 100 ok");
+        let none: Vec<_> = (0..9).map(|n| (format!("m{n}"), Outcome::Skipped)).collect();
+        assert_eq!(summary(&[well, none].concat()), "109 machines: 100 ok, 9 not started");
     }
 
     #[test]

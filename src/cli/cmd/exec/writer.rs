@@ -8,6 +8,8 @@ use bytes::Bytes;
 use indicatif::ProgressBar;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::cli::output::unwritten;
+
 /// Chunks waiting for a reader; the command waits when there are more.
 const CHUNKS_CAP: usize = 8;
 
@@ -16,6 +18,12 @@ const CHUNKS_CAP: usize = 8;
 pub(super) enum To {
     Stdout,
     Stderr,
+}
+
+impl To {
+    fn name(self) -> &'static str {
+        if self == To::Stdout { "standard output" } else { "standard error" }
+    }
 }
 
 /// The writing thread, started with the first chunk.
@@ -35,7 +43,7 @@ impl Writer {
         Writer { bar, thread: None }
     }
 
-    /// Hands a chunk over; the error is that of an earlier one.
+    /// Hands a chunk over; the error is that of an earlier one and says which output it was.
     pub(super) async fn write(&mut self, to: To, chunk: Bytes) -> io::Result<()> {
         if chunk.is_empty() {
             return Ok(());
@@ -65,10 +73,13 @@ fn start(bar: Option<ProgressBar>) -> Thread {
         let mut outcome = Ok(());
         // Chunks are written as they are: the standard library's buffer would look for the last line end in each.
         let mut stdout = io::stdout().as_fd().try_clone_to_owned().map(File::from);
-        let mut write = |to, chunk: &Bytes| match (to, &mut stdout) {
-            (To::Stdout, Ok(stdout)) => stdout.write_all(chunk),
-            (To::Stdout, Err(err)) => Err(err.kind().into()),
-            (To::Stderr, _) => io::stderr().lock().write_all(chunk),
+        let mut write = |to, chunk: &Bytes| {
+            let written = match (to, &mut stdout) {
+                (To::Stdout, Ok(stdout)) => stdout.write_all(chunk),
+                (To::Stdout, Err(err)) => Err(err.kind().into()),
+                (To::Stderr, _) => io::stderr().lock().write_all(chunk),
+            };
+            written.map_err(|err| unwritten(to.name(), &err))
         };
         while let Some((to, chunk)) = chunks_rx.blocking_recv() {
             outcome = match &bar {
