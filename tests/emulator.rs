@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed expectation is what a test is for")]
 #[path = "emulator/behaviour.rs"]
 mod behaviour;
+#[path = "emulator/outer.rs"]
+mod outer;
 #[path = "emulator/properties.rs"]
 mod properties;
 #[path = "emulator/recordings.rs"]

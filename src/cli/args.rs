@@ -110,6 +110,9 @@ pub(super) struct WallArgs {
     /// Type into all the sessions named with --session from the start
     #[arg(long, requires = "sessions")]
     pub(super) broadcast: bool,
+    /// Open the wall also inside a session that it shows
+    #[arg(long)]
+    pub(super) force: bool,
 }
 
 #[derive(Debug, Subcommand)]

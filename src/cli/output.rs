@@ -15,7 +15,7 @@ pub(super) fn print(text: &str) -> io::Result<()> {
     let text = if stdout.is_terminal() { clean::terminal_text(text) } else { text.into() };
     // Without a flush the end of a text without a line end is written when nobody hears of its failure.
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(err) if is_gone(&err) => Ok(()),
         outcome => outcome.map_err(|err| unwritten("standard output", &err)),
     }
 }
@@ -45,8 +45,12 @@ pub(super) fn prompt(text: &str) {
 
 /// Whether an error is that of an output that nobody reads any more.
 pub(super) fn is_nobody_reading(err: &color_eyre::eyre::Report) -> bool {
-    let is_pipe = |err: &io::Error| err.kind() == io::ErrorKind::BrokenPipe;
-    err.chain().any(|err| err.downcast_ref::<io::Error>().is_some_and(is_pipe))
+    err.chain().any(|err| err.downcast_ref::<io::Error>().is_some_and(is_gone))
+}
+
+/// A pipe nobody reads, or a terminal that was closed.
+fn is_gone(err: &io::Error) -> bool {
+    err.kind() == io::ErrorKind::BrokenPipe || err.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
 }
 
 /// "1 session", "2 sessions".

@@ -101,6 +101,9 @@ pub(super) struct SessionAttachArgs {
     /// Attach even if standard output is no terminal, or with --json
     #[arg(long, short)]
     pub(super) interactive: bool,
+    /// Attach also from inside this very session
+    #[arg(long)]
+    pub(super) force: bool,
     /// JSON instead of lines; does not attach by itself
     #[arg(long)]
     pub(super) json: bool,
@@ -163,6 +166,9 @@ pub(super) struct ConnectArgs {
     /// Attach to this session: name, MACHINE/NAME, or id or a part of it from either end
     #[arg(long, value_name = "NAME|ID")]
     pub(super) session: Option<String>,
+    /// Attach also from inside this very session
+    #[arg(long)]
+    pub(super) force: bool,
     /// List the machines, or the one named, with their sessions and leave
     #[arg(long)]
     pub(super) list: bool,

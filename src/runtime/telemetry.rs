@@ -23,7 +23,8 @@ pub enum LogTo {
 /// Starts the log; `FLEETMUX_LOG` overrides the level (`debug`, `fleetmux::relay=trace`).
 pub fn init_log(to: LogTo, level: &str) -> io::Result<()> {
     let filter = EnvFilter::try_from_env("FLEETMUX_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
+    // It would tell of a log line that cannot be written with a panic, where standard error is a terminal that was closed.
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).log_internal_errors(false);
     let mut trouble = None;
     let started = match to {
         LogTo::Stderr => builder.with_writer(io::stderr).try_init(),

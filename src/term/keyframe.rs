@@ -70,50 +70,8 @@ impl Term {
         out
     }
 
-    /// What is visible, and the modes, for a terminal that is not ours: its scrollback is left alone.
-    pub(super) fn for_terminal(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        // End what may be on there: string, charset shift, margins, origin and insert mode, autowrap off.
-        out.extend_from_slice(b"\x1b\\\x0f\x1b(B\x1b[?6l\x1b[?69l\x1b[r\x1b[4l\x1b[20l\x1b[?7h\x1b]8;;\x1b\\\x1b[m");
-        out.extend_from_slice(if self.is_alternate { b"\x1b[?1049h" } else { b"\x1b[?1049l" });
-        for row in 1..=self.size.rows() {
-            let _ = write!(out, "\x1b[{row};1H\x1b[K");
-        }
-        self.write_shown(&mut out, if self.is_ahead() { &self.primary } else { self.engine() });
-        out.extend_from_slice(b"\x1b[?9l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1005l\x1b[?1006l");
-        for (mode, is_set) in [(1, self.modes.app_cursor), (1004, self.modes.focus), (2004, self.modes.paste)] {
-            if !is_set {
-                let _ = write!(out, "\x1b[?{mode}l");
-            }
-        }
-        if !self.modes.app_keypad {
-            out.extend_from_slice(b"\x1b>");
-        }
-        if self.modes.cursor_visible {
-            out.extend_from_slice(b"\x1b[?25h");
-        }
-        if self.modes.cursor_shape == CursorShape::Default {
-            out.extend_from_slice(b"\x1b[0 q");
-        }
-        if (self.top, self.bottom) != (0, self.size.rows() - 1) {
-            let _ = write!(out, "\x1b[{};{}r", self.top + 1, self.bottom + 1);
-        }
-        self.write_sides(&mut out);
-        if !self.title.is_empty() {
-            let _ = write!(out, "\x1b]2;{}\x1b\\", self.title);
-        }
-        self.write_modes(&mut out);
-        // Also when there are none: the program may have given them back in what was skipped.
-        let _ = write!(out, "\x1b[={}u", self.keyboard().flags);
-        self.write_charsets(&mut out, &self.charsets);
-        let (row, col) = self.pos_from_origin();
-        write_pen(&mut out, &self.pen);
-        let _ = write!(out, "\x1b[{};{}H", row + 1, col + 1);
-        out
-    }
-
     /// The grid of the primary screen or the one shown, or the rows that are ahead of it.
-    fn write_shown(&self, out: &mut Vec<u8>, engine: &Engine) {
+    pub(super) fn write_shown(&self, out: &mut Vec<u8>, engine: &Engine) {
         out.extend_from_slice(b"\x1b[m\x1b]8;;\x1b\\\x1b[0\"q");
         if self.paint_ahead(out) {
             out.extend_from_slice(b"\x1b[m");
@@ -122,7 +80,7 @@ impl Term {
         }
     }
 
-    fn write_grid(&self, out: &mut Vec<u8>, engine: &Engine) {
+    pub(super) fn write_grid(&self, out: &mut Vec<u8>, engine: &Engine) {
         out.extend_from_slice(b"\x1b[m\x1b]8;;\x1b\\\x1b[0\"q");
         let mut last = Pen::default();
         let mut scratch = String::new();
@@ -178,7 +136,7 @@ impl Term {
         }
     }
 
-    fn write_charsets(&self, out: &mut Vec<u8>, charsets: &super::charset::Charsets) {
+    pub(super) fn write_charsets(&self, out: &mut Vec<u8>, charsets: &super::charset::Charsets) {
         for (slot, set) in charsets.designated.iter().enumerate() {
             out.extend_from_slice(&[0x1b, b'(' + slot as u8, set.final_byte()]);
         }
@@ -202,7 +160,7 @@ impl Term {
     }
 
     /// Modes that differ from a terminal's first ones.
-    fn write_modes(&self, out: &mut Vec<u8>) {
+    pub(super) fn write_modes(&self, out: &mut Vec<u8>) {
         let modes = &self.modes;
         let mouse = match modes.mouse {
             MouseMode::Off => 0,
@@ -233,6 +191,9 @@ impl Term {
         }
         if modes.app_keypad {
             out.extend_from_slice(b"\x1b=");
+        }
+        if modes.modify_keys != 0 {
+            let _ = write!(out, "\x1b[>4;{}m", modes.modify_keys);
         }
         if modes.newline {
             out.extend_from_slice(b"\x1b[20h");
@@ -273,7 +234,7 @@ impl Term {
         write_pen(out, &self.pen);
     }
 
-    fn write_sides(&self, out: &mut Vec<u8>) {
+    pub(super) fn write_sides(&self, out: &mut Vec<u8>) {
         if self.modes.sides {
             let _ = write!(out, "\x1b[?69h\x1b[{};{}s", self.left + 1, self.right + 1);
         }
@@ -289,7 +250,7 @@ impl Term {
         }
     }
 
-    fn write_palette(&self, out: &mut Vec<u8>) {
+    pub(super) fn write_palette(&self, out: &mut Vec<u8>) {
         for (&index, (r, g, b)) in &self.palette.set {
             let _ = match index {
                 0..=255 => write!(out, "\x1b]4;{index};rgb:{r:02x}/{g:02x}/{b:02x}\x1b\\"),
@@ -391,7 +352,7 @@ fn decode_line(data: &str) -> Option<LineBuf> {
     (fits && !rest.chars().any(|c| c.is_control() || marks::is_ours(c))).then_some(line)
 }
 
-fn pen_of(style: super::types::Style, mark: Option<u32>, marks: &Marks) -> Pen {
+pub(super) fn pen_of(style: super::types::Style, mark: Option<u32>, marks: &Marks) -> Pen {
     let extra = mark.and_then(|index| marks.get(index));
     Pen {
         style,
@@ -400,7 +361,7 @@ fn pen_of(style: super::types::Style, mark: Option<u32>, marks: &Marks) -> Pen {
     }
 }
 
-fn write_pen(out: &mut Vec<u8>, pen: &Pen) {
+pub(super) fn write_pen(out: &mut Vec<u8>, pen: &Pen) {
     let _ = write!(out, "\x1b[{}m", pen::style_params(&pen.style));
     write_link_and_protection(out, &Pen::default(), pen);
 }
@@ -416,7 +377,7 @@ fn write_keyboard(out: &mut Vec<u8>, keyboard: &Keyboard) {
     }
 }
 
-fn write_link_and_protection(out: &mut Vec<u8>, from: &Pen, to: &Pen) {
+pub(super) fn write_link_and_protection(out: &mut Vec<u8>, from: &Pen, to: &Pen) {
     if from.link != to.link {
         let _ = write!(out, "\x1b]8;;{}\x1b\\", to.link.as_deref().unwrap_or(""));
     }

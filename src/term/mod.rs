@@ -19,6 +19,7 @@ mod keyframe;
 pub mod keys;
 mod marks;
 mod osc;
+mod outer;
 mod params;
 mod parser;
 mod pen;
@@ -28,6 +29,7 @@ mod tabs;
 pub mod text;
 mod translate;
 mod types;
+mod window;
 
 pub use backlog::Backlog;
 pub use guard::is_guarded;

@@ -227,6 +227,10 @@ impl Screen {
         })
     }
 
+    pub(super) fn key_mode_bytes(&self) -> Vec<u8> {
+        self.read(|| self.term.key_modes())
+    }
+
     /// The cursor.
     pub fn cursor(&self) -> Cursor {
         let (row, col) = self.read(|| self.term.pos());

@@ -43,6 +43,7 @@ pub(super) async fn drive(
         label,
         history,
         is_over: false,
+        is_stopping: None,
     };
     wall.run().await
 }
@@ -56,6 +57,14 @@ struct Wall {
     label: String,
     history: u32,
     is_over: bool,
+    is_stopping: Option<Stopping>,
+}
+
+/// Who stops: we, or the job that we are part of.
+#[derive(Clone, Copy)]
+enum Stopping {
+    Process,
+    Job,
 }
 
 /// What woke the wall.
@@ -66,6 +75,8 @@ enum Woken {
     Connection,
     Called(Msg),
     Resized,
+    /// Continued, after a stop that nobody was told of.
+    Continued,
     Ended,
     Writable,
     Flush,
@@ -78,6 +89,8 @@ impl Wall {
         let mut connection = self.client.connection();
         let mut ends = Ends::new()?;
         let mut resized = signal(SignalKind::window_change())?;
+        let mut stops = signal(SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw()))?;
+        let mut continues = signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?;
         let mut buffer = vec![0u8; 16 * 1024];
         let mut has_fleet = true;
         self.stage.tell_time();
@@ -100,6 +113,11 @@ impl Wall {
                 () = ends.end() => Woken::Ended,
                 (tag, event) = self.inbox.recv_before(&awaited) => Woken::Arrived(tag, event),
                 _ = resized.recv() => Woken::Resized,
+                _ = continues.recv() => Woken::Continued,
+                _ = stops.recv() => {
+                    self.is_stopping = Some(Stopping::Process);
+                    Woken::Time
+                }
                 Some(Ok(msg)) = self.calls.join_next(), if !self.calls.is_empty() => Woken::Called(msg),
                 event = fleet.recv(), if has_fleet => match event {
                     Some(event) => Woken::Fleet(event),
@@ -143,9 +161,15 @@ impl Wall {
                     let effects = self.stage.resize();
                     self.perform(effects);
                 }
+                Woken::Continued => self.resume(),
                 Woken::Writable => self.stage.terminal.write_now()?,
                 Woken::Ended => self.is_over = true,
                 Woken::Time => {}
+            }
+            if let Some(stopping) = self.is_stopping.take() {
+                suspend(stopping);
+                continues.recv().await;
+                self.resume();
             }
         }
         for handle in self.handles.values() {
@@ -226,7 +250,7 @@ impl Wall {
                         }
                     });
                 }
-                Effect::Suspend => self.suspend(),
+                Effect::Suspend => self.is_stopping = Some(Stopping::Job),
                 // Done on the stage.
                 Effect::Redraw | Effect::Bell => {}
                 Effect::Quit => self.is_over = true,
@@ -240,16 +264,23 @@ impl Wall {
         }
     }
 
-    /// Gives the terminal back, stops with the whole job, and takes it again when the shell continues us.
-    fn suspend(&mut self) {
-        terminal::restore();
-        let _ = rustix::process::kill_current_process_group(rustix::process::Signal::TSTP);
+    /// Takes the terminal again, where others may have been meanwhile, and draws everything.
+    fn resume(&mut self) {
         if let Err(error) = self.stage.terminal.raw() {
             tracing::warn!(%error, "cannot take the terminal again");
         }
         let effects = self.stage.resize();
         self.perform(effects);
     }
+}
+
+/// Gives the terminal back and stops. Not by SIGTSTP: that one is ours to handle.
+fn suspend(stopping: Stopping) {
+    terminal::restore();
+    let _ = match stopping {
+        Stopping::Process => rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP),
+        Stopping::Job => rustix::process::kill_current_process_group(rustix::process::Signal::STOP),
+    };
 }
 
 /// Signals that ask the wall to end.

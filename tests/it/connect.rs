@@ -27,9 +27,13 @@ impl Terminal {
         Terminal::start_with(fleet, args, &[])
     }
 
-    fn start_with(fleet: &Fleet, args: &[&str], env: &[(&str, &str)]) -> Terminal {
+    pub fn start_with(fleet: &Fleet, args: &[&str], env: &[(&str, &str)]) -> Terminal {
         let command = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_fleetmux"));
-        let command = command.args(["--relay", &fleet.endpoint().to_string()]).args(args).env("USER", "ada");
+        let command = command
+            .args(["--relay", &fleet.endpoint().to_string()])
+            .args(args)
+            .env("USER", "ada")
+            .env("TERM", "xterm-256color");
         Terminal::run(command.envs(env.iter().copied()), Size::DEFAULT)
     }
 
@@ -57,12 +61,12 @@ impl Terminal {
         self.pty.write_all(keys).unwrap();
     }
 
-    fn pid(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()
     }
 
     /// Whether the terminal waits for lines and echoes, as a shell expects it.
-    fn is_cooked(&self) -> bool {
+    pub fn is_cooked(&self) -> bool {
         let modes = rustix::termios::tcgetattr(&self.pty).unwrap().local_modes;
         modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
     }

@@ -6,7 +6,7 @@ use fleetmux::fleet::Size;
 use fleetmux::term::Screen;
 
 use crate::connect::Terminal;
-use crate::support::{Fleet, Pane, observer, sh, until};
+use crate::support::{Fleet, Pane, observer, sh, signal, until};
 
 /// Keys that look like the beginning of a terminal's answer were held back until half a kilobyte of typing had followed.
 #[tokio::test]
@@ -110,4 +110,96 @@ async fn with_two_drivers_a_program_is_answered_once() {
     let expected = String::from_utf8(keeper.take_replies()).unwrap();
     assert!(expected.contains("\x1b[5;7R") && expected.contains("\x1b]11;"), "{expected:?}");
     assert_eq!(heard().replace("END1", "").replace("END2", ""), expected);
+}
+
+/// Whether a process is stopped.
+fn is_stopped(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+}
+
+/// It left the terminal raw when it was stopped from outside, and cooked and blank when it was continued.
+#[tokio::test]
+async fn stopped_from_outside_it_gives_the_terminal_back_and_continued_it_paints_all_again() {
+    let fleet = Fleet::start(&["web-1"]);
+    let session = fleet.session(&fleet.client(), "web-1", sh("stty raw -echo; printf ready; exec cat")).await;
+    let mut terminal = Terminal::start(&fleet, &["connect", "web-1", "--session", &session.id().to_string()]);
+    terminal.until_text("ready").await;
+    for name in ["TSTP", "STOP"] {
+        signal(terminal.pid(), name);
+        until("it is stopped", || is_stopped(terminal.pid())).await;
+        assert_eq!(terminal.is_cooked(), name == "TSTP");
+        // What the shell does meanwhile.
+        terminal.screen = Screen::new(Size::DEFAULT, 0);
+        signal(terminal.pid(), "CONT");
+        terminal
+            .until("all is painted again", |terminal| terminal.text().contains("ready") && !terminal.is_cooked())
+            .await;
+    }
+    terminal.send(b"typed");
+    terminal.until_text("readytyped").await;
+}
+
+/// A session shown in itself shrank with every frame, and the keys that leave it were typed into it.
+#[tokio::test]
+async fn a_session_is_not_shown_in_its_own_terminal_unless_forced() {
+    let fleet = Fleet::start(&["web-1"]);
+    let session = fleet.session(&fleet.client(), "web-1", sh("printf ready; exec cat")).await.id().to_string();
+    let inside = [("FLEETMUX_SESSION", session.as_str())];
+    for args in [&["connect", "web-1", "--session", &session][..], &["session", "attach", &session], &[]] {
+        let mut terminal = Terminal::start_with(&fleet, args, &inside);
+        assert!(!terminal.ended().await.success());
+        assert!(terminal.text().contains("FLEETMUX_SESSION"), "{args:?}: {}", terminal.text());
+    }
+    let args = ["connect", "web-1", "--force", "--session", &session];
+    Terminal::start_with(&fleet, &args, &inside).until_text("ready").await;
+}
+
+/// A session that is larger than the terminal came as raw bytes, all over the place.
+#[tokio::test]
+async fn in_a_smaller_terminal_the_part_around_the_cursor_is_shown() {
+    let fleet = Fleet::start(&["web-1"]);
+    let script = "stty raw -echo; printf '\\033[HFIRST\\033[24;60HEDGE'; dd bs=1 count=1 2>/dev/null; \
+                  printf '\\033[2;1HSECOND'; exec cat";
+    let client = fleet.client();
+    let session = fleet.session(&client, "web-1", sh(script)).await;
+    let mut driver = Pane::attach(&client, &session, crate::support::driver(Size::DEFAULT));
+    driver.until_text("EDGE").await;
+    let command = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_fleetmux"))
+        .args(["--relay", &fleet.endpoint().to_string(), "connect", "--observe", "web-1", "--session"])
+        .arg(session.id().to_string())
+        .env("TERM", "xterm-256color");
+    let mut small = Terminal::run(command, Size::new(10, 40));
+    small.until("the end of the last row", |small| small.screen.row_text(9).ends_with("EDGE")).await;
+    assert!(!small.text().contains("FIRST"), "{}", small.text());
+    driver.attachment.handle().input("g".into()).unwrap();
+    small
+        .until("the first rows", |small| {
+            (small.screen.row_text(0), small.screen.row_text(1)) == ("FIRST".into(), "SECOND".into())
+        })
+        .await;
+}
+
+/// A terminal that was closed made it panic: a log line could not be written.
+#[tokio::test]
+async fn a_closed_terminal_ends_it_without_a_panic() {
+    let fleet = Fleet::start(&["web-1"]);
+    let session = fleet.session(&fleet.client(), "web-1", sh("printf ready; exec cat")).await.id().to_string();
+    let (mut terminal, pts) = pty_process::blocking::open().unwrap();
+    let mut connect = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_fleetmux"))
+        .args(["--relay", &fleet.endpoint().to_string(), "connect", "web-1", "--session", &session])
+        .envs([("TERM", "xterm"), ("FLEETMUX_LOG", "trace")])
+        .spawn(pts)
+        .unwrap();
+    let ended = tokio::task::spawn_blocking(move || {
+        let (mut shown, mut buffer) = (Vec::new(), [0; 4096]);
+        while !String::from_utf8_lossy(&shown).contains("ready") {
+            let count = terminal.read(&mut buffer).unwrap();
+            shown.extend_from_slice(&buffer[..count]);
+        }
+        drop(terminal);
+        connect.wait().unwrap()
+    });
+    let status = ended.await.unwrap();
+    assert!(status.code().is_some_and(|code| code != 101), "{status:?}");
 }

@@ -32,6 +32,7 @@ impl Wall {
         let side = rustix::fs::open(name.as_c_str(), rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY, 0.into());
         let child = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_fleetmux"))
             .args(["--relay", &fleet.endpoint().to_string()])
+            .env("TERM", "xterm-256color")
             .env("FLEETMUX_PANIC_AT", panic_at)
             .spawn(pts)
             .unwrap();
@@ -98,4 +99,37 @@ async fn a_wall_that_is_left_gives_the_terminal_back_and_succeeds() {
     // The leader and q.
     wall.terminal.write_all(b"\x07q").unwrap();
     assert_eq!(wall.is_given_back(), Some(0));
+}
+
+/// A wall that was stopped from outside left a raw terminal on the alternate screen.
+#[tokio::test]
+async fn a_stopped_wall_gives_the_terminal_back_and_draws_all_again_when_continued() {
+    let (_fleet, mut wall) = Wall::open("").await;
+    wall.until("alive");
+    for name in ["TSTP", "STOP"] {
+        wall.shown.clear();
+        signal(wall.child.id(), name);
+        if name == "TSTP" {
+            wall.until("\x1b[?1049l");
+        }
+        let stat = || std::fs::read_to_string(format!("/proc/{}/stat", wall.child.id())).unwrap();
+        crate::support::until("it is stopped", || stat().contains(") T ")).await;
+        let is_cooked = tcgetattr(&wall.side).unwrap().local_modes.contains(LocalModes::ECHO | LocalModes::ICANON);
+        assert_eq!(is_cooked, name == "TSTP");
+        wall.shown.clear();
+        signal(wall.child.id(), "CONT");
+        wall.until("\x1b[?1049h");
+        wall.until("alive");
+    }
+    wall.terminal.write_all(b"\x07q").unwrap();
+    assert_eq!(wall.is_given_back(), Some(0));
+}
+
+#[tokio::test]
+async fn the_wall_is_not_painted_on_a_dumb_terminal() {
+    let fleet = Fleet::start(&["web-1"]);
+    let mut terminal = crate::connect::Terminal::start_with(&fleet, &[], &[("TERM", "dumb")]);
+    assert!(!terminal.ended().await.success());
+    let raw = String::from_utf8_lossy(&terminal.raw).into_owned();
+    assert!(raw.contains("TERM is dumb") && raw.contains("session list") && !raw.contains('\x1b'), "{raw:?}");
 }

@@ -56,7 +56,20 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: ConnectArgs) -> R
         }
     };
     let role = if args.observe { Role::Observer } else { Role::Driver };
+    not_inside(&[session], args.force)?;
     attach(&client, &machine.facts.name, session, role, detach_key).await
+}
+
+/// A session shown in its own terminal shows itself in itself, and the keys that leave it are typed into it.
+pub(super) fn not_inside(sessions: &[SessionId], is_forced: bool) -> Result<()> {
+    let inside = std::env::var("FLEETMUX_SESSION").ok().and_then(|id| id.parse::<SessionId>().ok());
+    match inside.filter(|inside| !is_forced && sessions.contains(inside)) {
+        Some(session) => bail!(
+            "this terminal is that of session {session} itself (FLEETMUX_SESSION), and it would be shown in itself; go \
+             to another terminal, or add --force"
+        ),
+        None => Ok(()),
+    }
 }
 
 /// Attaches in this terminal until it ends.

@@ -47,7 +47,7 @@ pub(in crate::cli) async fn run(args: DemoArgs) -> Result<ExitCode> {
         runtime::ended_by_signal().await;
         Ok(ExitCode::SUCCESS)
     } else {
-        let wall = WallArgs { theme: args.theme, sessions: Vec::new(), drive: false, broadcast: false };
+        let wall = WallArgs { theme: args.theme, sessions: Vec::new(), drive: false, broadcast: false, force: false };
         super::wall::run_demo(fleet.relay.clone(), &wall).await
     };
     fleet.stop().await;

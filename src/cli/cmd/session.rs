@@ -76,6 +76,7 @@ async fn attach(relay: Option<Endpoint>, args: SessionAttachArgs) -> Result<Exit
     let machine = known.machine.as_ref().ok_or_else(|| eyre!("the session's machine is not known to the relay"))?;
     lookup::online(machine)?;
     let role = if args.observe { Role::Observer } else { Role::Driver };
+    super::connect::not_inside(&[known.session.id()], args.force)?;
     super::connect::attach(&known.client, &machine.facts.name, known.session.id(), role, detach_key).await
 }
 

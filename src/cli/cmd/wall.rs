@@ -24,6 +24,12 @@ async fn show(relay: Option<Endpoint>, args: &WallArgs, ends_fleet: bool) -> Res
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         bail!("the wall needs a terminal on standard input and output; for scripts see `fleetmux --help`");
     }
+    if std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb") {
+        bail!(
+            "the wall cannot be drawn on a terminal without cursor movement (TERM is dumb or not set); set TERM, for \
+             example to xterm-256color, or use `fleetmux session list`"
+        );
+    }
     let drives = args.drive || args.broadcast || relay.is_none();
     let relay_is_own = relay.is_none();
     let client = background::client(relay).await?;
@@ -34,6 +40,13 @@ async fn show(relay: Option<Endpoint>, args: &WallArgs, ends_fleet: bool) -> Res
         let find = |wanted: &String| lookup::session(&machines, &sessions, wanted).map(|session| session.id());
         tui::Open::Sessions(args.sessions.iter().map(find).collect::<Result<Vec<SessionId>>>()?)
     };
+    if std::env::var_os("FLEETMUX_SESSION").is_some() {
+        let shown = match &open {
+            tui::Open::Sessions(sessions) => sessions.clone(),
+            tui::Open::AllSessions => client.fleet().await?.1.iter().map(crate::fleet::Session::id).collect(),
+        };
+        super::connect::not_inside(&shown, args.force)?;
+    }
     let options = tui::Options {
         theme: args.theme.clone(),
         theme_dir: paths::config_dir().map(|dir| dir.join("themes")),

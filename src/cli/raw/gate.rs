@@ -32,6 +32,13 @@ impl RoleJudge {
         }
     }
 
+    fn traces_mut(&mut self) -> &mut Traces {
+        match self {
+            RoleJudge::Observer(shield) => &mut shield.traces,
+            RoleJudge::Driver(queries) => &mut queries.traces,
+        }
+    }
+
     fn traces(&self) -> &Traces {
         match self {
             RoleJudge::Observer(shield) => &shield.traces,
@@ -73,6 +80,11 @@ impl Gate {
         let out = self.interrupt();
         self.splitter = Splitter::default();
         out
+    }
+
+    /// The terminal has been given back: its keyboard's stack and its screen are the person's.
+    pub(super) fn forget(&mut self) {
+        self.judge.traces_mut().forget();
     }
 
     /// Another role; what was begun under the old one is judged by the new one, or ends.

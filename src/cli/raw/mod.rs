@@ -1,5 +1,6 @@
 //! A session in the person's own terminal: bytes through; what is said to the person leaves no trace.
 
+mod clip;
 mod escape;
 mod filter;
 mod gate;
@@ -83,7 +84,7 @@ pub(super) async fn run(
 }
 
 async fn pump(attachment: &mut Attachment, role: Role, detach_key: Option<u8>, greeting: String) -> io::Result<Ended> {
-    let mut winch = signal(SignalKind::window_change())?;
+    let mut signals = Signals::listen()?;
     let stdin = runtime::watch_fd(rustix::stdio::stdin(), Interest::READABLE)?;
     let mut output = Output::open()?;
     let size = terminal_size()?;
@@ -98,13 +99,31 @@ async fn pump(attachment: &mut Attachment, role: Role, detach_key: Option<u8>, g
         filter: ReplyFilter::default(),
         output: &mut output,
     };
-    let ended = pumped.run(attachment, &stdin, &mut winch).await;
+    let ended = pumped.run(attachment, &stdin, &mut signals).await;
     let Pump { mut view, .. } = pumped;
     view.leave(&mut output);
     // A terminal that takes nothing any more is not waited for.
     let _ = tokio::time::timeout(SETTLE, output.drain()).await;
     raw.leave(view.is_alternate());
     ended
+}
+
+/// What the person's terminal, or somebody from outside, tells us.
+struct Signals {
+    winch: Signal,
+    stop: Signal,
+    /// Also after a SIGSTOP, which nobody sees.
+    cont: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Signals> {
+        Ok(Signals {
+            winch: signal(SignalKind::window_change())?,
+            stop: signal(SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw()))?,
+            cont: signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?,
+        })
+    }
 }
 
 struct Pump<'a> {
@@ -119,7 +138,7 @@ impl Pump<'_> {
         &mut self,
         attachment: &mut Attachment,
         stdin: &AsyncFd<rustix::fd::BorrowedFd<'static>>,
-        winch: &mut Signal,
+        signals: &mut Signals,
     ) -> io::Result<Ended> {
         let mut buffer = vec![0; READ_BYTES];
         let mut release_at = Instant::now();
@@ -167,14 +186,45 @@ impl Pump<'_> {
                     self.view.tick(self.output);
                     self.output.flush();
                 }
-                _ = winch.recv() => {
+                _ = signals.winch.recv() => {
                     self.view.resized(self.output);
+                    self.output.flush();
+                    attachment.handle().resize(terminal_size()?);
+                }
+                _ = signals.stop.recv() => {
+                    self.stop(signals).await?;
+                    attachment.handle().resize(terminal_size()?);
+                }
+                _ = signals.cont.recv() => {
+                    self.resume(false)?;
                     attachment.handle().resize(terminal_size()?);
                 }
                 () = &mut end => return Ok(Ended::Detached),
                 () = tokio::task::yield_now(), if self.view.is_lagging() => self.view.digest(),
             }
         }
+    }
+
+    /// Gives the terminal back and stops, until somebody continues us.
+    async fn stop(&mut self, signals: &mut Signals) -> io::Result<()> {
+        self.view.leave(self.output);
+        let _ = tokio::time::timeout(SETTLE, self.output.drain()).await;
+        mode::pause(self.view.is_alternate());
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP)?;
+        signals.cont.recv().await;
+        self.resume(true)
+    }
+
+    /// Takes the terminal, where others may have been meanwhile.
+    fn resume(&mut self, was_given_back: bool) -> io::Result<()> {
+        mode::again()?;
+        if was_given_back {
+            self.view.was_given_back();
+            self.output.push(mode::ENTER);
+        }
+        self.view.resized(self.output);
+        self.output.flush();
+        Ok(())
     }
 
     fn has_room(&self) -> bool {

@@ -182,11 +182,7 @@ impl RawMode {
                 next(info);
             }));
         });
-        let before = rustix::termios::tcgetattr(rustix::stdio::stdin())?;
-        let mut raw = before.clone();
-        raw.make_raw();
-        *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
-        rustix::termios::tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &raw)?;
+        again()?;
         Ok(RawMode(()))
     }
 
@@ -200,6 +196,23 @@ impl Drop for RawMode {
     fn drop(&mut self) {
         give_back(true);
     }
+}
+
+/// Raw mode; how the terminal was is remembered if it was given back before.
+pub(super) fn again() -> io::Result<()> {
+    let mut before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut raw = match &*before {
+        Some(before) => before.clone(),
+        None => before.insert(rustix::termios::tcgetattr(rustix::stdio::stdin())?).clone(),
+    };
+    raw.make_raw();
+    rustix::termios::tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &raw)?;
+    Ok(())
+}
+
+/// Gives the terminal back until [`again`]; `is_alternate` when the other screen is shown.
+pub(super) fn pause(is_alternate: bool) {
+    give_back(is_alternate);
 }
 
 /// Ctrl+C, as a line typed under [`Silence`] ends with it.

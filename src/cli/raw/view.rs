@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::clip::Clip;
 use super::gate::Gate;
 use super::mode::MODES_OFF;
 use super::screen::Output;
@@ -17,7 +18,7 @@ use crate::term::{Backlog, KeyframeScope, Screen};
 
 /// How long a line of ours stays.
 const NOTICE: Duration = Duration::from_secs(3);
-/// A line of ours that output has painted over comes back after this long, while its time lasts.
+/// A line of ours that output has painted over comes back once, when there was none for so long.
 const REDRAW: Duration = Duration::from_millis(250);
 /// Names of observers in the banner.
 const NAMES: usize = 3;
@@ -35,7 +36,9 @@ struct Notice {
     /// It goes by itself; `None` for as long as its cause lasts.
     until: Option<Instant>,
     is_shown: bool,
-    redraw_at: Instant,
+    /// When it comes back; `None` once it has.
+    redraw_at: Option<Instant>,
+    has_come_back: bool,
 }
 
 /// What is known about the session while it is shown.
@@ -48,12 +51,16 @@ pub(super) struct View {
     gate: Gate,
     /// The person's terminal.
     outer: Size,
+    /// While that is smaller than the session.
+    clip: Option<Clip>,
     observers: Vec<u32>,
     is_lost: bool,
     is_attached: bool,
     exit: Option<Exit>,
     notice: Option<Notice>,
     greeting: String,
+    /// On a terminal that cannot move its cursor nothing of ours is painted.
+    is_dumb: bool,
 }
 
 impl View {
@@ -65,12 +72,14 @@ impl View {
             backlog: Backlog::default(),
             gate: Gate::new(role),
             outer,
+            clip: None,
             observers: Vec::new(),
             is_lost: false,
             is_attached: false,
             exit: None,
             notice: None,
             greeting,
+            is_dumb: std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb"),
         }
     }
 
@@ -94,6 +103,9 @@ impl View {
         self.backlog.feed(&mut self.replica, TURN_WORK);
         // The keeper answers the program's queries.
         drop((self.replica.take_replies(), self.replica.take_events()));
+        if let Some(clip) = &mut self.clip {
+            clip.wake();
+        }
     }
 
     /// Brings the replica to what is shown, however long that takes.
@@ -105,32 +117,76 @@ impl View {
 
     /// The next moment something is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let notice = self.notice.as_ref()?;
-        let redraw = (!notice.is_shown).then_some(notice.redraw_at);
-        notice.until.into_iter().chain(redraw).min()
+        let notice = self.notice.as_ref();
+        let until = notice.and_then(|notice| notice.until);
+        let redraw = notice.filter(|notice| !notice.is_shown).and_then(|notice| notice.redraw_at);
+        let frame = self.clip.as_ref().and_then(Clip::due);
+        until.into_iter().chain(redraw).chain(frame).min()
     }
 
     /// Does what is due.
     pub(super) fn tick(&mut self, output: &mut Output) {
         let now = Instant::now();
-        let Some(notice) = &self.notice else { return };
-        if notice.until.is_some_and(|until| until <= now) {
-            self.heal(output);
-            self.notice = None;
-            // A cause that lasts has the last word.
-            if self.is_lost {
-                self.show(LOST.into(), None, output);
+        if let Some(notice) = &mut self.notice {
+            if notice.until.is_some_and(|until| until <= now) {
+                self.heal(output);
+                self.notice = None;
+                // A cause that lasts has the last word.
+                if self.is_lost {
+                    self.show(LOST.into(), None, output);
+                }
+            } else if !notice.is_shown && notice.redraw_at.is_some_and(|at| at <= now) {
+                notice.has_come_back = true;
+                notice.redraw_at = None;
+                self.draw(output);
             }
-        } else if !notice.is_shown && notice.redraw_at <= now {
-            self.draw(output);
+        }
+        if self.clip.as_ref().and_then(Clip::due).is_some_and(|due| due <= now) {
+            self.draw_clip(output);
         }
     }
 
-    /// The person's terminal has another size.
+    /// The person's terminal has another size, or has shown something else: the session is painted anew.
     pub(super) fn resized(&mut self, output: &mut Output) {
+        self.heal(output);
         if let Ok(size) = terminal_size() {
-            self.heal(output);
             self.outer = size;
+        }
+        self.repaint(output);
+    }
+
+    /// The terminal was given back: what the program had pushed there is gone.
+    pub(super) fn was_given_back(&mut self) {
+        self.gate.forget();
+    }
+
+    /// Paints the session as a client that comes now is shown it.
+    fn repaint(&mut self, output: &mut Output) {
+        self.settle();
+        let painted = self.replica.keyframe(KeyframeScope::Terminal);
+        self.show_screen(&painted, output);
+    }
+
+    /// Shows a screen that the replica has: whole if it fits, else a part of it.
+    fn show_screen(&mut self, painted: &[u8], output: &mut Output) {
+        output.push(&self.gate.restart());
+        let size = self.replica.size();
+        if size.rows() > self.outer.rows() || size.cols() > self.outer.cols() {
+            if self.clip.is_none() {
+                output.push(&self.gate.pass_painted(MODES_OFF));
+            }
+            self.clip = Some(Clip::new());
+        } else {
+            self.clip = None;
+            output.push(&self.gate.pass(painted));
+        }
+    }
+
+    fn draw_clip(&mut self, output: &mut Output) {
+        let has_notice = self.notice.as_ref().is_some_and(|notice| notice.is_shown);
+        if let Some(clip) = &mut self.clip {
+            let frame = clip.draw(&self.replica, self.outer, has_notice);
+            output.push(&self.gate.pass_painted(&frame));
         }
     }
 
@@ -147,28 +203,35 @@ impl View {
     pub(super) fn take(&mut self, event: AttachEvent, output: &mut Output) -> Option<Ended> {
         match event {
             AttachEvent::Output { data, .. } => {
-                self.heal(output);
-                output.push(&self.gate.pass(&data));
+                // In a part of the screen nothing but the part is drawn.
+                if self.clip.is_none() {
+                    self.heal(output);
+                    output.push(&self.gate.pass(&data));
+                }
                 self.backlog.output(data);
                 self.digest();
+                self.put_off_notice();
             }
             AttachEvent::Keyframe { data, size, .. } => {
                 self.heal(output);
-                output.push(&self.gate.restart());
-                output.push(&self.gate.pass(&data));
                 self.replica = Screen::from_keyframe(size, 0, &data);
                 self.backlog.clear();
+                self.show_screen(&data, output);
             }
             AttachEvent::Resized(size) => {
                 self.heal(output);
                 self.backlog.resized(size);
-                self.digest();
+                self.repaint(output);
             }
             AttachEvent::Attached { role, size, skipped, .. } => {
                 self.set_role(role, output);
                 if self.replica.size() != size {
+                    self.heal(output);
                     self.backlog.resized(size);
-                    self.digest();
+                    self.settle();
+                    if self.is_attached {
+                        self.repaint(output);
+                    }
                 }
                 if std::mem::take(&mut self.is_lost) {
                     self.say(&reconnected(skipped), output);
@@ -213,12 +276,13 @@ impl View {
     pub(super) fn leave(&mut self, output: &mut Output) {
         self.settle();
         self.heal(output);
-        output.push(&self.gate.interrupt());
         self.notice = None;
+        self.draw_clip(output);
+        output.push(&self.gate.interrupt());
         if !self.is_alternate() {
             let rows = self.replica.size().rows();
             let last = (0..rows).rev().find(|row| !self.replica.row_text(*row).trim().is_empty());
-            let row = last.unwrap_or(0).max(self.replica.cursor().row);
+            let row = last.unwrap_or(0).max(self.replica.cursor().row).min(self.outer.rows() - 1);
             output.push(format!("\x1b[?6l\x1b[r\x1b[{};1H", row + 1).as_bytes());
         }
     }
@@ -233,7 +297,10 @@ impl View {
         if self.is_attached {
             self.settle();
             output.push(MODES_OFF);
-            output.push(&self.gate.pass_painted(&self.replica.keyframe(KeyframeScope::Terminal)));
+            match &mut self.clip {
+                Some(clip) => *clip = Clip::new(),
+                None => output.push(&self.gate.pass_painted(&self.replica.keyframe(KeyframeScope::Terminal))),
+            }
         }
     }
 
@@ -247,18 +314,22 @@ impl View {
     }
 
     fn show(&mut self, text: String, until: Option<Instant>, output: &mut Output) {
+        if self.is_dumb {
+            return;
+        }
         self.heal(output);
-        self.notice = Some(Notice { text, until, is_shown: false, redraw_at: Instant::now() });
+        self.notice = Some(Notice { text, until, is_shown: false, redraw_at: None, has_come_back: false });
         self.draw(output);
     }
 
     fn draw(&mut self, output: &mut Output) {
         if self.is_lagging() {
             // What the line covers is not known yet. So it is taken off at once when more comes.
-            self.notice.iter_mut().for_each(|notice| notice.redraw_at = Instant::now() + REDRAW);
+            self.notice.iter_mut().for_each(|notice| notice.redraw_at = Some(Instant::now() + REDRAW));
             return;
         }
         let cursor = self.replica.cursor();
+        let (row, col) = self.clip.as_ref().map_or((cursor.row, cursor.col), |clip| clip.cursor(&self.replica));
         let Some(notice) = &mut self.notice else { return };
         notice.is_shown = true;
         let width = usize::from(self.outer.cols()).saturating_sub(14);
@@ -269,8 +340,8 @@ impl View {
             format!(
                 "\x1b\\\x1b[?2026l\x0f\x1b(B\x1b[?6l\x1b[4l\x1b[{};1H\x1b[0;7m fleetmux: {text} \x1b[m\x1b[K\x1b[{};{}H",
                 self.outer.rows(),
-                cursor.row + 1,
-                cursor.col + 1
+                row + 1,
+                col + 1
             )
             .as_bytes(),
         );
@@ -280,9 +351,20 @@ impl View {
     fn heal(&mut self, output: &mut Output) {
         let Some(notice) = self.notice.as_mut().filter(|notice| notice.is_shown) else { return };
         notice.is_shown = false;
-        notice.redraw_at = Instant::now() + REDRAW;
+        notice.redraw_at = (!notice.has_come_back).then(|| Instant::now() + REDRAW);
+        if let Some(clip) = &mut self.clip {
+            return clip.forget_row(self.outer.rows() - 1);
+        }
         output.push(format!("\x1b[r\x1b[{};1H\x1b[m\x1b[2K", self.outer.rows()).as_bytes());
         output.push(&self.gate.pass_painted(&self.replica.keyframe(KeyframeScope::Terminal)));
+    }
+
+    /// Under a program that writes all the time a line of ours would come and go with every piece.
+    fn put_off_notice(&mut self) {
+        let hidden = self.notice.as_mut().filter(|notice| !notice.is_shown);
+        if let Some(at) = hidden.and_then(|notice| notice.redraw_at.as_mut()) {
+            *at = Instant::now() + REDRAW;
+        }
     }
 }
 

@@ -8,6 +8,11 @@ const SUPPORTED: u16 = 1;
 /// Flags kept below the current ones; the oldest are forgotten.
 const STACK_CAP: usize = 16;
 
+/// The resource of `CSI > Pp ; Pv m` that is modifyOtherKeys.
+const MODIFY_OTHER_KEYS: u16 = 4;
+/// Its largest value.
+const MODIFY_MAX: u16 = 3;
+
 /// Flags of one screen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::term) struct Keyboard {
@@ -16,6 +21,15 @@ pub(in crate::term) struct Keyboard {
 }
 
 impl Term {
+    /// `CSI > 4 ; value m` sets modifyOtherKeys; without a value, or with `n`, it is off, as it is with `CSI > m`.
+    pub(super) fn modify_keys(&mut self, last: u8, params: &Params) {
+        let is_all = last == b'm' && params.len() == 0;
+        if is_all || params.get(0) == MODIFY_OTHER_KEYS {
+            let value = if last == b'm' { params.get(1) } else { 0 };
+            self.modes.modify_keys = if value <= MODIFY_MAX { value } else { 0 };
+        }
+    }
+
     /// The flags of the screen that is shown.
     pub(in crate::term) fn keyboard(&self) -> &Keyboard {
         &self.keyboards[usize::from(self.is_alternate)]

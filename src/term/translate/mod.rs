@@ -62,6 +62,8 @@ pub(super) struct ModeSet {
     pub(super) cursor_visible: bool,
     pub(super) cursor_shape: CursorShape,
     pub(super) cursor_blink: bool,
+    /// xterm's modifyOtherKeys; 0 is off. The keys are the person's terminal's.
+    pub(super) modify_keys: u16,
 }
 
 impl Default for ModeSet {
@@ -85,6 +87,7 @@ impl Default for ModeSet {
             cursor_visible: true,
             cursor_shape: CursorShape::Default,
             cursor_blink: false,
+            modify_keys: 0,
         }
     }
 }
@@ -461,6 +464,7 @@ impl Term {
                 self.change_pen(|pen| pen.is_protected = is_protected);
             }
             (0, b'!', b'p') => self.soft_reset(),
+            (b'>', 0, b'm' | b'n') => self.modify_keys(csi.final_byte, &csi.params),
             (0, 0, b't') => self.window(&csi.params),
             _ => self.query(csi),
         }
