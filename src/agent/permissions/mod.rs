@@ -277,7 +277,7 @@ impl Permissions {
     /// Variables of the agent that programs get beside a login's.
     pub fn kept_variables(&self) -> Vec<String> {
         let mut state = self.state();
-        self.reload(&mut state, Instant::now());
+        self.reload(&mut state);
         match &state.in_force {
             InForce::Rules(rules) => rules.kept_variables().to_vec(),
             InForce::None | InForce::Broken(_) => Vec::new(),
