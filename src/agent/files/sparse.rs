@@ -21,8 +21,11 @@ pub(super) fn copy_contents<E: From<io::Error>>(
     let meta = from.metadata()?;
     // Files that are made up as they are read have no blocks and no length, and cannot be asked where their data is.
     let has_holes = meta.len() > 0 && meta.blocks() * BLOCK < meta.len();
+    if !has_holes {
+        return copy_some(from, to, u64::MAX, &mut go_on);
+    }
     let mut at = 0;
-    while has_holes {
+    loop {
         go_on()?;
         let Some((data, end)) = next_data(from, at)? else {
             // Nothing but a hole is left; one that was cut meanwhile is as long as it is now.
@@ -38,7 +41,6 @@ pub(super) fn copy_contents<E: From<io::Error>>(
             return Ok(at);
         }
     }
-    copy_some(from, to, u64::MAX, &mut go_on)
 }
 
 /// So many bytes from where both files are, or fewer at the end.
