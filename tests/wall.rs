@@ -374,3 +374,17 @@ fn a_pane_whose_output_is_dear_is_fed_in_turns_and_holds_up_nobody() {
     wall.output(0, " again");
     assert!(wall.screen().contains("found again"), "{}", wall.screen());
 }
+
+/// "No machine is online" stayed on the first wall of a healthy fleet.
+#[test]
+fn a_wall_without_panes_says_why_and_follows_what_it_is_told() {
+    let mut wall = Wall::open(100, 20, &[]);
+    assert!(wall.screen().contains("No machine has joined yet"), "{}", wall.screen());
+    let mut other = Wall::open(100, 20, &[("web-1", &["a"])]);
+    let machine = other.model.fleet.machines()[0].clone();
+    wall.take(Msg::Machine(fleetmux::fleet::Machine { is_online: false, ..machine.clone() }));
+    assert!(wall.screen().contains("No machine is online"), "{}", wall.screen());
+    wall.take(Msg::Machine(machine));
+    assert!(wall.screen().contains("No pane is open"), "{}", wall.screen());
+    assert!(!other.screen().contains("No pane is open"));
+}

@@ -152,6 +152,19 @@ pub struct Model {
     next_pane: u64,
 }
 
+/// Why a wall without panes has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Emptiness {
+    /// The relay has not told yet.
+    Unknown,
+    /// The fleet has no machine.
+    NoMachine,
+    /// Not one of its machines is online.
+    AllOffline,
+    /// Nobody opened one.
+    NoPane,
+}
+
 impl Model {
     /// An empty wall.
     pub fn new(setup: Setup, cols: u16, rows: u16) -> Model {
@@ -232,6 +245,19 @@ impl Model {
     /// Online machines whose name or labels contain a text.
     pub fn matching_machines(&self, needle: &str) -> Vec<MachineId> {
         self.fleet.online().filter(|machine| fleet::is_match(machine, needle)).map(|machine| machine.facts.id).collect()
+    }
+
+    /// Why there is nothing to be seen, while no pane is open.
+    pub fn emptiness(&self) -> Emptiness {
+        if !self.fleet.is_known {
+            Emptiness::Unknown
+        } else if self.fleet.machines().is_empty() {
+            Emptiness::NoMachine
+        } else if self.fleet.online().next().is_none() {
+            Emptiness::AllOffline
+        } else {
+            Emptiness::NoPane
+        }
     }
 
     /// Panes on the screen.

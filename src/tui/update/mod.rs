@@ -17,6 +17,7 @@ use super::msg::Msg;
 /// Takes one message.
 pub fn update(model: &mut Model, msg: Msg) -> Effects {
     let mut effects = Effects::new();
+    let emptiness = model.emptiness();
     match msg {
         Msg::Time(now_ms) => time(model, now_ms),
         Msg::Input(input) => person(model, input, &mut effects),
@@ -45,6 +46,10 @@ pub fn update(model: &mut Model, msg: Msg) -> Effects {
             let name = fleet::session_label(model, session);
             say(model, Severity::Error, format!("{name} could not be ended: {message}"));
         }
+    }
+    // A wall without panes says why it has none.
+    if model.order.is_empty() && model.emptiness() != emptiness {
+        model.touch_all();
     }
     broadcast::tell(model, &mut effects);
     effects

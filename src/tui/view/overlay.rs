@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 
 use crate::fleet::MachineId;
 
-use super::super::model::{Field, Model, Overlay, PaneId, Question};
+use super::super::model::{Emptiness, Field, Model, Overlay, PaneId, Question};
 use super::super::presenter::CursorAt;
 use super::super::theme::Ink;
 use super::canvas::{Canvas, Line};
@@ -29,10 +29,18 @@ pub(super) fn draw(model: &Model, layer: &Overlay, canvas: &mut Canvas<'_>) -> O
 pub(super) fn empty_wall(model: &Model, canvas: &mut Canvas<'_>) {
     let area = model.areas.grid;
     let leader = model.setup.keymap.leader;
-    let lines = if model.fleet.online().next().is_some() {
-        ["No pane is open".to_string(), format!("{leader} c  starts a session      {leader} s  goes to the fleet")]
-    } else {
-        ["No machine is online".to_string(), "start an agent: fleetmux agent start".to_string()]
+    let lines = match model.emptiness() {
+        Emptiness::Unknown => ["Connecting to the relay …".to_string(), String::new()],
+        Emptiness::NoMachine => {
+            ["No machine has joined yet".to_string(), "start an agent: fleetmux agent start".to_string()]
+        }
+        Emptiness::AllOffline => [
+            "No machine is online".to_string(),
+            "they come back by themselves; the sidebar says since when".to_string(),
+        ],
+        Emptiness::NoPane => {
+            ["No pane is open".to_string(), format!("{leader} c  starts a session      {leader} s  goes to the fleet")]
+        }
     };
     for (index, (text, ink)) in lines.iter().zip([Ink::PaneTitle, Ink::PaneDetail]).enumerate() {
         let width = words::width(text).min(area.width);
