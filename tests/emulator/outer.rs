@@ -17,7 +17,9 @@ fn shown(original: &Screen) -> Screen {
 /// What a person sees of it.
 fn visible(screen: &Screen) -> (Vec<String>, fleetmux::term::Cursor, bool, fleetmux::term::Modes) {
     let look = look(screen);
-    (look.rows, look.cursor, look.is_wrap_pending, look.modes)
+    // A wrap that is pending behind a blank cell is told with a space there: nobody sees the difference.
+    let rows = look.rows.iter().map(|row| row.replace(' ', "\u{b7}")).collect();
+    (rows, look.cursor, look.is_wrap_pending, look.modes)
 }
 
 /// All but margins and modes was missing: `:q` in vim after a reattach showed an empty screen.

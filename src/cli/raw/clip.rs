@@ -101,8 +101,12 @@ impl Clip {
     }
 }
 
-/// The first of so many lines shown out of a total, moved no further than the cursor needs.
+/// The first of so many lines shown out of a total: the very first while the cursor is seen there, since text begins there,
+/// else moved no further than the cursor needs.
 fn followed(first: u16, cursor: u16, total: u16, shown: u16) -> u16 {
+    if cursor < shown {
+        return 0;
+    }
     let first = first.min(cursor).max((cursor + 1).saturating_sub(shown));
     first.min(total.saturating_sub(shown))
 }
