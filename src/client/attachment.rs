@@ -147,6 +147,10 @@ impl AttachmentState {
                     self.input.adopt(input_next);
                 }
                 self.input.acknowledge(input_next);
+                if self.is_input_acked() && input_next < self.input.next() {
+                    // What is missing there was dropped here: it would wait for it for ever.
+                    self.input.adopt(input_next);
+                }
                 outcome.up.extend(self.resend());
                 events.push(AttachEvent::Attached { role, offset, skipped, size, number, is_resumed });
             }
@@ -318,6 +322,17 @@ mod tests {
 
     fn output(offset: u64, data: &'static [u8]) -> Down {
         Down::Output { offset, data: Bytes::from_static(data) }
+    }
+
+    #[test]
+    fn a_keeper_that_wants_what_was_dropped_here_is_followed() {
+        let mut state = fresh();
+        attached(&mut state, 0, 0, 0);
+        state.input(Bytes::from_static(b"lost")).unwrap();
+        let refusal = Refusal::new(Code::PermissionDenied, "an observer may not send input");
+        state.down(Down::Refused { refusal, frame: "input".into() });
+        attached(&mut state, 0, 0, 0);
+        assert!(matches!(state.input(Bytes::from_static(b"ls")), Ok(Some(Up::Input { offset: 0, .. }))));
     }
 
     #[test]

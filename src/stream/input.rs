@@ -29,6 +29,13 @@ impl InputReceiver {
         self.next
     }
 
+    /// Refuses a piece: what follows it is the next to be wanted, as after one that was taken.
+    pub fn skip(&mut self, offset: u64, len: usize) {
+        if offset <= self.next {
+            self.next = self.next.max(offset.saturating_add(len as u64));
+        }
+    }
+
     /// Takes a piece that starts at `offset`, as much of it as `room` allows.
     pub fn take(&mut self, offset: u64, mut data: Bytes, room: usize) -> Accepted {
         if offset > self.next {

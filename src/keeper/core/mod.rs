@@ -238,6 +238,10 @@ impl Core {
             return self.refuse(link, id, kind, Refusal::new(Code::NotFound, message));
         };
         if up.needs_driver() && client.role != Role::Driver {
+            // Its sender drops it and goes on counting.
+            if let Up::Input { offset, data } = &up {
+                client.input.skip(*offset, data.len());
+            }
             let message = format!("an observer may not send {kind}; take the wheel first (role driver)");
             return self.refuse(link, id, kind, Refusal::new(Code::PermissionDenied, message));
         }

@@ -84,6 +84,20 @@ fn an_observer_may_neither_type_nor_resize_nor_signal_nor_close() {
     assert!(bench.core.pending_input().is_none());
 }
 
+/// Keys typed on a lost link, whose driver gave the wheel back meanwhile, were refused when it came back; and no key of that
+/// client was taken ever after, though it drove again.
+#[test]
+fn after_input_that_was_refused_the_next_is_taken() {
+    let (mut bench, id) = (Bench::new(), ClientId::random());
+    let input = |offset, data: &'static [u8]| Up::Input { offset, data: Bytes::from_static(data) };
+    bench.up(id, Up::Attach(attach(Role::Observer)));
+    assert!(matches!(&bench.up(id, input(0, b"lost"))[..], [Down::Refused { .. }]));
+    assert!(matches!(&bench.up(id, input(99, b"a gap"))[..], [Down::Refused { .. }]));
+    bench.up(id, Up::SetRole(Role::Driver));
+    bench.up(id, input(4, b"ls"));
+    assert_eq!(bench.core.pending_input(), Some(&Bytes::from_static(b"ls")));
+}
+
 #[test]
 fn a_client_nobody_attached_is_refused() {
     let (mut bench, id) = (Bench::new(), ClientId::random());
