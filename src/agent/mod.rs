@@ -79,7 +79,9 @@ pub async fn run(options: Options, end: impl Future<Output = ()>) -> Result<(), 
     let permissions = Arc::new(Permissions::open(options.permissions, &facts.name));
     let record = standing::Record::start(&options.dir, &facts, &options.relay);
     let own = [&options.dir, &options.state_dir].into_iter().cloned();
-    let usual = [paths::state_dir(), paths::relay_dir(), paths::runtime_dir()].into_iter().chain(paths::config_dir());
+    let (socket_file, port_file) = paths::sdk_discovery();
+    let usual = [paths::state_dir(), paths::relay_dir(), paths::runtime_dir().join("agent")].into_iter();
+    let usual = usual.chain(paths::config_dir()).chain(socket_file).chain(port_file);
     let private = files::Private::new(own.chain(usual));
     let link = link::Options { relay: options.relay, credentials: options.credentials, record };
     tokio::select! {

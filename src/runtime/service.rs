@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// A login's mask of new files where the system names none.
 const UMASK: u32 = 0o022;
-/// Limits that a login has from the system; that of open files is told apart, see `limits`.
+/// Limits that a login has from the system; that of open files stays as it was, see `limits`.
 const LIMITS: [(&str, Resource); 11] = [
     ("Max cpu time", Resource::Cpu),
     ("Max file size", Resource::Fsize),
@@ -21,8 +21,6 @@ const LIMITS: [(&str, Resource); 11] = [
     ("Max msgqueue size", Resource::Msgqueue),
     ("Max pending signals", Resource::Sigpending),
 ];
-/// Its name in the system's list.
-const OPEN_FILES: &str = "Max open files";
 
 /// Lets go of every descriptor but the standard ones, and keeps the memory and the environment of this process from other
 /// processes of its user. Before anything is opened.
@@ -38,7 +36,7 @@ pub fn shed_inheritance() {
     let login_defs = std::fs::read_to_string("/etc/login.defs").unwrap_or_default();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask_in(&login_defs)));
     let init = std::fs::read_to_string("/proc/1/limits").unwrap_or_default();
-    for (name, resource) in LIMITS.into_iter().chain([(OPEN_FILES, Resource::Nofile)]) {
+    for (name, resource) in LIMITS {
         if let Some(soft) = soft_in(&init, name) {
             set_soft(resource, soft);
         }

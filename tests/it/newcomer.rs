@@ -209,7 +209,9 @@ async fn readme_leads_from_nothing_to_two_machines_and_a_restart_of_everything_e
     let mut terminal = world.terminal("desk", &connect, Size::DEFAULT);
     terminal.until_text("Connected to web-1").await;
     terminal.send(b"echo \"typed at the $USER's desk\" | tr a-z A-Z\r");
-    terminal.until_text("TYPED AT THE ADA'S DESK").await;
+    let user = std::process::Command::new("id").arg("-un").output().unwrap().stdout;
+    let user = String::from_utf8(user).unwrap().trim().to_uppercase();
+    terminal.until_text(&format!("TYPED AT THE {user}'S DESK")).await;
     terminal.send(b"sh -c 'n=0; while sleep 0.02; do n=$((n+1)); echo count $n of $$; done'\r");
     terminal.until("it counts", |terminal| newest(terminal).is_some_and(|(count, _)| count > 20)).await;
     let greeting = String::from_utf8_lossy(&terminal.raw).into_owned();

@@ -48,7 +48,7 @@ async fn the_agent_refuses_a_driver_that_the_relay_lets_through() {
     watching.attachment.handle().set_role(Role::Driver);
     watching.until("refused", |pane| pane.refusals.len() == 1).await;
     assert_eq!(watching.refusals[0], refusal);
-    watching.attachment.handle().send_unchecked(Up::Input { offset: 0, data: Bytes::from_static(b"evil\n") });
+    watching.attachment.handle().send_unchecked(Up::Input { offset: 99, data: Bytes::from_static(b"evil\n") });
     watching.until("refused by the keeper", |pane| pane.refusals.len() == 2).await;
     assert_eq!(watching.refusals[1].code, Code::PermissionDenied);
     // The file is obeyed as it is now: without the rule the same client takes the wheel.
