@@ -149,13 +149,16 @@ impl Term {
 
     /// Charsets, pen and cursor; and the last character once more where a wrap is pending or REP may come.
     fn write_end(&self, out: &mut Vec<u8>) {
-        let is_plain = self.charsets.is_plain();
-        if is_plain {
+        let again = self.again();
+        // Nothing may come between it and REP, so it is printed under the charsets it was printed under.
+        let repeated = again.as_ref().filter(|_| self.last_char.is_some()).and_then(|again| self.typed(&again.text));
+        let is_repeated = repeated.is_some();
+        let charsets_come_first = is_repeated || self.charsets.is_plain();
+        if charsets_come_first {
             self.write_charsets(out, &self.charsets);
         }
         let (row, col) = self.pos_from_origin();
-        let is_repeated = is_plain && self.last_char.is_some();
-        match self.again().filter(|_| is_repeated || self.is_wrap_pending()) {
+        match again.filter(|_| is_repeated || self.is_wrap_pending()) {
             Some(again) => {
                 let pen = if is_repeated { &self.pen } else { &again.pen };
                 write_pen(out, pen);
@@ -164,7 +167,7 @@ impl Term {
                 if self.modes.insert {
                     let _ = write!(out, "\x1b[{}P", again.width);
                 }
-                out.extend_from_slice(again.text.as_bytes());
+                out.extend_from_slice(repeated.as_ref().unwrap_or(&again.text).as_bytes());
                 if !is_repeated {
                     write_link_and_protection(out, pen, &Pen::default());
                     write_pen(out, &self.pen);
@@ -175,9 +178,17 @@ impl Term {
                 let _ = write!(out, "\x1b[{};{}H", row + 1, col + 1);
             }
         }
-        if !is_plain {
+        if !charsets_come_first {
             self.write_charsets(out, &self.charsets);
         }
+    }
+
+    /// What comes out as this text under the charsets that are in force.
+    fn typed(&self, text: &str) -> Option<String> {
+        let mut charsets = self.charsets;
+        let mut is_from = |typed: char, c: char| charsets.map(typed) == c;
+        let typed = |c: char| if is_from(c, c) { Some(c) } else { (' '..='~').find(|typed| is_from(*typed, c)) };
+        text.chars().map(typed).collect()
     }
 
     /// The character before the cursor, if it can be printed again without moving anything else.
