@@ -5,7 +5,9 @@
 #[path = "tui/support.rs"]
 mod support;
 
-use fleetmux::client::AttachEvent;
+use std::time::Duration;
+
+use fleetmux::client::{AttachEvent, ConnectionState};
 use fleetmux::fleet::{Code, Exit, MachineId, Refusal, Role, Size};
 use fleetmux::tui::effect::Effect;
 use fleetmux::tui::input::ACTIONS;
@@ -236,6 +238,51 @@ fn more_panes_than_fit_make_pages() {
     assert!(wall.screen().contains("page 2/2") && wall.screen().contains("12 web-1 · s11"), "{}", wall.screen());
     wall.keys("Tab Tab Tab Tab Tab Tab");
     assert!(wall.screen().contains("page 1/2"), "the page follows the focus");
+}
+
+/// What was typed went to a pane that was on another page by then.
+#[test]
+fn a_terminal_that_shrinks_shows_the_page_of_the_focused_pane() {
+    let names: Vec<String> = (0..12).map(|n| format!("s{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut wall = Wall::open(200, 60, &[("web-1", &names)]);
+    assert!(!wall.screen().contains("page "), "{}", wall.screen());
+    for (steps, (cols, rows)) in [(11, (80, 24)), (1, (60, 14)), (7, (40, 12)), (1, (200, 60)), (4, (80, 24))] {
+        wall.keys(vec!["Tab"; steps].join(" ").as_str());
+        wall.resize(cols, rows);
+        let focused = wall.model.focused_pane().expect("one is focused");
+        assert!(focused.rect.is_some(), "{cols}x{rows}: {}", wall.screen());
+    }
+    wall.keys(">");
+    assert!(wall.model.focused_pane().is_some_and(|pane| pane.rect.is_some()), "turning takes the focus along");
+}
+
+/// A machine that hung looked healthy until its link was given up.
+#[test]
+fn a_machine_that_answers_nothing_says_so_until_it_does() {
+    let mut wall = Wall::open(160, 24, &[("web-1", &["a"]), ("web-2", &["b"])]);
+    wall.event(0, AttachEvent::Unanswered(Duration::from_secs(3)));
+    let screen = wall.screen();
+    assert!(screen.contains("no answer 3 s") && screen.contains("◐ web-1") && screen.contains("● web-2"), "{screen}");
+    wall.event(0, AttachEvent::Latency(300));
+    assert!(!wall.screen().contains("no answer") && wall.screen().contains("● web-1"), "{}", wall.screen());
+    let silent = ConnectionState::Connected {
+        server: "relay".into(),
+        latency_us: Some(300),
+        unanswered: Some(Duration::from_secs(6)),
+    };
+    wall.take(Msg::Connection(silent));
+    let screen = wall.screen();
+    assert!(screen.contains("relay: no answer 6 s") && !screen.contains("●"), "nothing is known of anybody: {screen}");
+}
+
+/// Two sessions of a machine with a long name had the same title.
+#[test]
+fn a_long_name_of_a_machine_leaves_room_for_the_sessions() {
+    let mut wall = Wall::open(80, 24, &[("ip-10-17-203-41.eu-central-1.compute.internal", &["deploy", "logs"])]);
+    let screen = wall.screen();
+    assert!(screen.contains("· deploy") && screen.contains("· logs"), "{screen}");
+    assert!(screen.contains("internal ·") && screen.contains("1 ip-10"), "both its ends are there: {screen}");
 }
 
 #[test]

@@ -123,7 +123,12 @@ impl AttachmentState {
         if self.phase == Phase::Over {
             return outcome;
         }
-        if self.phase != Phase::Live && !matches!(down, Down::Attached { .. } | Down::Refused { .. }) {
+        let is_answer = match &down {
+            Down::Attached { .. } => true,
+            Down::Refused { frame, .. } => frame == "attach",
+            _ => false,
+        };
+        if self.phase != Phase::Live && !is_answer {
             return outcome;
         }
         let events = &mut outcome.events;
@@ -188,6 +193,13 @@ impl AttachmentState {
             Down::Refused { refusal, frame } => {
                 if frame == "attach" {
                     return self.close(Some(refusal));
+                }
+                if refusal.code == Code::NotFound {
+                    // Sent to a keeper that an agent which is new there linked to: it has not heard of this client. What was
+                    // typed is kept, and goes out again when it has.
+                    self.phase = Phase::Opening;
+                    outcome.needs_open = true;
+                    return outcome;
                 }
                 if frame == "set_role" {
                     // What was not granted is not asked for again at the next attach.
@@ -438,5 +450,27 @@ mod tests {
         let outcome = state.lost(Refusal::new(Code::NotFound, "gone"));
         assert!(outcome.is_over && matches!(outcome.events[..], [AttachEvent::Closed(Some(_))]));
         assert!(!state.ready().needs_open);
+    }
+
+    /// It was said in red, and what had been typed was forgotten.
+    #[test]
+    fn who_is_not_attached_any_more_attaches_again_and_keeps_what_was_typed() {
+        let mut state = fresh();
+        attached(&mut state, 0, 0, 0);
+        state.input(Bytes::from_static(b"ls\n")).unwrap();
+        let refused = |frame: &str| Down::Refused {
+            refusal: Refusal::new(Code::NotFound, "this client is not attached to the session; attach first"),
+            frame: frame.into(),
+        };
+        let outcome = state.down(refused("input"));
+        assert!(outcome.needs_open && outcome.events.is_empty(), "{outcome:?}");
+        state.attach();
+        // What was under way is refused as well.
+        let outcome = state.down(refused("resize"));
+        assert!(!outcome.needs_open && outcome.events.is_empty(), "{outcome:?}");
+        let number = 1;
+        let attached =
+            Down::Attached { role: Role::Driver, offset: 0, input_next: 0, size: Size::DEFAULT, skipped: 0, number };
+        assert_eq!(state.down(attached).up, [Up::Input { offset: 0, data: Bytes::from_static(b"ls\n") }]);
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::task::Waker;
+use std::time::Duration;
 
 use super::attachment::{AttachmentState, Outcome};
 use super::inbox::Reader;
@@ -26,6 +27,8 @@ struct Entry {
     inbox: Inbox,
     tag: u64,
     reader: Reader,
+    /// Pings that wait for an answer; anything that comes answers them all.
+    unanswered: u32,
 }
 
 /// The shared state.
@@ -53,7 +56,7 @@ impl Core {
     ) -> u32 {
         self.next_channel += 1;
         let channel = self.next_channel;
-        let entry = Entry { state, inbox, tag, reader: reader(channel) };
+        let entry = Entry { state, inbox, tag, reader: reader(channel), unanswered: 0 };
         self.attachments.insert(channel, entry);
         if self.is_connected {
             self.open(channel);
@@ -104,6 +107,7 @@ impl Core {
     }
 
     pub(super) fn down(&mut self, channel: u32, down: Down) {
+        self.answered(channel);
         self.with(channel, |state| state.down(down));
     }
 
@@ -150,6 +154,7 @@ impl Core {
         let Some(entry) = self.attachments.get_mut(&channel) else { return };
         let (session, client) = (entry.state.session, entry.state.client);
         let attach = entry.state.attach();
+        entry.unanswered = 0;
         self.send(Frame::Open { channel, session, client, attach });
     }
 
@@ -178,17 +183,30 @@ impl Core {
         self.is_connected
     }
 
-    /// Measures the way to every keeper.
-    pub(super) fn ping_all(&mut self, token: u64) {
-        let live: Vec<u32> =
-            self.attachments.iter().filter(|(_, entry)| entry.state.is_live()).map(|(channel, _)| *channel).collect();
+    /// Measures the way to every keeper; done so often, that is how long those are silent who have not answered yet.
+    pub(super) fn ping_all(&mut self, token: u64, every: Duration) {
+        let mut live = Vec::new();
+        for (channel, entry) in self.attachments.iter_mut().filter(|(_, entry)| entry.state.is_live()) {
+            if entry.unanswered > 0 {
+                entry.inbox.push(entry.tag, AttachEvent::Unanswered(every * entry.unanswered), &entry.reader);
+            }
+            entry.unanswered += 1;
+            live.push(*channel);
+        }
         for channel in live {
             self.send(Frame::Up { channel, up: Up::Ping(token) });
         }
     }
 
+    fn answered(&mut self, channel: u32) {
+        if let Some(entry) = self.attachments.get_mut(&channel) {
+            entry.unanswered = 0;
+        }
+    }
+
     /// An answer came.
     pub(super) fn measured(&mut self, channel: u32, latency_us: u32) {
+        self.answered(channel);
         if let Some(entry) = self.attachments.get(&channel) {
             entry.inbox.push(entry.tag, AttachEvent::Latency(latency_us), &entry.reader);
         }

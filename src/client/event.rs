@@ -1,5 +1,7 @@
 //! What an attachment tells its user.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::fleet::{Exit, Machine, MachineId, Refusal, Role, Session, SessionId, Size, Viewer};
@@ -54,6 +56,9 @@ pub enum AttachEvent {
     Lost(Refusal),
     /// Measured round trip to the keeper, microseconds.
     Latency(u32),
+    /// The keeper's machine has answered nothing for so long, and nothing came from it, though the way to the relay is there: it may
+    /// hang. Input is kept up to its bound. Said again while it lasts; any other event ends it.
+    Unanswered(Duration),
     /// The session is gone or cannot be attached to; nothing follows.
     Closed(Option<Refusal>),
 }
@@ -74,6 +79,8 @@ pub enum ConnectionState {
         server: String,
         /// Round trip to the relay in microseconds, once measured.
         latency_us: Option<u32>,
+        /// The relay has answered nothing for so long: it, or the way to it, may be gone.
+        unanswered: Option<Duration>,
     },
     /// Given up, or closed; nothing is tried until [`Client::reconnect`](super::Client::reconnect).
     Stopped {

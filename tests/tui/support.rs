@@ -51,7 +51,11 @@ impl Wall {
         let model = Model::new(setup, cols, rows);
         let mut wall = Wall { model, presenter: Presenter::new(cols, rows, Depth::True), effects: Vec::new() };
         wall.take(Msg::Time(NOW_MS));
-        wall.take(Msg::Connection(ConnectionState::Connected { server: "relay".into(), latency_us: Some(300) }));
+        wall.take(Msg::Connection(ConnectionState::Connected {
+            server: "relay".into(),
+            latency_us: Some(300),
+            unanswered: None,
+        }));
         wall.take(Msg::Fleet { machines, sessions });
         for n in 0..wall.model.order.len() {
             wall.attached(n, if broadcasts { Role::Driver } else { Role::Observer });

@@ -267,7 +267,7 @@ impl View {
                     (None, None) => Ended::Detached,
                 });
             }
-            AttachEvent::Latency(_) => {}
+            AttachEvent::Latency(_) | AttachEvent::Unanswered(_) => {}
         }
         None
     }

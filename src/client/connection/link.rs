@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_core::Stream;
 use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
 
 use super::Shared;
 use crate::client::core::Frame;
@@ -111,21 +112,42 @@ async fn attempt(shared: &Arc<Shared>, backoff: &mut Backoff) -> Result<(), Fail
     shared.core().connected();
     shared.channel_tx.send_replace(Some(channel));
     let server = shared.endpoint.to_string();
-    shared.state_tx.send_replace(ConnectionState::Connected { server: server.clone(), latency_us: None });
+    shared.state_tx.send_replace(ConnectionState::Connected {
+        server: server.clone(),
+        latency_us: None,
+        unanswered: None,
+    });
     tracing::debug!(server, "connected");
     shared.hooks.connect.each(|hook| hook());
     let mut ping = tokio::time::interval(PING_EVERY);
+    // A machine that slept for a night has not been without an answer for as long.
+    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut unanswered = 0;
     loop {
         tokio::select! {
             frame = frames.message() => match frame? {
-                Some(frame) => take(shared, frame, &server),
+                Some(frame) => {
+                    unanswered = 0;
+                    take(shared, frame, &server);
+                }
                 None => return Err("the relay closed the connection".to_string().into()),
             },
             _ = ping.tick() => {
+                if unanswered > 0 {
+                    shared.state_tx.send_modify(|state| {
+                        if let ConnectionState::Connected { unanswered: silent, .. } = state {
+                            *silent = Some(PING_EVERY * unanswered);
+                        }
+                    });
+                }
+                unanswered += 1;
                 let token = shared.token();
                 let mut core = shared.core();
                 core.ping(token);
-                core.ping_all(token);
+                // Who hears nothing from the relay hears nothing from anybody.
+                if unanswered == 1 {
+                    core.ping_all(token, PING_EVERY);
+                }
             }
         }
     }
@@ -151,7 +173,11 @@ fn take(shared: &Shared, frame: v1::ClientDown, server: &str) {
         Some(Frame::Pong(pong)) => {
             shared.answered_tx.send_replace(pong.token);
             let latency_us = Some(shared.since(pong.token));
-            shared.state_tx.send_replace(ConnectionState::Connected { server: server.into(), latency_us });
+            shared.state_tx.send_replace(ConnectionState::Connected {
+                server: server.into(),
+                latency_us,
+                unanswered: None,
+            });
         }
         Some(Frame::Hello(_)) | None => {}
     }

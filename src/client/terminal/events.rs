@@ -189,7 +189,7 @@ impl Events {
                 }
             }
             AttachEvent::RoleChanged(granted) => *role = granted,
-            AttachEvent::Resized(_) | AttachEvent::Latency(_) => {}
+            AttachEvent::Resized(_) | AttachEvent::Latency(_) | AttachEvent::Unanswered(_) => {}
         }
     }
 

@@ -310,6 +310,12 @@ impl Model {
         self.is_sidebar_stale = true;
     }
 
+    /// Whether nothing is known of a machine at the moment: the relay is silent or gone, or it alone answers nothing.
+    pub fn is_silent(&self, machine: MachineId) -> bool {
+        let is_heard = matches!(self.connection, ConnectionState::Connected { unanswered: None, .. });
+        !is_heard || self.panes.values().any(|pane| pane.machine == machine && pane.unanswered_ms.is_some())
+    }
+
     /// Puts everything in its place and tells the keepers of driven panes their new sizes.
     pub fn arrange(&mut self, effects: &mut Effects) {
         let (cols, rows) = self.screen;
@@ -326,12 +332,12 @@ impl Model {
         }
         let capacity = layout::page_capacity(self.areas.grid);
         self.pages = self.order.len().div_ceil(capacity).max(1);
-        self.page = self.page.min(self.pages - 1);
+        // The page is that of the focused pane, whatever moved: what is typed goes to something that is seen.
+        self.page = self.focused.map_or(0, |focused| self.page_of(focused));
         let shown: Vec<PaneId> = match self.focused.filter(|_| self.is_zoomed) {
             Some(focused) => vec![focused],
             None => {
-                // All pages share the same number of panes as far as they can: the last is not a lonely one.
-                let per_page = self.order.len().div_ceil(self.pages).max(1);
+                let per_page = self.panes_per_page();
                 self.order.iter().skip(self.page * per_page).take(per_page).copied().collect()
             }
         };
@@ -361,8 +367,17 @@ impl Model {
 
     /// The page that shows a pane.
     pub fn page_of(&self, id: PaneId) -> usize {
-        let per_page = self.order.len().div_ceil(self.pages).max(1);
-        self.order.iter().position(|other| *other == id).unwrap_or(0) / per_page
+        self.order.iter().position(|other| *other == id).unwrap_or(0) / self.panes_per_page()
+    }
+
+    /// The first pane of a page.
+    pub fn first_of(&self, page: usize) -> Option<PaneId> {
+        self.order.get(page * self.panes_per_page()).copied()
+    }
+
+    /// All pages share the same number of panes as far as they can: the last is not a lonely one.
+    fn panes_per_page(&self) -> usize {
+        self.order.len().div_ceil(self.pages).max(1)
     }
 
     /// The size a new pane will probably have.

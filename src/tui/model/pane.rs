@@ -62,6 +62,8 @@ pub struct Pane {
     pub number: u32,
     /// Measured round trip, microseconds.
     pub latency_us: Option<u32>,
+    /// For so long nothing has come from its machine though it was asked, milliseconds.
+    pub unanswered_ms: Option<u64>,
     /// Output bytes never shown here, in all.
     pub skipped: u64,
     /// When bytes were skipped last.
@@ -113,6 +115,7 @@ impl Pane {
             viewers: Vec::new(),
             number: 0,
             latency_us: None,
+            unanswered_ms: None,
             skipped: 0,
             skipped_at_ms: None,
             is_marked: false,

@@ -194,10 +194,8 @@ fn turn(model: &mut Model, by: isize, effects: &mut Effects) {
         return say(model, Severity::Info, "All panes are on this page");
     }
     model.is_zoomed = false;
-    model.page = (model.page as isize + by).rem_euclid(model.pages as isize) as usize;
-    model.arrange(effects);
-    let first = model.visible().next().map(|pane| pane.id);
-    if let Some(first) = first {
+    let page = (model.page as isize + by).rem_euclid(model.pages as isize) as usize;
+    if let Some(first) = model.first_of(page) {
         panes::focus(model, first, effects);
     }
 }

@@ -43,6 +43,12 @@ pub(super) fn event(model: &mut Model, id: PaneId, event: AttachEvent, effects: 
     let is_focused = model.focused == Some(id);
     let (now, history_bytes) = (model.now_ms, model.setup.history_bytes);
     let Some(pane) = model.panes.get_mut(&id) else { return };
+    if pane.unanswered_ms.take().is_some() && !matches!(event, AttachEvent::Unanswered(_)) {
+        pane.is_frame_stale = true;
+        model.touch_sidebar();
+        model.touch_status();
+    }
+    let Some(pane) = model.panes.get_mut(&id) else { return };
     match event {
         AttachEvent::Output { data, .. } => {
             if pane.is_skipping {
@@ -90,6 +96,12 @@ pub(super) fn event(model: &mut Model, id: PaneId, event: AttachEvent, effects: 
         AttachEvent::Presence(viewers) => {
             pane.viewers = viewers;
             pane.is_frame_stale = true;
+            model.touch_status();
+        }
+        AttachEvent::Unanswered(silent) => {
+            pane.unanswered_ms = Some(silent.as_millis() as u64);
+            pane.is_frame_stale = true;
+            model.touch_sidebar();
             model.touch_status();
         }
         AttachEvent::Latency(us) => {

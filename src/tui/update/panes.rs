@@ -31,14 +31,9 @@ pub(super) fn open(
     };
     if is_focused || model.focused.is_none() {
         model.focused = Some(id);
-        model.page = usize::MAX;
     }
     model.arrange(effects);
     attach(model, id, role, effects);
-    if is_focused {
-        model.page = model.page_of(id);
-        model.arrange(effects);
-    }
     model.touch_frames();
 }
 
@@ -76,10 +71,6 @@ pub(super) fn close(model: &mut Model, id: PaneId, effects: &mut Effects) {
         model.focused = model.order.get(index).or(model.order.last()).copied();
         model.is_zoomed = false;
     }
-    if let Some(focused) = model.focused {
-        model.arrange(effects);
-        model.page = model.page_of(focused);
-    }
     model.arrange(effects);
     broadcast::check(model);
     model.touch_frames();
@@ -103,9 +94,7 @@ pub(super) fn focus(model: &mut Model, id: PaneId, effects: &mut Effects) {
             pane.settle(now, pane.id == id);
         }
     }
-    let page = model.page_of(id);
-    if model.is_zoomed || page != model.page {
-        model.page = page;
+    if model.is_zoomed || model.page_of(id) != model.page {
         model.arrange(effects);
     }
     model.touch_frames();

@@ -33,6 +33,7 @@ fn look(pane: &Pane, is_focused: bool, is_receiver: bool) -> (Line, Ink) {
     match &pane.link {
         _ if is_receiver => (if is_focused { Line::THICK } else { Line::DOUBLE }, Ink::PaneBorderBroadcast),
         Link::Lost(_) => (if is_focused { Line::THICK } else { Line::DASHED }, Ink::PaneBorderLost),
+        _ if pane.unanswered_ms.is_some() => (if is_focused { Line::THICK } else { Line::DASHED }, Ink::PaneBorderLost),
         _ if pane.is_over() => (line, if is_focused { Ink::PaneBorderFocused } else { Ink::PaneBorderEnded }),
         _ if pane.is_marked => (line, Ink::PaneBorderMarked),
         _ if is_focused && pane.is_driven() => (line, Ink::PaneBorderFocusedDriver),
@@ -45,9 +46,9 @@ fn look(pane: &Pane, is_focused: bool, is_receiver: bool) -> (Line, Ink) {
 fn top(model: &Model, pane: &Pane, rect: Rect, is_focused: bool, is_receiver: bool, canvas: &mut Canvas<'_>) {
     let room = rect.width.saturating_sub(4);
     let badges = badges(model, pane, is_receiver);
-    let name = title(model, pane);
+    let title = Title::new(model, pane);
     // The role always, in short where the title needs the room; the others as far as they fit.
-    let keep = room.saturating_sub(words::width(&name) + 1).max(room / 3);
+    let keep = room.saturating_sub(title.width() + 1).max(room / 3);
     let (mut shown, mut used) = (Vec::new(), 0);
     for (index, (long, short, ink)) in badges.into_iter().enumerate() {
         let fits = |text: &str| used + words::width(text) + 3 <= keep;
@@ -64,6 +65,7 @@ fn top(model: &Model, pane: &Pane, rect: Rect, is_focused: bool, is_receiver: bo
     let title_ink = if is_focused { Ink::PaneTitleFocused } else { Ink::PaneTitle };
     let left = rect.x + 1;
     let title_room = (rect.width - 2).saturating_sub(used + 2);
+    let name = title.within(title_room.saturating_sub(2));
     let at = canvas.text(left, rect.y, title_room, &format!(" {name} "), title_ink);
     let program_title = pane.screen.title();
     if !program_title.is_empty() && title_room > at + 8 {
@@ -79,9 +81,36 @@ fn top(model: &Model, pane: &Pane, rect: Rect, is_focused: bool, is_receiver: bo
 }
 
 /// `1 web-1 · shell`.
-fn title(model: &Model, pane: &Pane) -> String {
-    let session = model.fleet.session(pane.session).map_or("session", |session| session.display_name());
-    format!("{} {} · {session}", model.number_of(pane.id), model.fleet.machine_name(pane.machine))
+struct Title<'a> {
+    number: String,
+    machine: &'a str,
+    session: &'a str,
+}
+
+impl Title<'_> {
+    fn new<'a>(model: &'a Model, pane: &Pane) -> Title<'a> {
+        let session = model.fleet.session(pane.session).map_or("session", |session| session.display_name());
+        let number = model.number_of(pane.id).to_string();
+        Title { number, machine: model.fleet.machine_name(pane.machine), session }
+    }
+
+    /// Columns of what stands around the two names.
+    fn frame(&self) -> u16 {
+        words::width(&self.number) + 4
+    }
+
+    fn width(&self) -> u16 {
+        self.frame() + words::width(self.machine) + words::width(self.session)
+    }
+
+    /// As it fits: the machine gives way to the session down to half the room, since several sessions of one machine are told
+    /// apart by theirs, and loses its middle, since machines are told apart by their ends.
+    fn within(&self, cols: u16) -> String {
+        let room = cols.saturating_sub(self.frame());
+        let session = words::width(self.session).min(room.saturating_sub(words::width(self.machine)).max(room / 2));
+        let machine = words::clip_middle(self.machine, room - session);
+        format!("{} {machine} · {}", self.number, words::clip(self.session, session))
+    }
 }
 
 /// Words for the right of the title, the most important first: long form, short form, ink.
@@ -107,7 +136,11 @@ fn badges(model: &Model, pane: &Pane, is_receiver: bool) -> Vec<(String, String,
     match &pane.link {
         Link::Lost(_) => push("LOST".into(), "LOST".into(), Ink::BadgeError),
         Link::Attaching => push("attaching…".into(), "…".into(), Ink::PaneDetail),
-        _ => {}
+        _ => {
+            if let Some(ms) = pane.unanswered_ms {
+                push(format!("no answer {} s", ms / 1000), "no answer".into(), Ink::BadgeWarning);
+            }
+        }
     }
     if let Some(us) = pane.latency_us.filter(|us| *us > LAG_SHOWN_US && !pane.is_over()) {
         let text = words::latency(us);

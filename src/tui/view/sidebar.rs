@@ -131,12 +131,19 @@ fn right(x: u16, y: u16, width: u16, text: &str, ink: Ink, ground: Ink, canvas: 
 fn machine_row(model: &Model, machine: &Machine, x: u16, y: u16, width: u16, on: Option<Ink>, canvas: &mut Canvas<'_>) {
     let ground = on.unwrap_or(Ink::Sidebar);
     let name = &machine.facts.name;
-    let (dot, dot_ink) = if machine.is_online { ("●", Ink::StatusOnline) } else { ("○", Ink::StatusOffline) };
+    let is_silent = machine.is_online && model.is_silent(machine.facts.id);
+    let (dot, dot_ink) = match machine.is_online {
+        true if is_silent => ("◐", Ink::BadgeWarning),
+        true => ("●", Ink::StatusOnline),
+        false => ("○", Ink::StatusOffline),
+    };
     canvas.text_on(x, y, 1, dot, on.unwrap_or(dot_ink), ground);
     let name_width = words::width(name).min(width.saturating_sub(4));
     canvas.text_on(x + 2, y, name_width, name, on.unwrap_or(Ink::SidebarMachine), ground);
     let room = width.saturating_sub(name_width + 3);
-    let detail = if machine.is_online {
+    let detail = if is_silent {
+        ["no answer".to_string(), String::new()]
+    } else if machine.is_online {
         let load = format!("{:.2}", machine.load.averages[0]);
         match machine.latency_us {
             Some(us) => [format!("load {load}  {:>6}", words::latency(us)), words::latency(us)],

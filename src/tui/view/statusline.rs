@@ -82,6 +82,7 @@ fn mode(model: &Model) -> (&'static str, Ink) {
         Some(pane) if pane.is_over() => ("ENDED", Ink::ModeLost),
         Some(pane) if pane.is_scrolling() => ("LOOKING BACK", Ink::ModeScroll),
         Some(Pane { link: Link::Lost(_), .. }) => ("LOST", Ink::ModeLost),
+        Some(Pane { unanswered_ms: Some(_), .. }) => ("NO ANSWER", Ink::ModeLost),
         Some(pane) if pane.is_driven() => ("DRIVE", Ink::ModeDrive),
         Some(_) => ("OBSERVE", Ink::ModeObserve),
     }
@@ -93,6 +94,9 @@ fn right(model: &Model, area: Rect, canvas: &mut Canvas<'_>) -> u16 {
         ConnectionState::Stopped { .. } => ("not connected".to_string(), Ink::BarDetail),
         ConnectionState::Connecting { attempt: 0, .. } => ("connecting…".to_string(), Ink::BarDetail),
         ConnectionState::Connecting { attempt, .. } => (format!("no relay (try {attempt})"), Ink::ToastError),
+        ConnectionState::Connected { unanswered: Some(silent), .. } => {
+            (format!("relay: no answer {} s", silent.as_secs()), Ink::ToastError)
+        }
         ConnectionState::Connected { latency_us: Some(us), .. } => {
             (format!("relay {}", words::latency(*us)), Ink::BarDetail)
         }

@@ -28,6 +28,25 @@ pub(super) fn clip(text: &str, cols: u16) -> String {
     clipped
 }
 
+/// The text, or its beginning and its end with an ellipsis between.
+pub(super) fn clip_middle(text: &str, cols: u16) -> String {
+    if width(text) <= cols {
+        return text.to_string();
+    }
+    let room = cols.saturating_sub(1);
+    let (mut end, mut used) = (Vec::new(), 0);
+    for c in text.chars().rev() {
+        let wide = c.width().unwrap_or(0) as u16;
+        if used + wide > room / 2 {
+            break;
+        }
+        used += wide;
+        end.push(c);
+    }
+    // What `clip` cuts off ends with the ellipsis.
+    clip(text, cols - used) + &end.into_iter().rev().collect::<String>()
+}
+
 /// `980 B`, `1.2 MB`.
 pub(super) fn bytes(n: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
