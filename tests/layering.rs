@@ -30,10 +30,9 @@ const MAY: &[(&str, &[&str])] = &[
 const FENCES: &[(&str, &[&str])] = &[
     ("vt100", &["term"]),
     ("prost", &["wire"]),
-    ("directories", &["config/paths.rs"]),
     ("ratatui", &["tui"]),
     ("indicatif", &["cli"]),
-    ("redb", &["relay/store.rs"]),
+    ("redb", &["relay/store"]),
     ("toml_edit", &["agent/permissions/edit.rs"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli/cmd/completions.rs"]),

@@ -7,6 +7,9 @@ use std::path::Path;
 use super::Options;
 use crate::fleet::{Labels, Load, MachineFacts, MachineId, is_label_word};
 
+/// File in the state directory.
+pub(super) const IDENTITY: &str = "machine-id";
+
 /// Facts for the relay; makes the machine's identity on first use.
 pub(super) fn facts(options: &Options) -> io::Result<MachineFacts> {
     let uname = rustix::system::uname();
@@ -64,7 +67,7 @@ pub fn local_labels<S: AsRef<str>>(pairs: &[S]) -> Result<Labels, String> {
 
 /// The machine's identity; made on first use.
 pub(super) fn identity(state_dir: &Path) -> io::Result<MachineId> {
-    let path = state_dir.join("machine-id");
+    let path = state_dir.join(IDENTITY);
     if let Ok(text) = fs::read_to_string(&path)
         && let Ok(id) = text.trim().parse()
     {

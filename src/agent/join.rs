@@ -64,6 +64,9 @@ pub enum JoinError {
     /// The relay gave another CA than the token names.
     #[error("the relay's CA is not the one that the token names; make a new token with `fleetmux relay token`")]
     OtherCa,
+    /// A directory.
+    #[error(transparent)]
+    Directory(#[from] paths::DirError),
     /// A file.
     #[error("cannot use {path}: {err}")]
     Io {
@@ -98,9 +101,9 @@ pub struct Wanted {
 /// unless it is to be replaced.
 pub async fn join(token: &JoinToken, wanted: Wanted, state_dir: &Path) -> Result<Joined, JoinError> {
     let io = |path: &Path, err| JoinError::Io { path: path.into(), err };
-    paths::make_private_dir(state_dir).map_err(|err| io(state_dir, err))?;
+    paths::make_private_dir(state_dir)?;
     let relay = token.relay();
-    let machine = facts::identity(state_dir).map_err(|err| io(&state_dir.join("machine-id"), err))?;
+    let machine = facts::identity(state_dir).map_err(|err| io(&state_dir.join(facts::IDENTITY), err))?;
     let before = membership(state_dir).ok().flatten();
     // A machine that joins again proves that it is the one that joined.
     let key = before.as_ref().and_then(|before| before.credentials.key.clone());

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
+use crate::config::paths;
+
 /// Held for the agent's life; the kernel lets it go with the process.
 pub struct AgentLock {
     file: File,
@@ -34,14 +36,10 @@ pub enum LockError {
     },
 }
 
-fn path(dir: &Path) -> PathBuf {
-    dir.join("agent.lock")
-}
-
 impl AgentLock {
     /// Takes the directory.
     pub fn take(dir: &Path) -> Result<AgentLock, LockError> {
-        let path = path(dir);
+        let path = paths::lock_file(dir);
         let failed = |err: io::Error| LockError::Io { path: path.clone(), err };
         let options = || OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let mut file = options().map_err(failed)?;
@@ -59,7 +57,7 @@ impl AgentLock {
 
     /// Takes the directory again if somebody took the file away: a lock that nobody finds keeps no other agent out.
     pub fn renew(&mut self) -> Result<(), LockError> {
-        let here = std::fs::metadata(path(&self.dir)).ok().map(|meta| (meta.dev(), meta.ino()));
+        let here = std::fs::metadata(paths::lock_file(&self.dir)).ok().map(|meta| (meta.dev(), meta.ino()));
         let own = self.file.metadata().ok().map(|meta| (meta.dev(), meta.ino()));
         if here != own {
             *self = AgentLock::take(&self.dir)?;
@@ -70,7 +68,7 @@ impl AgentLock {
 
 /// Process id of the agent that runs for a directory, if one does.
 pub fn lock_holder(dir: &Path) -> Option<u32> {
-    let mut file = File::open(path(dir)).ok()?;
+    let mut file = File::open(paths::lock_file(dir)).ok()?;
     if flock(&file, FlockOperation::NonBlockingLockShared).is_ok() {
         return None;
     }

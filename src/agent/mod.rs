@@ -55,7 +55,10 @@ pub enum AgentError {
     /// Another one runs here.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// A directory or file.
+    /// A directory.
+    #[error(transparent)]
+    Directory(#[from] paths::DirError),
+    /// A file.
     #[error("the agent cannot use {path}: {err}")]
     Io {
         /// Which.
@@ -65,13 +68,24 @@ pub enum AgentError {
     },
 }
 
+/// Makes the directories and the identity that an agent cannot do without.
+pub fn prepare(options: &Options) -> Result<(), AgentError> {
+    for dir in [&options.dir, &paths::sessions_dir(&options.dir), &options.state_dir] {
+        paths::make_private_dir(dir)?;
+    }
+    let path = options.state_dir.join(facts::IDENTITY);
+    facts::identity(&options.state_dir).map(drop).map_err(|err| AgentError::Io { path, err })
+}
+
 /// Runs an agent until `end` completes; sessions live on.
 pub async fn run(options: Options, end: impl Future<Output = ()>) -> Result<(), AgentError> {
+    prepare(&options)?;
     let sessions = paths::sessions_dir(&options.dir);
     let logs = paths::logs_dir(&options.state_dir);
     let keeper_logs = logs.join("keepers");
-    for dir in [&options.dir, &sessions, &options.state_dir, &logs, &keeper_logs] {
-        paths::make_private_dir(dir).map_err(|err| AgentError::Io { path: dir.clone(), err })?;
+    // Nobody is kept from a session by a disk that takes no logs.
+    if let Err(err) = paths::make_private_dir(&logs).and_then(|()| paths::make_private_dir(&keeper_logs)) {
+        tracing::warn!(%err, "keepers log nowhere");
     }
     let lock = AgentLock::take(&options.dir)?;
     let facts = facts::facts(&options).map_err(|err| AgentError::Io { path: options.state_dir.clone(), err })?;
@@ -81,7 +95,7 @@ pub async fn run(options: Options, end: impl Future<Output = ()>) -> Result<(), 
     let own = [&options.dir, &options.state_dir].into_iter().cloned();
     let (socket_file, port_file) = paths::sdk_discovery();
     let usual = [paths::state_dir(), paths::relay_dir(), paths::runtime_dir().join("agent")].into_iter();
-    let usual = usual.chain(paths::config_dir()).chain(socket_file).chain(port_file);
+    let usual = usual.chain(paths::config_dir()).chain(paths::home_dirs()).chain(socket_file).chain(port_file);
     let private = files::Private::new(own.chain(usual));
     let link = link::Options { relay: options.relay, credentials: options.credentials, record };
     tokio::select! {

@@ -173,11 +173,7 @@ pub(super) enum Command {
     ExecGuard,
     /// Relay and agent of a user's own machine
     #[command(hide = true)]
-    Server {
-        /// Runtime directory
-        #[arg(long)]
-        dir: PathBuf,
-    },
+    Server(ServerArgs),
     /// The programs that the demo's sessions run
     #[command(hide = true)]
     DemoApp {
@@ -265,6 +261,20 @@ pub(super) struct AgentStartArgs {
     /// End with the parent process
     #[arg(long, hide = true)]
     pub(super) die_with_parent: bool,
+}
+
+/// Flags of the hidden `server`.
+#[derive(Clone, Debug, ClapArgs)]
+pub(super) struct ServerArgs {
+    /// Runtime directory
+    #[arg(long)]
+    pub(super) dir: PathBuf,
+    /// Display name of the machine
+    #[arg(long, default_value = "")]
+    pub(super) name: String,
+    /// Labels of the machine
+    #[arg(long = "label")]
+    pub(super) labels: Vec<String>,
 }
 
 #[derive(Clone, Debug, ClapArgs)]

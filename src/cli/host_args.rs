@@ -164,15 +164,9 @@ pub(super) struct AgentStatusArgs {
     pub(super) json: bool,
 }
 
-/// Flags of `agent install`.
+/// Whose unit is installed, if at all.
 #[derive(Clone, Debug, ClapArgs)]
-#[command(after_help = "\
-The unit has KillMode=process: `systemctl restart` and `stop` end the agent only, and the sessions live on.
-
-Examples:
-  fleetmux agent install --dry-run --relay tls://relay.example.org:7443
-  sudo fleetmux agent install --system --name web-1 --label role=web")]
-pub(super) struct InstallArgs {
+pub(super) struct ScopeArgs {
     /// A unit of this user's own systemd [default unless root]
     #[arg(long, conflicts_with = "system")]
     pub(super) user: bool,
@@ -182,6 +176,21 @@ pub(super) struct InstallArgs {
     /// Print the unit and change nothing
     #[arg(long)]
     pub(super) dry_run: bool,
+}
+
+/// Flags of `agent install`.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "\
+The unit has KillMode=process: `systemctl restart` and `stop` end the agent only, and the sessions live on. It names the
+directories that commands of the same user have now, so the machine that has joined links, and its rules are in force. An agent
+that runs in the background gives way to it. The same command again takes a newer binary into service.
+
+Examples:
+  fleetmux agent install --dry-run --relay tls://relay.example.org:7443
+  sudo fleetmux agent install --system --name web-1 --label role=web")]
+pub(super) struct InstallArgs {
+    #[command(flatten)]
+    pub(super) scope: ScopeArgs,
     /// Display name of the machine [default: its host name]
     #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
     pub(super) name: String,

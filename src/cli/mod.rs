@@ -8,10 +8,12 @@ mod args;
 mod background;
 mod clean;
 mod cmd;
+mod destination;
 mod file_args;
 mod host_args;
 mod identity;
 mod lookup;
+mod moving;
 mod output;
 mod raw;
 mod relay_args;
@@ -64,7 +66,7 @@ fn is_service(command: &Command) -> bool {
     match command {
         Command::Agent(AgentCommand::Start(start)) => start.foreground,
         Command::Relay(relay) => relay.command.is_none(),
-        Command::Server { .. } | Command::ExecGuard | Command::Keeper(_) => true,
+        Command::Server(_) | Command::ExecGuard | Command::Keeper(_) => true,
         _ => false,
     }
 }
@@ -88,6 +90,7 @@ fn dispatch(args: Args) -> Result<ExitCode> {
 
 async fn run(mut args: Args) -> Result<ExitCode> {
     let flag = args.relay.clone();
+    moving::settle_places()?;
     identity::from_environment(&mut args.relay, &mut args.identity)?;
     let named = args.relay.clone();
     // An agent has its own identity, a login makes one, and some need none: a broken configuration is no matter to them.
@@ -96,7 +99,7 @@ async fn run(mut args: Args) -> Result<ExitCode> {
             Command::Agent(_)
             | Command::Login(_)
             | Command::Logout
-            | Command::Server { .. }
+            | Command::Server(_)
             | Command::Permissions(_)
             | Command::Logs(_)
             | Command::Completions(_)
@@ -134,7 +137,7 @@ async fn run(mut args: Args) -> Result<ExitCode> {
         Some(Command::Man(options)) => cmd::completions::man(&options),
         Some(Command::Demo(options)) => cmd::demo::run(options).await,
         Some(Command::Bench(command)) => cmd::bench::run(relay, command).await,
-        Some(Command::Server { dir }) => cmd::server::run(dir).await,
+        Some(Command::Server(options)) => cmd::server::run(options).await,
         // Handled before the runtime starts.
         Some(Command::Keeper(_) | Command::DemoApp { .. } | Command::ExecGuard | Command::Doctor(_)) => {
             Ok(ExitCode::SUCCESS)

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::args::Life;
+use super::host_args::ScopeArgs;
 use crate::fleet::{Action, Endpoint, Fingerprint};
 
 #[derive(Debug, ClapArgs)]
@@ -39,11 +40,36 @@ fn days(text: &str) -> Result<Life, String> {
 pub(super) enum RelayCommand {
     /// Make a CA, a server certificate and a first join token
     Init(RelayInitArgs),
+    /// Install a systemd unit that keeps the relay running
+    Install(RelayInstallArgs),
     /// Make a join token for a machine
     Token(TokenArgs),
     /// List machines that have joined, change what is bound to one, or revoke one's key
     #[command(subcommand)]
     Machines(RelayMachinesCommand),
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "\
+The unit of the system has no rights but to its own files and its port. Who restarts the relay cuts nobody's session: agents and
+clients come back by themselves. The same command again takes a newer binary into service.
+
+Examples:
+  fleetmux relay install
+  fleetmux relay install --listen tls://10.0.0.7:443 --forget-after 30d
+  fleetmux relay install --dry-run")]
+pub(super) struct RelayInstallArgs {
+    /// Where to listen
+    #[arg(long, default_value = "tls://0.0.0.0:7443", value_name = "RELAY")]
+    pub(super) listen: Endpoint,
+    /// Directory made by `relay init` [default: relay in the user's state directory]
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+    /// Forget machines that have been offline for longer: days, or 12h, 30d [default: never]
+    #[arg(long, value_name = "DAYS|TIME", value_parser = days)]
+    pub(super) forget_after: Option<Life>,
+    #[command(flatten)]
+    pub(super) scope: ScopeArgs,
 }
 
 #[derive(Clone, Debug, ClapArgs)]

@@ -2,5 +2,6 @@
 
 /// Directories and sockets of this user.
 pub mod paths;
+mod places;
 /// Relays by name, with keys.
 pub mod profile;

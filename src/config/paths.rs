@@ -4,36 +4,69 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use directories::ProjectDirs;
+use rustix::fs::FlockOperation;
 
-fn project() -> Option<ProjectDirs> {
-    ProjectDirs::from("", "", "fleetmux")
+use super::places::Asker;
+
+/// Variables that name the three directories, whoever asks.
+pub const VARIABLES: [&str; 3] = ["FLEETMUX_RUNTIME_DIR", "FLEETMUX_STATE_DIR", "FLEETMUX_CONFIG_DIR"];
+
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-/// Sockets and sessions: `$FLEETMUX_RUNTIME_DIR`, or `$XDG_RUNTIME_DIR/fleetmux`, or `/tmp/fleetmux-UID`.
+/// Asks the places that are this process's own.
+fn ask<T>(question: impl FnOnce(&Asker<'_>) -> T) -> T {
+    let uid = rustix::process::getuid().as_raw();
+    let login_home = || nix::unistd::User::from_uid(uid.into()).ok().flatten().map(|user| user.dir);
+    let owner = |path: &Path| std::fs::metadata(path).ok().map(|meta| meta.uid());
+    question(&Asker { uid, var: &variable, login_home: &login_home, owner: &owner, lives: &is_alive })
+}
+
+/// Whether an agent holds the lock of a runtime directory, or sessions have sockets there.
+fn is_alive(runtime: &Path) -> bool {
+    let agent = runtime.join("agent");
+    let is_held = std::fs::File::open(lock_file(&agent))
+        .is_ok_and(|lock| rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared).is_err());
+    let has_sessions = || std::fs::read_dir(sessions_dir(&agent)).is_ok_and(|mut found| found.next().is_some());
+    is_held || has_sessions() || relay_socket(runtime).exists()
+}
+
+/// Sockets and sessions: `$FLEETMUX_RUNTIME_DIR`, root's `/run/fleetmux`, or `fleetmux` in the user's runtime directory.
 pub fn runtime_dir() -> PathBuf {
-    if let Some(dir) = std::env::var_os("FLEETMUX_RUNTIME_DIR").filter(|dir| !dir.is_empty()) {
-        return dir.into();
-    }
-    let standard = project().and_then(|dirs| dirs.runtime_dir().map(Path::to_path_buf));
-    standard.unwrap_or_else(|| format!("/tmp/fleetmux-{}", rustix::process::getuid().as_raw()).into())
+    variable(VARIABLES[0]).unwrap_or_else(|| ask(|asker| asker.runtime()))
 }
 
-/// Identity and records: `$FLEETMUX_STATE_DIR`, or the user's state directory.
+/// Identity and records: `$FLEETMUX_STATE_DIR`, root's `/var/lib/fleetmux`, or `fleetmux` in the user's state directory.
 pub fn state_dir() -> PathBuf {
-    if let Some(dir) = std::env::var_os("FLEETMUX_STATE_DIR").filter(|dir| !dir.is_empty()) {
-        return dir.into();
-    }
-    let standard = project().map(|dirs| dirs.state_dir().unwrap_or(dirs.data_dir()).to_path_buf());
-    standard.unwrap_or_else(|| runtime_dir().join("state"))
+    variable(VARIABLES[1]).or_else(|| ask(|asker| asker.state())).unwrap_or_else(|| runtime_dir().join("state"))
 }
 
-/// Themes and settings of the user: `$FLEETMUX_CONFIG_DIR`, or the user's configuration directory.
+/// Themes, settings and the machine's rules: `$FLEETMUX_CONFIG_DIR`, root's `/etc/fleetmux`, or `fleetmux` in the user's
+/// configuration directory.
 pub fn config_dir() -> Option<PathBuf> {
-    if let Some(dir) = std::env::var_os("FLEETMUX_CONFIG_DIR").filter(|dir| !dir.is_empty()) {
-        return Some(dir.into());
+    variable(VARIABLES[2]).or_else(|| ask(|asker| asker.config()))
+}
+
+/// Directories with secrets that root may have at home as well: of a person who is root, or of before root had the system's.
+pub fn home_dirs() -> impl Iterator<Item = PathBuf> {
+    ask(|asker| asker.at_home()).into_iter().flatten()
+}
+
+/// What root had at home before it had the system's places, from where to where; it is moved with [`std::fs::rename`], while
+/// nothing runs on it.
+pub fn former_dirs() -> Vec<(PathBuf, PathBuf)> {
+    if VARIABLES.into_iter().any(|name| variable(name).is_some()) || !ask(|asker| asker.is_system()) {
+        return Vec::new();
     }
-    project().map(|dirs| dirs.config_dir().to_path_buf())
+    let places = [Some(state_dir()), config_dir()];
+    let pairs = ask(|asker| asker.at_home()).into_iter().zip(places).filter_map(|(from, to)| Some((from?, to?)));
+    pairs.filter(|(from, to)| from.is_dir() && !to.exists()).collect()
+}
+
+/// The lock that an agent holds in its directory.
+pub fn lock_file(agent_dir: &Path) -> PathBuf {
+    agent_dir.join("agent.lock")
 }
 
 /// The relay's socket of a user's own background server.
@@ -59,16 +92,17 @@ pub fn write_private(path: &Path, contents: &[u8]) -> io::Result<()> {
     // What a crash left behind may have another mode.
     let _ = std::fs::remove_file(&fresh);
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
-    file.write_all(contents)?;
-    file.sync_all()?;
-    std::fs::rename(&fresh, path)
+    let written = file.write_all(contents).and_then(|()| file.sync_all()).and_then(|()| std::fs::rename(&fresh, path));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&fresh);
+    }
+    written
 }
 
 /// Where the published SDKs' local mode looks for an agent: Node's file, and the one that only Python reads.
 pub fn sdk_discovery() -> (Option<PathBuf>, Option<PathBuf>) {
-    let var = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let home = var("HOME").map(|home| home.join(".cmdop/agent.info"));
-    (home, var("XDG_RUNTIME_DIR").map(|dir| dir.join("cmdop/agent.info")))
+    let home = variable("HOME").map(|home| home.join(".cmdop/agent.info"));
+    (home, variable("XDG_RUNTIME_DIR").map(|dir| dir.join("cmdop/agent.info")))
 }
 
 /// Log files under a state directory.
@@ -106,21 +140,61 @@ pub fn check_private(path: &Path) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
 }
 
-/// Makes a directory for its owner only, and refuses one that others could have planted.
-pub fn make_private_dir(dir: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    let meta = std::fs::symlink_metadata(dir)?;
-    let own = rustix::process::getuid().as_raw();
-    let is_private = meta.is_dir() && meta.uid() == own && meta.mode() & 0o022 == 0;
-    if is_private {
-        return Ok(());
+/// A directory that cannot be used: which, why, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum DirError {
+    /// The system refuses it.
+    #[error("cannot make the directory {dir}: {err}{}", elsewhere(err))]
+    Io {
+        /// Which.
+        dir: PathBuf,
+        /// What it said.
+        err: io::Error,
+    },
+    /// Others could have planted it.
+    #[error("{0} is no directory of yours; choose another, or move it away if you know what it is")]
+    Foreign(PathBuf),
+    /// Others could plant something in it. What is in it may be sessions that live: it is never advised to be removed.
+    #[error("{dir} may be changed by others (mode {mode:o}); run `chmod 700 {dir}`")]
+    Open {
+        /// Which.
+        dir: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+}
+
+/// What to do where the system will not change its mind.
+fn elsewhere(err: &io::Error) -> &'static str {
+    use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+    match err.kind() {
+        PermissionDenied | ReadOnlyFilesystem | NotADirectory | NotFound => {
+            "; FLEETMUX_RUNTIME_DIR, FLEETMUX_STATE_DIR and FLEETMUX_CONFIG_DIR name others"
+        }
+        _ => "",
     }
-    let shown = dir.display();
-    let message = if meta.is_dir() && meta.uid() == own {
-        // What is in it may be sessions that live: it is never advised to be removed.
-        format!("{shown} may be changed by others (mode {:o}); run `chmod 700 {shown}`", meta.mode() & 0o7777)
-    } else {
-        format!("{shown} is no directory of yours; choose another, or move it away if you know what it is")
-    };
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
+}
+
+impl From<DirError> for io::Error {
+    fn from(err: DirError) -> io::Error {
+        let kind = match &err {
+            DirError::Io { err, .. } => err.kind(),
+            DirError::Foreign(_) | DirError::Open { .. } => io::ErrorKind::PermissionDenied,
+        };
+        io::Error::new(kind, err)
+    }
+}
+
+/// Makes a directory for its owner only, and refuses one that others could have planted.
+pub fn make_private_dir(dir: &Path) -> Result<(), DirError> {
+    let failed = |err| DirError::Io { dir: dir.into(), err };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
+    let meta = std::fs::symlink_metadata(dir).map_err(failed)?;
+    if !meta.is_dir() || meta.uid() != rustix::process::getuid().as_raw() {
+        return Err(DirError::Foreign(dir.into()));
+    }
+    if meta.mode() & 0o022 != 0 {
+        return Err(DirError::Open { dir: dir.into(), mode: meta.mode() & 0o7777 });
+    }
+    Ok(())
 }

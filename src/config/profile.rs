@@ -46,6 +46,9 @@ struct Entry {
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
+    /// A directory.
+    #[error(transparent)]
+    Directory(#[from] paths::DirError),
     /// A file.
     #[error("cannot use {path}: {err}")]
     Io {
@@ -138,7 +141,7 @@ fn write(path: &Path, file: &File) -> Result<(), ConfigError> {
     let io = |err| ConfigError::Io { path: path.into(), err };
     let text = toml::to_string(file).map_err(|err| io(io::Error::other(err)))?;
     if let Some(dir) = path.parent() {
-        paths::make_private_dir(dir).map_err(io)?;
+        paths::make_private_dir(dir)?;
     }
     paths::write_private(path, text.as_bytes()).map_err(io)
 }

@@ -93,7 +93,7 @@ impl Admin {
         }
         kept.map_err(|refusal| {
             let message =
-                format!("{} is cut off, and {}; then revoke it again by its id, {}", key.name, refusal.message, key.id);
+                format!("{} ({}) is cut off, but {}. It goes onto the disk once that takes it: until then do not restart the relay", key.name, key.id, refusal.message);
             status_of(&Refusal::new(refusal.code, message))
         })?;
         Ok(self.info(&key))

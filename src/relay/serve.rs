@@ -61,6 +61,8 @@ pub struct Options {
     pub discovery: Option<Discovery>,
     /// Machines that are offline for longer are forgotten; `None`: never.
     pub forget_after: Option<Duration>,
+    /// A disk that takes nothing is no reason not to serve: then nothing is remembered, and no audit log is written.
+    pub may_forget: bool,
 }
 
 /// A relay's directory is ready.
@@ -75,7 +77,7 @@ pub struct Initialised {
 /// Makes a CA (once) and a server certificate for these names and days in a directory, and a first join token for `address`.
 pub async fn init(dir: &Path, names: &[String], address: &str, days: u32) -> Result<Initialised, RelayError> {
     let io = |err| AuthorityError::Io { path: dir.into(), err };
-    paths::make_private_dir(dir).map_err(io)?;
+    paths::make_private_dir(dir)?;
     std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).map_err(io)?;
     // First: a relay that runs on this directory holds its store.
     let (store, memory) = Store::open(&dir.join(STORE))?;
@@ -118,7 +120,10 @@ pub enum RelayError {
     /// TLS without a directory.
     #[error("TLS needs the directory that `fleetmux relay init` makes; name it with --dir")]
     NoDirectory,
-    /// The directory.
+    /// A directory.
+    #[error(transparent)]
+    Directory(#[from] paths::DirError),
+    /// What is in the directory.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
     /// Its certificate.
@@ -273,13 +278,26 @@ struct Parts {
 impl Parts {
     fn open(options: &Options, reach: Option<Reach>) -> Result<Parts, RelayError> {
         let path = options.store.clone().or_else(|| options.dir.as_ref().map(|dir| dir.join(STORE)));
-        let (store, memory) = match &path {
-            Some(path) => Store::open(path)?,
-            None => (Store::forgetful(), Memory::default()),
+        let forgetful = || (Store::forgetful(), Memory::default());
+        let (store, memory) = match path.as_ref().map(|path| Store::open(path)) {
+            None => forgetful(),
+            Some(Ok(opened)) => opened,
+            Some(Err(err @ StoreError::Io { .. })) if options.may_forget => {
+                tracing::error!(%err, "this relay remembers nothing over its end");
+                forgetful()
+            }
+            Some(Err(err)) => return Err(err.into()),
         };
         let dir = options.dir.clone().or_else(|| path.as_ref()?.parent().map(Path::to_path_buf));
         let audit = match dir {
-            Some(dir) => Audit::open(&dir).map_err(|err| RelayError::Audit { dir, err })?,
+            Some(dir) => match Audit::open(&dir) {
+                Ok(audit) => audit,
+                Err(err) if options.may_forget => {
+                    tracing::error!(%err, dir = %dir.display(), "there is no audit log");
+                    Audit::default()
+                }
+                Err(err) => return Err(RelayError::Audit { dir, err }),
+            },
             None => Audit::default(),
         };
         let mut keyring = Keyring::new(memory.keys, memory.tokens);

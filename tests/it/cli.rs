@@ -302,35 +302,39 @@ fn the_systemd_unit_lets_sessions_live_on() {
         ok(&mut command).replace(env!("CARGO_BIN_EXE_fleetmux"), "/usr/bin/fleetmux")
     };
     let user = install(&["--user", "--relay", "127.0.0.1:7443", "--name", "Ada's box", "--label", "role=web"]);
+    let at = dir.path().display();
     assert_eq!(
         user,
-        "# /home/ada/.config/systemd/user/fleetmux-agent.service\n\
-         [Unit]\n\
-         Description=fleetmux agent\n\
-         Documentation=man:fleetmux-agent(1)\n\
-         StartLimitIntervalSec=0\n\
-         \n\
-         [Service]\n\
-         Type=exec\n\
-         ExecStart=/usr/bin/fleetmux agent start --foreground --relay 127.0.0.1:7443 --name \"Ada's box\" --label role=web\n\
-         Restart=always\n\
-         RestartSec=1\n\
-         # Only the agent itself is stopped: sessions live on over `systemctl restart`, and over `stop` too.\n\
-         KillMode=process\n\
-         # A program that runs out of memory does not take the agent along.\n\
-         OOMPolicy=continue\n\
-         # No sandbox here: it would bind every shell of every session, and sudo, containers and debuggers in them. What the \
-         agent\n\
-         # may be asked for is limited by `fleetmux permissions`.\n\
-         \n\
-         [Install]\n\
-         WantedBy=default.target\n"
+        format!(
+            "# /home/ada/.config/systemd/user/fleetmux-agent.service\n\
+             [Unit]\n\
+             Description=fleetmux agent\n\
+             Documentation=man:fleetmux-agent(1)\n\
+             StartLimitIntervalSec=0\n\
+             \n\
+             [Service]\n\
+             Type=exec\n\
+             ExecStart=/usr/bin/fleetmux agent start --foreground --relay 127.0.0.1:7443 --name \"Ada's box\" --label role=web\n\
+             Restart=always\n\
+             RestartSec=1\n\
+             # Only the agent itself is stopped: sessions live on over `systemctl restart`, and over `stop` too.\n\
+             KillMode=process\n\
+             # A program that runs out of memory does not take the agent along.\n\
+             OOMPolicy=continue\n\
+             Environment=FLEETMUX_RUNTIME_DIR={at}\n\
+             Environment=FLEETMUX_STATE_DIR={at}/state\n\
+             Environment=FLEETMUX_CONFIG_DIR={at}/config\n\
+             # No sandbox here: it would bind every shell of every session, and sudo, containers and debuggers in them. What \
+             the agent\n\
+             # may be asked for is limited by `fleetmux permissions`.\n\
+             \n\
+             [Install]\n\
+             WantedBy=default.target\n"
+        )
     );
     let system = install(&["--system"]);
     assert!(system.starts_with("# /etc/systemd/system/fleetmux-agent.service\n"), "{system}");
-    for line in
-        ["RuntimeDirectoryPreserve=yes", "Environment=FLEETMUX_CONFIG_DIR=/etc/fleetmux", "WantedBy=multi-user.target"]
-    {
+    for line in ["After=network-online.target", "KillMode=process", "WantedBy=multi-user.target"] {
         assert!(system.lines().any(|l| l == line), "{line}\n{system}");
     }
 }

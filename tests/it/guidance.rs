@@ -70,9 +70,9 @@ async fn an_agent_says_whether_it_is_linked_and_what_to_do() {
     assert!(
         said.ends_with("join a relay with `fleetmux agent join TOKEN`, then start it with `fleetmux agent start`\n")
     );
-    let (code, said, err) = run(&["start", "--name", "alone"]);
-    assert_eq!(code, 0, "{err}");
     let socket = dir.path().join("relay.sock").display().to_string();
+    let (code, said, err) = run(&["start", "--name", "alone", "--relay", &format!("unix:{socket}")]);
+    assert_eq!(code, 0, "{err}");
     assert!(said.contains(&format!(", not linked to unix:{socket}: no relay answers at unix:{socket}")), "{said}");
     assert!(said.contains("this machine has joined no relay") && said.contains("fleetmux agent join TOKEN"), "{said}");
     let (code, said, _) = run(&["status", "--json"]);

@@ -18,16 +18,16 @@ const README: &str = include_str!("../../README.md");
 /// How README calls the relay's host.
 const HOST: &str = "relay.example.org";
 
-/// The commands under a heading of README, without its comments.
-fn commands_under(heading: &str) -> Vec<String> {
-    let section = README.split(&format!("\n## {heading}\n")).nth(1).expect("the heading is there");
+/// The commands under a heading of a document, without its comments.
+pub fn commands_under(text: &str, heading: &str) -> Vec<String> {
+    let section = text.split(&format!("\n## {heading}\n")).nth(1).expect("the heading is there");
     let block = section.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block of commands");
     let commands = block.lines().map(|line| line.split("  #").next().unwrap_or(line).trim());
     commands.filter(|line| !line.is_empty() && !line.starts_with('#')).map(String::from).collect()
 }
 
 /// The one of these commands that begins so.
-fn command(of: &[String], begin: &str) -> String {
+pub fn command(of: &[String], begin: &str) -> String {
     let mut found = of.iter().filter(|command| command.starts_with(begin));
     let command = found.next().unwrap_or_else(|| panic!("README has no command {begin:?} there: {of:#?}")).clone();
     assert_eq!(found.next(), None, "{begin:?} is one command");
@@ -167,8 +167,8 @@ fn newest(terminal: &Terminal) -> Option<(u64, u32)> {
 #[tokio::test]
 async fn readme_leads_from_nothing_to_two_machines_and_a_restart_of_everything_ends_no_session() {
     let mut world = World::new();
-    let several = commands_under("Several machines");
-    let daily = commands_under("On the command line");
+    let several = commands_under(README, "Several machines");
+    let daily = commands_under(README, "On the command line");
 
     // Where the relay runs.
     let init = world.run("relay", &command(&several, "fleetmux relay init"));

@@ -32,7 +32,7 @@ pub(in crate::cli) async fn run(
         AgentCommand::Stop(args) => stop(&dir_of(&args)).await,
         AgentCommand::Restart(args) => restart(flag, &args).await,
         AgentCommand::Status(args) => status(&args.dir, args.json),
-        AgentCommand::Install(args) => super::install::run(relay, &args),
+        AgentCommand::Install(args) => super::install::agent(relay, &args).await,
     }
 }
 
@@ -81,10 +81,10 @@ async fn join(args: JoinArgs) -> Result<ExitCode> {
         }
         joined => joined?,
     };
-    let dir_flag = dir_flag(&args.dir);
-    let next = match lock_holder(&dir_of(&args.dir)) {
-        Some(_) => format!("fleetmux agent stop{dir_flag} && fleetmux agent start{dir_flag}"),
-        None => format!("fleetmux agent start{dir_flag}"),
+    let next = match lock_holder(&dir_of(&args.dir)).map(Process::of) {
+        Some(process) if process.is_in_foreground() => format!("systemctl restart {}", super::install::AGENT),
+        Some(_) => format!("fleetmux agent restart{}", dir_flag(&args.dir)),
+        None => format!("fleetmux agent start{}", dir_flag(&args.dir)),
     };
     let replaced = if joined.has_replaced { " in the place of the one that had the name" } else { "" };
     let Membership { name, relay, workspace, .. } = joined.membership;
@@ -119,6 +119,8 @@ async fn start(relay: Option<Endpoint>, args: AgentStartArgs) -> Result<ExitCode
     // A machine's identity belongs to its agent's directory unless that is the user's own.
     let state_dir = paths::agent_state_dir(args.dir.dir.as_deref());
     let joined = agent::membership(&state_dir)?;
+    let named = relay.as_ref().map(Endpoint::to_string);
+    let is_own = relay.is_none() && joined.is_none() && args.dir.dir.is_none();
     let local = || Endpoint::Unix(paths::relay_socket(&paths::runtime_dir()));
     let relay = relay.or_else(|| joined.as_ref().map(|joined| joined.relay.clone())).unwrap_or_else(local);
     let joined = joined.filter(|joined| joined.relay == relay);
@@ -138,20 +140,23 @@ async fn start(relay: Option<Endpoint>, args: AgentStartArgs) -> Result<ExitCode
             );
         }
         paths::make_private_dir(&dir)?;
-        let log = paths::log_file(&state_dir, "agent")?;
-        let relay = relay.to_string();
         // Absolute, so that `agent restart` from elsewhere means the same.
         let dir_text = args.dir.dir.as_ref().map(|dir| std::path::absolute(dir).unwrap_or_else(|_| dir.clone()));
         let dir_text = dir_text.as_ref().map(|dir| dir.to_string_lossy());
-        let mut command = vec!["agent", "start", "--foreground", "--detach", "--relay", &relay, "--name", &args.name];
-        // Only if it was named: the state of an agent in the user's own directory is in the user's state directory.
-        if let Some(dir) = &dir_text {
-            command.extend(["--dir", dir]);
-        }
+        let mut flags = vec!["--name", &args.name];
         for label in &args.labels {
-            command.extend(["--label", label]);
+            flags.extend(["--label", label]);
         }
-        background::start_detached(&command, &log)?;
+        // A machine in nobody's fleet needs a relay of its own as much as an agent.
+        if !is_own || !background::local_relay(&flags).await? {
+            let mut command = vec!["agent", "start", "--foreground", "--detach"];
+            command.extend(flags);
+            // Only what was named: an agent that is restarted goes by what the machine has joined by then.
+            for (flag, value) in [("--relay", named.as_deref()), ("--dir", dir_text.as_deref())] {
+                command.extend(value.into_iter().flat_map(|value| [flag, value]));
+            }
+            background::start_detached(&command, &paths::logs_dir(&state_dir).join("agent.log"))?;
+        }
         let pid = lock_holder(&dir).unwrap_or(0);
         let link = super::agent_link::settled(&dir).await?;
         let next = super::agent_link::next_step(link.as_ref(), joined.is_some(), &dir_flag(&args.dir));
@@ -160,8 +165,8 @@ async fn start(relay: Option<Endpoint>, args: AgentStartArgs) -> Result<ExitCode
         return Ok(ExitCode::SUCCESS);
     }
     let log = paths::log_file(&state_dir, "agent");
-    let log = if args.detach { LogTo::File(log?) } else { log.map_or(LogTo::Stderr, LogTo::Both) };
-    runtime::init_log(log, "info")?;
+    let to = if args.detach { LogTo::File } else { LogTo::Both };
+    runtime::init_log(log.map_or(LogTo::Stderr, to), "info");
     runtime::raise_open_files();
     runtime::catch_ignored_signals()?;
     if args.die_with_parent {
@@ -202,6 +207,14 @@ async fn stop(dir: &Path) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Ends an agent that runs in the background, for one that somebody else will start.
+pub(super) async fn end_background() -> Result<()> {
+    match lock_holder(&paths::runtime_dir().join("agent")) {
+        Some(pid) if !Process::of(pid).is_in_foreground() => end(pid).await,
+        _ => Ok(()),
+    }
+}
+
 async fn end(pid: u32) -> Result<()> {
     let process = Pid::from_raw(pid as i32).ok_or_else(|| eyre!("the agent's lock names no process"))?;
     let watch = rustix::process::pidfd_open(process, rustix::process::PidfdFlags::empty())?;
@@ -220,28 +233,33 @@ async fn restart(named: Option<Endpoint>, args: &AgentDirArgs) -> Result<ExitCod
         bail!("no agent runs for {}; start one with `fleetmux agent start`", dir.display());
     };
     let process = Process::of(pid);
-    if !process.is_server() && !process.args.iter().any(|arg| arg == "--detach") {
+    if process.is_in_foreground() {
         bail!(
             "the agent (process {pid}) runs in the foreground of another program; restart it there, for example with \
              `systemctl restart {}`",
-            super::install::UNIT
+            super::install::AGENT
         );
     }
     if let Some(named) = named.map(|relay| relay.to_string())
-        && process.relay().is_some_and(|present| present != named)
+        && let Some(present) = process.relay(dir).filter(|present| *present != named)
     {
         bail!(
-            "restart keeps the relay that the agent was started with, {}; for another one: `fleetmux agent stop` and \
+            "restart keeps the relay that the agent was started with, {present}; for another one: `fleetmux agent stop` and \
              `fleetmux agent start --relay {named}`",
-            process.relay().unwrap_or_default()
         );
     }
     if let Err(err) = check_start(process.own_dir(dir), dir) {
         bail!("the agent (process {pid}) goes on, for another one would not start: {err}");
     }
     end(pid).await?;
-    let args: Vec<&str> = process.args.iter().map(String::as_str).collect();
-    background::start_detached(&args, &process.log(dir)).map_err(|err| {
+    // What was this machine's own relay and agent has joined another relay since.
+    let has_joined = process.is_server() && agent::membership(&paths::state_dir())?.is_some();
+    let (args, log) = if has_joined {
+        (vec!["agent", "start", "--foreground", "--detach"], paths::logs_dir(&paths::state_dir()).join("agent.log"))
+    } else {
+        (process.args.iter().map(String::as_str).collect(), process.log(dir))
+    };
+    background::start_detached(&args, &log).map_err(|err| {
         eyre!(
             "the agent (process {pid}) was stopped, and another one did not start: {err:#}; see `fleetmux agent start`"
         )
@@ -254,8 +272,7 @@ async fn restart(named: Option<Endpoint>, args: &AgentDirArgs) -> Result<ExitCod
 /// Whether an agent would start here: asked before one that runs is stopped.
 fn check_start(own_dir: Option<&Path>, dir: &Path) -> Result<()> {
     let state_dir = paths::agent_state_dir(own_dir);
-    let logs = paths::logs_dir(&state_dir);
-    for dir in [dir, &paths::sessions_dir(dir), &state_dir, &logs, &logs.join("keepers")] {
+    for dir in [dir, &paths::sessions_dir(dir), &state_dir] {
         paths::make_private_dir(dir)?;
     }
     agent::membership(&state_dir)?;
@@ -290,8 +307,16 @@ impl Process {
         (!self.is_server() && self.value_of("--dir").is_some()).then_some(dir)
     }
 
-    /// The relay it was told to dial.
-    pub(super) fn relay(&self) -> Option<String> {
+    /// Somebody else starts it and ends it.
+    pub(super) fn is_in_foreground(&self) -> bool {
+        !self.is_server() && !self.args.iter().any(|arg| arg == "--detach")
+    }
+
+    /// The relay it dials.
+    pub(super) fn relay(&self, dir: &Path) -> Option<String> {
+        if let Some(link) = standing(dir) {
+            return Some(link.relay);
+        }
         if self.is_server() {
             let dir = self.value_of("--dir")?;
             return Some(Endpoint::Unix(paths::relay_socket(Path::new(dir))).to_string());
@@ -320,7 +345,8 @@ fn status(dir: &AgentDirArgs, is_json: bool) -> Result<ExitCode> {
         None => paths::logs_dir(&paths::agent_state_dir(own_dir)).join("agent.log"),
     };
     let link = standing(&dir);
-    let relay = link.as_ref().map(|link| link.relay.clone()).or_else(|| process.as_ref().and_then(Process::relay));
+    let relay = link.as_ref().map(|link| link.relay.clone());
+    let relay = relay.or_else(|| process.as_ref().and_then(|process| process.relay(&dir)));
     let joined = agent::membership(&paths::agent_state_dir(own_dir)).ok().flatten();
     let permissions = paths::permissions_file(own_dir);
     if is_json {

@@ -14,12 +14,11 @@ use clap_mangen::Man;
 use color_eyre::eyre::{Result, eyre};
 
 use crate::cli::args::{Args, IdentityArgs};
+use crate::cli::destination;
 use crate::cli::host_args::{CompletionsArgs, ManArgs};
 use crate::cli::identity;
 use crate::cli::output::print;
 use crate::client::{Probe, probe};
-use crate::config::paths;
-use crate::fleet::Endpoint;
 use crate::runtime;
 
 /// The variable that tells this program to complete a line instead of running it.
@@ -161,9 +160,7 @@ fn look() -> Option<Probe> {
         named.map(|relay| relay.to_string_lossy().into_owned()).or_else(|| std::env::var("FLEETMUX_RELAY").ok());
     let relay = match named {
         Some(relay) => relay.parse().ok()?,
-        None => identity::settle(None, &IdentityArgs::default())
-            .ok()?
-            .unwrap_or_else(|| Endpoint::Unix(paths::relay_socket(&paths::runtime_dir()))),
+        None => destination::for_person(identity::settle(None, &IdentityArgs::default()).ok()?).ok()?.0,
     };
     runtime::block_on(async {
         tokio::time::timeout(PATIENCE, probe(&relay, &identity::options(&relay).credentials)).await

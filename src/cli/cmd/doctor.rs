@@ -2,16 +2,20 @@
 //!
 //! A check is a line of [`CHECKS`] and a function from what was found to a [`Finding`]; what it looks at is gathered once.
 
-use std::io::IsTerminal;
+use std::ffi::OsStr;
+use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use color_eyre::eyre::Result;
+use rustix::fs::{Access, Mode, OFlags};
 use serde_json::json;
 
 use super::agent_link;
 use crate::agent::{self, JoinError, Membership, Standing, lock_holder, standing};
+use crate::cli::destination::{self, Origin};
 use crate::cli::host_args::DoctorArgs;
 use crate::cli::identity;
 use crate::cli::output::{counted, has_color, json_text, print};
@@ -19,6 +23,7 @@ use crate::client::{CERTIFICATE_DAYS_CAP, Error, Probe, probe, reach};
 use crate::config::paths;
 use crate::fleet::{Endpoint, MachineId};
 use crate::relay::CERTIFICATE_WARN_DAYS;
+use crate::runtime::{self, Replacement};
 
 /// A check by its name.
 struct Check {
@@ -63,19 +68,6 @@ struct Patient {
     agent: Option<u32>,
     link: Option<Standing>,
     joined: Result<Option<Membership>, JoinError>,
-}
-
-/// Why this relay is the one that is looked at; the first that applies.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Origin {
-    /// A flag, the environment or the configuration names it.
-    Named,
-    /// This machine has joined it.
-    Joined,
-    /// This user serves it to others from this machine.
-    Served,
-    /// This machine's own, started when needed.
-    Local,
 }
 
 /// What is seen of the relay.
@@ -148,13 +140,7 @@ impl Patient {
         let state_dir = paths::agent_state_dir(args.dir.as_deref());
         let agent_dir = args.dir.clone().unwrap_or_else(|| paths::runtime_dir().join("agent"));
         let joined = agent::membership(&state_dir);
-        let served = paths::relay_socket(&paths::relay_dir());
-        let (relay, origin) = match (configured, &joined) {
-            (Some(relay), _) => (relay, Origin::Named),
-            (None, Ok(Some(joined))) => (joined.relay.clone(), Origin::Joined),
-            _ if served.exists() => (Endpoint::Unix(served), Origin::Served),
-            _ => (Endpoint::Unix(paths::relay_socket(&paths::runtime_dir())), Origin::Local),
-        };
+        let (relay, origin) = destination::of(configured, joined.as_ref().ok().and_then(Option::as_ref));
         let sight = match (&joined, origin) {
             (Ok(Some(joined)), Origin::Joined) => reach(&relay, &joined.credentials).await.map(Sight::Outside),
             _ => probe(&relay, &identity::options(&relay).credentials).await.map(|probe| Sight::Whole(Box::new(probe))),
@@ -208,11 +194,33 @@ fn directories(patient: &Patient) -> Finding {
             return bad(format!("others may write to {at}"), format!("chmod 700 {at}"));
         }
     }
+    let relay_dir = Some(paths::relay_dir()).filter(|dir| dir.exists());
+    if let Some((dir, err)) = dirs.iter().chain(&relay_dir).find_map(|dir| Some((dir, try_write(dir).err()?))) {
+        return bad(
+            format!("{} takes nothing: {err}", dir.display()),
+            "make room or let it be written, or name another (FLEETMUX_RUNTIME_DIR, FLEETMUX_STATE_DIR, FLEETMUX_CONFIG_DIR); \
+             until then there are no logs, keys and tokens cannot be made, and what runs goes on",
+        );
+    }
     if let Some(file) = exposed_secret(&patient.state_dir) {
         let at = file.display();
         return bad(format!("others may read {at}"), format!("chmod 600 {at}"));
     }
     good(format!("runtime {}, state {}", paths::runtime_dir().display(), patient.state_dir.display()))
+}
+
+/// Writes to a directory, and leaves nothing there; one that is not there yet must be possible to make.
+fn try_write(dir: &Path) -> std::io::Result<()> {
+    const BYTES: usize = 64 * 1024;
+    let Some(there) = dir.ancestors().find(|dir| dir.exists()) else { return Ok(()) };
+    rustix::fs::access(there, Access::WRITE_OK | Access::EXEC_OK)?;
+    if there != dir {
+        return Ok(());
+    }
+    let open = rustix::fs::open(dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut file = Replacement::begin(open.as_fd(), OsStr::new("doctor"), runtime::Access::New(0o600))?;
+    file.file().write_all(&[0; BYTES])?;
+    file.file().sync_all()
 }
 
 /// A key or database that others may read, in a directory they may enter.
@@ -256,7 +264,7 @@ fn relay(patient: &Patient) -> Finding {
     let whose = match patient.origin {
         Origin::Joined => "this machine has joined it; ",
         Origin::Served => "you serve it from this machine; ",
-        Origin::Named | Origin::Local => "",
+        Origin::Named | Origin::Own => "",
     };
     match (&patient.sight, at) {
         (Sight::Whole(probe), _) => answers(probe.connect),
@@ -264,7 +272,7 @@ fn relay(patient: &Patient) -> Finding {
         (Sight::Nothing(Error::Unauthenticated(message) | Error::PermissionDenied(message)), _) => {
             bad(format!("the relay answered: {message}"), "log in with another key: `fleetmux login RELAY --key-stdin`")
         }
-        (Sight::Nothing(_), Endpoint::Unix(path)) if patient.origin == Origin::Local && !path.exists() => odd(
+        (Sight::Nothing(_), Endpoint::Unix(path)) if patient.origin == Origin::Own && !path.exists() => odd(
             "this machine's own relay does not run",
             "any command that needs it starts it; --relay names another one",
         ),

@@ -10,7 +10,8 @@ use crate::runtime::{self, LogTo};
 
 pub(in crate::cli) fn run(args: &KeeperArgs) -> Result<ExitCode> {
     // Its standard error goes nowhere else: without this file a panic would leave no trace.
-    let log = args.log.as_ref().filter(|log| runtime::init_log(LogTo::File(log.to_path_buf()), "warn").is_ok());
+    runtime::init_log(args.log.clone().map_or(LogTo::Stderr, LogTo::File), "warn");
+    let log = args.log.as_ref().filter(|log| log.exists());
     // For the session's programs, which have it from here; a keeper needs a few files only.
     if let Some(soft) = args.open_files {
         runtime::set_open_files(soft);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use color_eyre::eyre::Result;
 
 use crate::cli::args::{RelayArgs, RelayCommand, RelayInitArgs};
-use crate::cli::cmd::keys;
+use crate::cli::cmd::{install, keys};
 use crate::cli::output::print;
 use crate::config::paths;
 use crate::fleet::Endpoint;
@@ -16,12 +16,13 @@ use crate::runtime::{self, LogTo};
 pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: RelayArgs) -> Result<ExitCode> {
     match args.command {
         Some(RelayCommand::Init(init)) => return self::init(init).await,
+        Some(RelayCommand::Install(args)) => return install::relay(args),
         Some(RelayCommand::Token(token)) => return keys::token(relay, token).await,
         Some(RelayCommand::Machines(command)) => return keys::machines(relay, command).await,
         None => {}
     }
     let log = paths::log_file(&paths::state_dir(), "relay").map_or(LogTo::Stderr, LogTo::Both);
-    runtime::init_log(log, "info")?;
+    runtime::init_log(log, "info");
     runtime::raise_open_files();
     runtime::catch_ignored_signals()?;
     if args.die_with_parent {
@@ -43,7 +44,7 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: RelayArgs) -> Res
     let is_tls = matches!(listen, Endpoint::Tls(_));
     let dir = args.dir.or_else(|| is_tls.then(paths::relay_dir));
     let forget_after = args.forget_after.map(|life| Duration::from_secs(life.0));
-    let options = Options { listen, store: args.store, dir, discovery: None, forget_after };
+    let options = Options { listen, store: args.store, dir, discovery: None, forget_after, may_forget: false };
     relay::serve(options, ready, runtime::ended_by_signal()).await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -76,7 +77,7 @@ async fn init(args: RelayInitArgs) -> Result<ExitCode> {
         "the relay is ready in {}; its certificate is for {}
 CA fingerprint: {}
 
-1. serve it:
+1. serve it (`fleetmux relay install{dir_flag}` has systemd keep it running):
    fleetmux relay{dir_flag} --listen tls://0.0.0.0:{}
 2. on a machine, within an hour (once; `fleetmux relay token` makes more):
    fleetmux agent join {}

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use color_eyre::eyre::{Result, bail};
 
 use crate::cli::args::WallArgs;
+use crate::cli::destination::{self, Origin};
 use crate::cli::{background, lookup};
 use crate::config::paths;
 use crate::fleet::{Endpoint, SessionId};
@@ -30,9 +31,10 @@ async fn show(relay: Option<Endpoint>, args: &WallArgs, ends_fleet: bool) -> Res
              example to xterm-256color, or use `fleetmux session list`"
         );
     }
-    let drives = args.drive || args.broadcast || relay.is_none();
-    let relay_is_own = relay.is_none();
-    let client = background::client(relay).await?;
+    let destination = destination::for_person(relay)?;
+    let relay_is_own = destination.1 == Origin::Own;
+    let drives = args.drive || args.broadcast || relay_is_own;
+    let client = background::connect(destination).await?;
     let open = if args.sessions.is_empty() {
         tui::Open::AllSessions
     } else {

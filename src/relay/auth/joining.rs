@@ -46,6 +46,8 @@ impl Auth {
         replaces: &[MachineId],
     ) -> Result<Joined, Refusal> {
         let peer = peer(request);
+        // A token that was spent for nothing is no use to anybody.
+        self.keep(Change::Probe).await?;
         let outcome = self.state().keyring.redeem(secret, ask, bearer(request.metadata()), replaces, now_ms());
         let joined = outcome.inspect_err(|refusal| self.failed(&peer, refusal))?;
         for ended in &joined.ended {

@@ -165,11 +165,12 @@ impl Auth {
         self.audit.record(Audited::Denied { principal, workspace, what: what.into(), reason });
     }
 
-    /// Changes the keyring, and stores what changed before anybody hears of it.
+    /// Changes the keyring, and stores what changed before anybody hears of it. Nothing is changed that could not be stored.
     pub(super) async fn change<T>(
         &self,
         change: impl FnOnce(&mut Keyring, u64) -> Result<(T, Change), Refusal>,
     ) -> Result<T, Refusal> {
+        self.keep(Change::Probe).await?;
         let (changed, change) = {
             let mut state = self.state();
             change(&mut state.keyring, now_ms())?
@@ -208,7 +209,12 @@ impl Auth {
 
     pub(super) async fn keep(&self, change: Change) -> Result<(), Refusal> {
         let kept = self.store.keep(change).await;
-        kept.map_err(|()| Refusal::new(Code::Internal, "the relay cannot store it; see its log, is the disk full?"))
+        kept.map_err(|()| {
+            Refusal::new(
+                Code::Internal,
+                "the relay cannot store it: the disk of its state is full or takes nothing; its log says more",
+            )
+        })
     }
 
     fn check(&self, peer: &Peer, presented: &str) -> Result<Key, Refusal> {

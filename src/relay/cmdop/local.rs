@@ -105,7 +105,8 @@ impl Published {
             return;
         }
         let dir = file.parent().unwrap_or(file);
-        match make_private_dir(dir).and_then(|()| write_private(file, text.as_bytes())) {
+        let made = make_private_dir(dir).map_err(io::Error::from);
+        match made.and_then(|()| write_private(file, text.as_bytes())) {
             Ok(()) => self.files.push(file.into()),
             Err(err) => tracing::warn!(%err, file = %file.display(), "the SDKs find no local relay there"),
         }

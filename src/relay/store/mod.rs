@@ -1,29 +1,26 @@
-//! What survives the relay's own end: which machines and sessions were known. One redb file, written by one thread.
+//! What survives the relay's own end: machines, sessions, keys and tokens. One redb file, written by one thread.
 //!
-//! It holds no session truth; a lost file costs the list of offline machines and nothing else.
+//! It holds no session truth. A disk that takes nothing costs nothing but time: what is to be written waits, and goes onto the
+//! disk once that takes it.
+
+mod writer;
 
 use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use tokio::sync::oneshot;
 
 use super::auth::{Key, Token};
 use crate::fleet::{KeyId, Machine, MachineId, Session};
 use crate::wire::{Message, v1};
+use writer::{Table, Writer};
 
-const MACHINES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("machines");
-const SESSIONS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("sessions");
-const KEYS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("keys");
-const TOKENS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("tokens");
-/// `network key-id`, twice.
-const KNOWN: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("known");
 /// Changes waiting for the disk; beyond it the newest is dropped, since the next heartbeat brings it again.
 const CHANGES_CAP: usize = 4096;
-/// Changes written in one transaction.
-const BATCH: usize = 512;
+/// Bytes that a proof writes: more than any key or token takes.
+const PROBE_BYTES: usize = 16 * 1024;
 
 /// One change.
 pub(super) enum Change {
@@ -43,6 +40,50 @@ pub(super) enum Change {
     Token(Box<Token>),
     /// Remember that a key was good from a network.
     Known(IpAddr, KeyId),
+    /// Nothing but a proof that the disk takes what is given to it.
+    Probe,
+}
+
+/// A row of a table as it is to be, or `None` where it is to be no more.
+struct Row {
+    table: Table,
+    key: Vec<u8>,
+    value: Option<Vec<u8>>,
+}
+
+impl Change {
+    fn row(self) -> Row {
+        let json = |table, key: Vec<u8>, value: serde_json::Result<Vec<u8>>| Row {
+            table,
+            key,
+            value: Some(value.unwrap_or_default()),
+        };
+        match self {
+            Change::Machine(machine) => {
+                let key = machine.facts.as_ref().map(|facts| facts.id.to_vec()).unwrap_or_default();
+                Row { table: Table::Machines, key, value: Some(machine.encode_to_vec()) }
+            }
+            Change::MachineGone(id) => Row { table: Table::Machines, key: id.as_bytes().to_vec(), value: None },
+            Change::Session(mut session) => {
+                let mut key = Vec::new();
+                if let Some(spec) = session.info.as_mut().and_then(|info| info.spec.as_mut()) {
+                    // Variables may hold secrets, and nobody needs them here.
+                    spec.env.clear();
+                    key = spec.id.to_vec();
+                }
+                Row { table: Table::Sessions, key, value: Some(session.encode_to_vec()) }
+            }
+            Change::SessionGone(key) => Row { table: Table::Sessions, key, value: None },
+            Change::Key(key) => json(Table::Keys, key.id.to_string().into(), serde_json::to_vec(&key)),
+            Change::KeyGone(id) => Row { table: Table::Keys, key: id.to_string().into(), value: None },
+            Change::Token(token) => json(Table::Tokens, token.id.clone().into(), serde_json::to_vec(&token)),
+            Change::Known(network, key) => {
+                let text = format!("{network} {key}").into_bytes();
+                Row { table: Table::Known, key: text.clone(), value: Some(text) }
+            }
+            Change::Probe => Row { table: Table::Probe, key: b"probe".to_vec(), value: Some(vec![0; PROBE_BYTES]) },
+        }
+    }
 }
 
 /// A change, and who waits until it is on the disk.
@@ -129,18 +170,16 @@ impl Store {
             }
             _ => {}
         }
-        let database = Database::create(path).map_err(|err| failed(err.into()))?;
-        let machines = read(&database, MACHINES).map_err(failed)?;
-        let sessions = read(&database, SESSIONS).map_err(failed)?;
-        let keys = read(&database, KEYS).map_err(failed)?;
-        let tokens = read(&database, TOKENS).map_err(failed)?;
-        let known = read(&database, KNOWN).map_err(failed)?;
+        let mut writer = Writer::open(path).map_err(failed)?;
+        let mut rows = |table| writer.read(table).map_err(failed);
+        let (machines, sessions) = (rows(Table::Machines)?, rows(Table::Sessions)?);
+        let (keys, tokens, known) = (rows(Table::Keys)?, rows(Table::Tokens)?, rows(Table::Known)?);
         // It holds hashes of keys: for its owner only.
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(io)?;
         let machine = |bytes: &Vec<u8>| v1::Machine::decode(&**bytes).ok()?.try_into().ok();
         let session = |bytes: &Vec<u8>| v1::Session::decode(&**bytes).ok()?.try_into().ok();
         let (changes_tx, changes_rx) = sync_channel(CHANGES_CAP);
-        std::thread::Builder::new().name("store".into()).spawn(move || write(&database, &changes_rx)).map_err(io)?;
+        std::thread::Builder::new().name("store".into()).spawn(move || writer.run(&changes_rx)).map_err(io)?;
         let store = Store { changes_tx: Some(changes_tx) };
         let memory = Memory {
             machines: machines.iter().filter_map(machine).collect(),
@@ -161,7 +200,8 @@ impl Store {
         }
     }
 
-    /// Hands a change to the writer and waits until it is on the disk.
+    /// Hands a change to the writer and waits until it is on the disk. One that could not be written is written later, unless
+    /// another one undoes it before.
     pub(super) async fn keep(&self, change: Change) -> Result<(), ()> {
         let Some(changes_tx) = &self.changes_tx else { return Ok(()) };
         let (done_tx, done_rx) = oneshot::channel();
@@ -170,82 +210,9 @@ impl Store {
     }
 }
 
-fn read(database: &Database, table: TableDefinition<'_, &[u8], &[u8]>) -> Result<Vec<Vec<u8>>, redb::Error> {
-    let transaction = database.begin_write()?;
-    // Opening for writing makes the table exist.
-    drop(transaction.open_table(table)?);
-    transaction.commit()?;
-    let transaction = database.begin_read()?;
-    let table = transaction.open_table(table)?;
-    let rows = table.iter()?.map(|row| row.map(|(_, value)| value.value().to_vec()));
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
 fn known_from(bytes: &[u8]) -> Option<(IpAddr, KeyId)> {
     let (network, key) = std::str::from_utf8(bytes).ok()?.split_once(' ')?;
     Some((network.parse().ok()?, key.parse().ok()?))
-}
-
-fn write(database: &Database, changes_rx: &Receiver<Queued>) {
-    while let Ok(first) = changes_rx.recv() {
-        let batch: Vec<Queued> = std::iter::once(first).chain(changes_rx.try_iter().take(BATCH)).collect();
-        match write_batch(database, &batch) {
-            Ok(()) => batch.into_iter().filter_map(|(_, done_tx)| done_tx).for_each(|done_tx| {
-                let _ = done_tx.send(());
-            }),
-            Err(err) => tracing::error!(%err, "the registry cannot be stored; is the disk full?"),
-        }
-    }
-}
-
-fn write_batch(database: &Database, batch: &[Queued]) -> Result<(), redb::Error> {
-    let transaction = database.begin_write()?;
-    {
-        let mut machines = transaction.open_table(MACHINES)?;
-        let mut sessions = transaction.open_table(SESSIONS)?;
-        let mut keys = transaction.open_table(KEYS)?;
-        let mut tokens = transaction.open_table(TOKENS)?;
-        let mut known = transaction.open_table(KNOWN)?;
-        for (change, _) in batch {
-            match change {
-                Change::Machine(machine) => {
-                    let id = machine.facts.as_ref().map(|facts| facts.id.clone()).unwrap_or_default();
-                    machines.insert(&*id, &*machine.encode_to_vec())?;
-                }
-                Change::MachineGone(id) => {
-                    machines.remove(&id.as_bytes()[..])?;
-                }
-                Change::Session(session) => {
-                    let spec = session.info.as_ref().and_then(|info| info.spec.as_ref());
-                    let id = spec.map(|spec| spec.id.clone()).unwrap_or_default();
-                    let mut session = session.as_ref().clone();
-                    // Variables may hold secrets, and nobody needs them here.
-                    if let Some(spec) = session.info.as_mut().and_then(|info| info.spec.as_mut()) {
-                        spec.env.clear();
-                    }
-                    sessions.insert(&*id, &*session.encode_to_vec())?;
-                }
-                Change::SessionGone(id) => {
-                    sessions.remove(&**id)?;
-                }
-                Change::Key(key) => {
-                    keys.insert(key.id.to_string().as_bytes(), &*serde_json::to_vec(key).unwrap_or_default())?;
-                }
-                Change::KeyGone(id) => {
-                    keys.remove(id.to_string().as_bytes())?;
-                }
-                Change::Known(network, key) => {
-                    let text = format!("{network} {key}");
-                    known.insert(text.as_bytes(), text.as_bytes())?;
-                }
-                Change::Token(token) => {
-                    tokens.insert(token.id.as_bytes(), &*serde_json::to_vec(token).unwrap_or_default())?;
-                }
-            }
-        }
-    }
-    transaction.commit()?;
-    Ok(())
 }
 
 #[cfg(test)]

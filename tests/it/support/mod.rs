@@ -1,5 +1,7 @@
 //! A fleet of real processes in a directory of its own, gone with the test.
 
+pub mod machine;
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -309,7 +311,7 @@ impl Pane {
             AttachEvent::Refused(refusal) => self.refusals.push(refusal),
             AttachEvent::Lost(_) => self.lost += 1,
             AttachEvent::Closed(refusal) => self.closed = Some(refusal),
-            AttachEvent::Latency(_) => {}
+            AttachEvent::Latency(_) | AttachEvent::Unanswered(_) => {}
         }
     }
 }

@@ -1,59 +1,39 @@
-//! `fleetmux agent install`: a systemd unit under which sessions survive restarts of the agent.
+//! `fleetmux agent install` and `fleetmux relay install`: systemd units, of the system or of a user.
+//!
+//! A unit names the directories that its user's commands have at this moment: what was joined, and which rules the machine
+//! has, is then in force in the unit as well, whatever the environment of a service is.
 
-use std::fmt::Write;
+mod agent;
+mod relay;
+mod unit;
+
+pub(in crate::cli) use agent::run as agent;
+pub(in crate::cli) use relay::run as relay;
+
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use color_eyre::eyre::{Context, Result, bail, eyre};
 
-use crate::cli::host_args::InstallArgs;
+use crate::cli::host_args::ScopeArgs;
 use crate::cli::output::print;
-use crate::fleet::Endpoint;
+use unit::Scope;
 
-/// Name of the unit.
-pub(super) const UNIT: &str = "fleetmux-agent";
+/// Names of the units.
+pub(super) const AGENT: &str = "fleetmux-agent";
+pub(super) const RELAY: &str = "fleetmux-relay";
 
-pub(in crate::cli) fn run(relay: Option<Endpoint>, args: &InstallArgs) -> Result<ExitCode> {
+/// Whose unit it will be.
+fn scope(args: &ScopeArgs) -> Scope {
     let is_root = rustix::process::getuid().is_root();
-    let is_system = args.system || (!args.user && is_root);
-    let labels: Vec<&str> = args.labels.iter().map(String::as_str).collect();
-    super::agent::labels(&labels)?;
-    let program = std::env::current_exe()?;
-    let text = unit(&program, is_system, relay.as_ref(), &args.name, &labels);
-    let path = path(is_system)?;
-    if args.dry_run {
-        print(&format!("# {}\n{text}", path.display()))?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    if !Path::new("/run/systemd/system").is_dir() {
-        bail!(
-            "systemd does not run here; `fleetmux agent start` runs the agent in the background without it, and \
-             `fleetmux agent install --dry-run` prints the unit"
-        );
-    }
-    if is_system && !is_root {
-        bail!("a system unit needs root; run this with sudo, or install a user unit with --user");
-    }
-    if let Some(dir) = path.parent() {
-        std::fs::create_dir_all(dir)?;
-    }
-    std::fs::write(&path, text).wrap_err_with(|| format!("cannot write {}", path.display()))?;
-    let scope: &[&str] = if is_system { &[] } else { &["--user"] };
-    for command in [&["daemon-reload"][..], &["enable", "--now", UNIT]] {
-        let status = Command::new("systemctl").args(scope).args(command).status().wrap_err("cannot run systemctl")?;
-        if !status.success() {
-            bail!("`systemctl {}` failed ({status}); the unit is {}", command.join(" "), path.display());
-        }
-    }
-    let systemctl = if is_system { "systemctl" } else { "systemctl --user" };
-    let linger = if is_system { "" } else { "to keep it running after logout: `loginctl enable-linger`\n" };
-    print(&format!("installed {}, and started; see `{systemctl} status {UNIT}`\n{linger}", path.display()))?;
-    Ok(ExitCode::SUCCESS)
+    if args.system || (!args.user && is_root) { Scope::System } else { Scope::User }
 }
 
-fn path(is_system: bool) -> Result<PathBuf> {
-    let file = format!("{UNIT}.service");
-    if is_system {
+/// The unit's file.
+fn path(scope: Scope, name: &str) -> Result<PathBuf> {
+    let file = format!("{name}.service");
+    if scope == Scope::System {
         return Ok(Path::new("/etc/systemd/system").join(file));
     }
     let config = std::env::var_os("XDG_CONFIG_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from);
@@ -62,74 +42,62 @@ fn path(is_system: bool) -> Result<PathBuf> {
     Ok(config.join("systemd/user").join(file))
 }
 
-/// The unit's text.
-fn unit(program: &Path, is_system: bool, relay: Option<&Endpoint>, name: &str, labels: &[&str]) -> String {
-    let mut command =
-        vec![program.to_string_lossy().into_owned(), "agent".into(), "start".into(), "--foreground".into()];
-    if let Some(relay) = relay {
-        command.extend(["--relay".into(), relay.to_string()]);
-    }
-    if !name.is_empty() {
-        command.extend(["--name".into(), name.into()]);
-    }
-    for label in labels {
-        command.extend(["--label".into(), label.to_string()]);
-    }
-    let command: Vec<String> = command.iter().map(|word| quoted(word)).collect();
-    let mut text = String::from("[Unit]\nDescription=fleetmux agent\nDocumentation=man:fleetmux-agent(1)\n");
-    if is_system {
-        text += "Wants=network-online.target\nAfter=network-online.target\n";
-    }
-    text += "StartLimitIntervalSec=0\n\n[Service]\nType=exec\n";
-    let _ = writeln!(text, "ExecStart={}", command.join(" "));
-    text += "\
-Restart=always
-RestartSec=1
-# Only the agent itself is stopped: sessions live on over `systemctl restart`, and over `stop` too.
-KillMode=process
-# A program that runs out of memory does not take the agent along.
-OOMPolicy=continue
-";
-    if is_system {
-        text += "\
-# The sockets of living sessions are in the runtime directory: it outlives the unit.
-RuntimeDirectory=fleetmux
-RuntimeDirectoryMode=0700
-RuntimeDirectoryPreserve=yes
-StateDirectory=fleetmux
-StateDirectoryMode=0700
-ConfigurationDirectory=fleetmux
-ConfigurationDirectoryMode=0700
-Environment=FLEETMUX_RUNTIME_DIR=/run/fleetmux
-Environment=FLEETMUX_STATE_DIR=/var/lib/fleetmux
-Environment=FLEETMUX_CONFIG_DIR=/etc/fleetmux
-";
-    }
-    text += "\
-# No sandbox here: it would bind every shell of every session, and sudo, containers and debuggers in them. What the agent
-# may be asked for is limited by `fleetmux permissions`.
-
-[Install]
-";
-    let _ = writeln!(text, "WantedBy={}", if is_system { "multi-user.target" } else { "default.target" });
-    text
+/// Prints the unit; nothing is changed.
+fn show(path: &Path, text: &str) -> Result<ExitCode> {
+    print(&format!("# {}\n{text}", path.display()))?;
+    Ok(ExitCode::SUCCESS)
 }
 
-/// A word of ExecStart=.
-fn quoted(word: &str) -> String {
-    let escaped = word.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
-    let is_plain = escaped.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:=@+,".contains(c)) && !escaped.is_empty();
-    if is_plain { escaped } else { format!("\"{escaped}\"") }
+/// Refuses where the unit could not be started, before anything is changed.
+fn check(scope: Scope, program: &Path, without: &str) -> Result<()> {
+    if !Path::new("/run/systemd/system").is_dir() {
+        bail!("systemd does not run here; {without}, and --dry-run prints the unit");
+    }
+    if scope == Scope::User {
+        return Ok(());
+    }
+    if !rustix::process::getuid().is_root() {
+        bail!("a system unit needs root; run this with sudo, or install a user unit with --user");
+    }
+    if let Some(open) = program.ancestors().find(|part| !is_roots(part)) {
+        bail!(
+            "the unit would run {} as root, and {} is not root's alone; first: install -m 755 {} /usr/local/bin/fleetmux",
+            program.display(),
+            open.display(),
+            program.display()
+        );
+    }
+    Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Nobody but root may change it; of a directory for everybody, as `/tmp`, nobody else's entries.
+fn is_roots(path: &Path) -> bool {
+    const STICKY: u32 = 0o1000;
+    std::fs::metadata(path).is_ok_and(|meta| meta.uid() == 0 && (meta.mode() & 0o022 == 0 || meta.mode() & STICKY != 0))
+}
 
-    #[test]
-    fn words_are_quoted_as_systemd_reads_them() {
-        assert_eq!(quoted("/usr/bin/fleetmux"), "/usr/bin/fleetmux");
-        assert_eq!(quoted("Ada's \"box\" 100% $HOME"), "\"Ada's \\\"box\\\" 100%% $$HOME\"");
-        assert_eq!(quoted(""), "\"\"");
+/// Writes the unit and has systemd start it, or start it anew.
+fn start(scope: Scope, name: &str, path: &Path, text: &str) -> Result<()> {
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir).wrap_err_with(|| format!("cannot make {}", dir.display()))?;
     }
+    std::fs::write(path, text).wrap_err_with(|| format!("cannot write {}", path.display()))?;
+    for command in [&["daemon-reload"][..], &["enable", name], &["restart", name]] {
+        let status = Command::new("systemctl").args(scope.flags()).args(command).status();
+        let status = status.wrap_err("cannot run systemctl")?;
+        if !status.success() {
+            bail!("`systemctl {}` failed ({status}); the unit is {}", command.join(" "), path.display());
+        }
+    }
+    Ok(())
+}
+
+/// What is said of a unit that was started.
+fn installed(scope: Scope, name: &str, path: &Path) -> String {
+    let systemctl = if scope == Scope::System { "systemctl" } else { "systemctl --user" };
+    let linger = match scope {
+        Scope::System => "",
+        Scope::User => "to keep it running after logout: `loginctl enable-linger`\n",
+    };
+    format!("installed {}, and started; see `{systemctl} status {name}`\n{linger}", path.display())
 }
