@@ -69,6 +69,8 @@ pub(crate) const KINDS: &[Kind] = &[
     Kind { name: "SU and SD", size: USUAL, make: |len| cycle(len, "text", b"\x1b[S\x1b[T") },
     Kind { name: "SU of many", size: USUAL, make: |len| cycle(len, "text", b"\x1b[9999S") },
     Kind { name: "SL and SR", size: USUAL, make: |len| cycle(len, "text", b"\x1b[ @\x1b[ A") },
+    Kind { name: "DECBI", size: USUAL, make: |len| cycle(len, "text\r", b"\x1b6") },
+    Kind { name: "DECFI", size: USUAL, make: |len| cycle(len, "text\x1b[999C", b"\x1b9") },
     Kind { name: "ECH", size: USUAL, make: |len| cycle(len, "text", b"\r\x1b[999X") },
     Kind { name: "ED", size: USUAL, make: |len| cycle(len, "text", b"\x1b[2J") },
     Kind { name: "ED after text", size: USUAL, make: |len| cycle(len, "", b"x\x1b[2J") },

@@ -130,6 +130,11 @@ impl Parser {
                 }
                 term.pass(&bytes[pass_from..at]);
                 term.begin(bytes.len() - at);
+                let times = index_run(&bytes[at..]);
+                if times > 0 {
+                    term.column_index(bytes[at + 1], times);
+                    return at + 2 * times;
+                }
                 self.enter(State::Escape);
                 return at + 1;
             }
@@ -382,6 +387,14 @@ fn complete_csi(bytes: &[u8]) -> Option<(usize, u8)> {
     let body = bytes[2..].iter().take(SEQUENCE_CAP).position(|byte| !matches!(byte, 0x20..=0x3f))?;
     let final_byte = bytes[2 + body];
     matches!(final_byte, 0x40..=0x7e).then_some((body + 3, final_byte))
+}
+
+/// How often the bytes begin with the same DECBI or DECFI: each may move every cell, and many of them move them at once.
+fn index_run(bytes: &[u8]) -> usize {
+    match bytes.get(..2) {
+        Some(first @ [0x1b, b'6' | b'9']) => bytes.chunks_exact(2).take_while(|pair| *pair == first).count(),
+        _ => 0,
+    }
 }
 
 /// Length of the run of printable ASCII at the start.

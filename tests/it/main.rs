@@ -21,6 +21,7 @@ mod installing;
 mod joining;
 mod limits;
 mod newcomer;
+mod outer_terminal;
 mod permissions;
 mod programs;
 mod raw;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::fleet::Size;
+use crate::fleet::{Size, is_deceptive};
 use crate::term::Screen;
 
 /// Time between two frames.
@@ -23,6 +23,7 @@ pub(super) struct Clip {
     rows: Vec<Option<Vec<u8>>>,
     is_alternate: Option<bool>,
     keys: Vec<u8>,
+    title: String,
     drawn_at: Option<Instant>,
     due: Option<Instant>,
 }
@@ -31,7 +32,8 @@ impl Clip {
     /// Everything is drawn at once.
     pub(super) fn new() -> Clip {
         let due = Some(Instant::now());
-        Clip { top: 0, left: 0, rows: Vec::new(), is_alternate: None, keys: Vec::new(), drawn_at: None, due }
+        let (rows, keys, title) = (Vec::new(), Vec::new(), String::new());
+        Clip { top: 0, left: 0, rows, is_alternate: None, keys, title, drawn_at: None, due }
     }
 
     /// When the next frame is due.
@@ -90,6 +92,11 @@ impl Clip {
         if keys != self.keys {
             out.extend_from_slice(&keys);
             self.keys = keys;
+        }
+        if replica.title() != self.title {
+            self.title = replica.title().to_string();
+            let shown: String = self.title.chars().filter(|c| !c.is_control() && !is_deceptive(*c)).collect();
+            out.extend_from_slice(format!("\x1b]2;{shown}\x1b\\").as_bytes());
         }
         let (row, col) = self.cursor(replica);
         out.extend_from_slice(format!("\x1b[{};{}H", row + 1, col + 1).as_bytes());

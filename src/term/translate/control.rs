@@ -29,8 +29,7 @@ impl Term {
     pub(in crate::term) fn escape(&mut self, intermediates: &[u8], byte: u8) {
         self.last_char = None;
         match (intermediates, byte) {
-            ([], b'6') => self.back_index(),
-            ([], b'9') => self.forward_index(),
+            ([], b'6' | b'9') => self.column_index(byte, 1),
             ([], b'7') => self.save_cursor(),
             ([], b'8') => self.restore_cursor(),
             ([], b'=') => self.modes.app_keypad = true,

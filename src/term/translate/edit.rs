@@ -371,21 +371,26 @@ impl Term {
         }
     }
 
-    /// DECBI: left, shifting the columns right at the left margin.
-    pub(super) fn back_index(&mut self) {
-        if self.pos().1 == self.left && self.is_in_margins() {
-            self.shift_columns(self.left, 1, false);
-        } else {
-            self.left(1);
-        }
-    }
-
-    /// DECFI: right, shifting the columns left at the right margin.
-    pub(super) fn forward_index(&mut self) {
-        if self.pos().1 == self.right && self.is_in_margins() {
-            self.shift_columns(self.left, 1, true);
-        } else {
-            self.right(1);
+    /// DECBI (`6`) and DECFI (`9`), so many times: left or right, shifting the columns the other way at the margin.
+    pub(in crate::term) fn column_index(&mut self, byte: u8, times: usize) {
+        self.last_char = None;
+        let is_back = byte == b'6';
+        let mut left = times;
+        // To the margin step by step, or as far as the cursor goes.
+        while left > 0 {
+            let col = self.pos().1;
+            if col == if is_back { self.left } else { self.right } && self.is_in_margins() {
+                return self.shift_columns(self.left, u16::try_from(left).unwrap_or(u16::MAX), !is_back);
+            }
+            if is_back {
+                self.left(1)
+            } else {
+                self.right(1)
+            }
+            left -= 1;
+            if self.pos().1 == col {
+                return;
+            }
         }
     }
 
