@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::passwd::Login;
+use super::ssh_auth;
 
 /// Where a login finds programs, if the system does not say.
 const USER_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games";
@@ -38,6 +39,9 @@ pub fn login_variables(login: &Login, keep: &[String]) -> Variables {
     let own =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     variables.extend(own.filter(|(name, _)| is_kept(name)));
+    if is_kept(ssh_auth::VARIABLE) {
+        variables.insert(ssh_auth::VARIABLE.into(), ssh_auth::link().to_string_lossy().into_owned());
+    }
     variables
 }
 

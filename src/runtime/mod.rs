@@ -9,6 +9,7 @@ mod ready;
 mod replace;
 mod service;
 mod shutdown;
+mod ssh_auth;
 mod telemetry;
 
 pub use environment::{Variables, login_variables};
@@ -19,6 +20,7 @@ pub use ready::watch_fd;
 pub use replace::{Access, Replacement};
 pub use service::{catch_ignored_signals, shed_inheritance};
 pub use shutdown::ended_by_signal;
+pub use ssh_auth::refresh_ssh_auth;
 pub use telemetry::{LogTo, init_log};
 
 use std::future::Future;

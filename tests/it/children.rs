@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use fleetmux::client::ExecOptions;
 use fleetmux::fleet::Size;
 
+use crate::connect::Terminal;
 use crate::support::{Fleet, PATIENCE, Pane, driver, sh, until};
 
 /// Each line says one thing that a program begins with.
@@ -100,4 +101,32 @@ async fn variables_that_the_rules_keep_are_kept() {
     let text = "echo $KUBECONFIG $ACME_ONE $ACME_TWO $ACM";
     let output = tokio::time::timeout(PATIENCE, client.run(machine, ExecOptions::shell(text))).await.unwrap().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "/k 1 2\n");
+}
+
+/// A session that outlived a login asked the SSH agent of that login, which was gone.
+#[tokio::test]
+async fn the_ssh_agent_of_the_newest_login_is_found_by_those_who_want_it() {
+    let mut fleet = Fleet::start(&[]);
+    let rules = fleet.dir.path().join("web-1/permissions.toml");
+    std::fs::create_dir_all(rules.parent().unwrap()).unwrap();
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(rules.parent().unwrap(), private).unwrap();
+    std::fs::write(&rules, "[environment]\nkeep = [\"SSH_AUTH_SOCK\"]\n").unwrap();
+    fleet.start_agent("web-1");
+    let client = fleet.client();
+    let machine = fleet.machine(&client, "web-1").await.facts.id;
+    let session = fleet.session(&client, "web-1", sh("echo ready; exec cat")).await.id().to_string();
+    let runtime = fleet.dir.path().to_str().unwrap();
+    for login in ["one", "two"] {
+        let socket = fleet.dir.path().join(login);
+        let _agent = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let env = [("SSH_AUTH_SOCK", socket.to_str().unwrap()), ("FLEETMUX_RUNTIME_DIR", runtime)];
+        let mut terminal = Terminal::start_with(&fleet, &["connect", "web-1", "--session", &session], &env);
+        terminal.until_text("ready").await;
+        let run = client.run(machine, ExecOptions::shell("readlink $SSH_AUTH_SOCK"));
+        let output = tokio::time::timeout(PATIENCE, run).await.unwrap().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), socket.to_str().unwrap());
+        terminal.send(b"\x04");
+        assert!(terminal.ended().await.success());
+    }
 }

@@ -185,21 +185,39 @@ async fn in_a_smaller_terminal_the_part_around_the_cursor_is_shown() {
 async fn a_closed_terminal_ends_it_without_a_panic() {
     let fleet = Fleet::start(&["web-1"]);
     let session = fleet.session(&fleet.client(), "web-1", sh("printf ready; exec cat")).await.id().to_string();
-    let (mut terminal, pts) = pty_process::blocking::open().unwrap();
-    let mut connect = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_fleetmux"))
-        .args(["--relay", &fleet.endpoint().to_string(), "connect", "web-1", "--session", &session])
-        .envs([("TERM", "xterm"), ("FLEETMUX_LOG", "trace")])
-        .spawn(pts)
-        .unwrap();
-    let ended = tokio::task::spawn_blocking(move || {
-        let (mut shown, mut buffer) = (Vec::new(), [0; 4096]);
-        while !String::from_utf8_lossy(&shown).contains("ready") {
-            let count = terminal.read(&mut buffer).unwrap();
-            shown.extend_from_slice(&buffer[..count]);
-        }
-        drop(terminal);
-        connect.wait().unwrap()
-    });
-    let status = ended.await.unwrap();
-    assert!(status.code().is_some_and(|code| code != 101), "{status:?}");
+    for args in [&["connect", "web-1", "--session", &session][..], &[]] {
+        let (mut terminal, pts) = pty_process::blocking::open().unwrap();
+        terminal.resize(pty_process::Size::new(24, 80)).unwrap();
+        let mut client = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_fleetmux"))
+            .args(["--relay", &fleet.endpoint().to_string()])
+            .args(args)
+            .envs([("TERM", "xterm"), ("FLEETMUX_LOG", "trace")])
+            .spawn(pts)
+            .unwrap();
+        let ended = tokio::task::spawn_blocking(move || {
+            let (mut shown, mut buffer) = (Vec::new(), [0; 4096]);
+            while !String::from_utf8_lossy(&shown).contains("ready") {
+                let count = terminal.read(&mut buffer).unwrap();
+                shown.extend_from_slice(&buffer[..count]);
+            }
+            drop(terminal);
+            client.wait().unwrap()
+        });
+        let status = ended.await.unwrap();
+        assert!(status.code().is_some_and(|code| code != 101), "{args:?}: {status:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_dumb_terminal_gets_the_program_and_no_escape_of_ours() {
+    let fleet = Fleet::start(&["web-1"]);
+    let session = fleet.session(&fleet.client(), "web-1", sh("printf 'ready\\n'; exec cat")).await.id().to_string();
+    let args = ["connect", "web-1", "--session", &session];
+    let mut terminal = Terminal::start_with(&fleet, &args, &[("TERM", "dumb")]);
+    terminal.until_text("ready").await;
+    terminal.send(b"typed\r");
+    terminal.until_text("typed").await;
+    terminal.send(b"\x04");
+    assert!(terminal.ended().await.success());
+    assert!(!terminal.raw.contains(&0x1b), "{:?}", String::from_utf8_lossy(&terminal.raw));
 }

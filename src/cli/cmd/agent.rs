@@ -169,6 +169,7 @@ async fn start(relay: Option<Endpoint>, args: AgentStartArgs) -> Result<ExitCode
     runtime::init_log(log.map_or(LogTo::Stderr, to), "info");
     runtime::raise_open_files();
     runtime::catch_ignored_signals()?;
+    runtime::refresh_ssh_auth();
     if args.die_with_parent {
         rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
     }

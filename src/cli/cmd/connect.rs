@@ -11,7 +11,7 @@ use crate::cli::raw::{self, Ended};
 use crate::cli::{background, lookup};
 use crate::client::{AttachOptions, Client};
 use crate::fleet::{Code, Endpoint, Machine, Role, Session, SessionId, SessionSpec, active_session, ago};
-use crate::runtime::now_ms;
+use crate::runtime::{self, now_ms};
 use crate::stream::KeyframeKind;
 
 pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: ConnectArgs) -> Result<ExitCode> {
@@ -86,6 +86,7 @@ pub(super) async fn attach(
     let options = AttachOptions { keyframe: KeyframeKind::Terminal, label: label(), ..AttachOptions::new(role, size) };
     let attachment = client.attach(session, options);
     let back = format!("To return: fleetmux session attach {session}\n");
+    runtime::refresh_ssh_auth();
     match raw::run(attachment, role, detach_key, format!("Connected to {machine}, session {session}")).await? {
         Ended::Detached => print(&format!("\nDetached; the session lives on.\n{back}"))?,
         Ended::Cut => print(&format!("\nConnection closed; the session lives on.\n{back}"))?,

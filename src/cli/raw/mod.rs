@@ -1,6 +1,7 @@
 //! A session in the person's own terminal: bytes through; what is said to the person leaves no trace.
 
 mod clip;
+mod dumb;
 mod escape;
 mod filter;
 mod gate;
@@ -91,7 +92,9 @@ async fn pump(attachment: &mut Attachment, role: Role, detach_key: Option<u8>, g
     let raw = RawMode::enter()?;
     output.push(mode::ENTER);
     // The screen is the session's from its first row on; what was there goes up into the scrollback.
-    output.push("\r\n".repeat(size.rows().into()).as_bytes());
+    if !dumb::is_dumb() {
+        output.push("\r\n".repeat(size.rows().into()).as_bytes());
+    }
     output.flush();
     let mut pumped = Pump {
         view: View::new(role, size, greeting),

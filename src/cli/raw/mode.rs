@@ -5,6 +5,7 @@ use std::sync::{Mutex, Once, PoisonError};
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios};
 
+use super::dumb::is_dumb;
 use super::screen;
 use crate::term::is_guarded;
 
@@ -244,7 +245,9 @@ fn give_back(is_alternate: bool) {
     let Some(before) = before else { return };
     let traces = std::mem::take(&mut *TRACES.lock().unwrap_or_else(PoisonError::into_inner));
     let cols = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).map_or(0, |size| size.ws_col);
-    screen::write_through(&traces.taken_back(is_alternate, cols));
+    if !is_dumb() {
+        screen::write_through(&traces.taken_back(is_alternate, cols));
+    }
     let _ = rustix::termios::tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &before);
 }
 

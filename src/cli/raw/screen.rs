@@ -9,6 +9,8 @@ use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use super::dumb::{PlainText, is_dumb};
+
 /// Bytes waiting for the terminal before no more events are taken: the keeper then sends keyframes instead.
 const BACKLOG_CAP: usize = 64 * 1024;
 
@@ -16,6 +18,8 @@ const BACKLOG_CAP: usize = 64 * 1024;
 pub(super) struct Output {
     tty: AsyncFd<File>,
     backlog: BytesMut,
+    /// For a terminal that takes nothing else.
+    plain: Option<PlainText>,
 }
 
 impl Output {
@@ -24,7 +28,11 @@ impl Output {
             .write(true)
             .custom_flags((rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY).bits() as i32)
             .open("/proc/self/fd/1")?;
-        Ok(Output { tty: crate::runtime::watch_fd(file, Interest::WRITABLE)?, backlog: BytesMut::new() })
+        Ok(Output {
+            tty: crate::runtime::watch_fd(file, Interest::WRITABLE)?,
+            backlog: BytesMut::new(),
+            plain: is_dumb().then(PlainText::default),
+        })
     }
 
     pub(super) fn has_room(&self) -> bool {
@@ -36,7 +44,10 @@ impl Output {
     }
 
     pub(super) fn push(&mut self, data: &[u8]) {
-        self.backlog.extend_from_slice(data);
+        match &mut self.plain {
+            Some(plain) => self.backlog.extend_from_slice(&plain.pass(data)),
+            None => self.backlog.extend_from_slice(data),
+        }
     }
 
     /// Writes what the terminal takes now.

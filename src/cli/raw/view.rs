@@ -11,7 +11,7 @@ use super::clip::Clip;
 use super::gate::Gate;
 use super::mode::MODES_OFF;
 use super::screen::Output;
-use super::{Ended, terminal_size};
+use super::{Ended, dumb, terminal_size};
 use crate::client::AttachEvent;
 use crate::fleet::{Code, Exit, Role, Size, Viewer, is_deceptive};
 use crate::term::{Backlog, KeyframeScope, Screen};
@@ -59,7 +59,7 @@ pub(super) struct View {
     exit: Option<Exit>,
     notice: Option<Notice>,
     greeting: String,
-    /// On a terminal that cannot move its cursor nothing of ours is painted.
+    /// The terminal cannot move its cursor: nothing is painted.
     is_dumb: bool,
 }
 
@@ -79,7 +79,7 @@ impl View {
             exit: None,
             notice: None,
             greeting,
-            is_dumb: std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb"),
+            is_dumb: dumb::is_dumb(),
         }
     }
 
@@ -162,6 +162,9 @@ impl View {
 
     /// Paints the session as a client that comes now is shown it.
     fn repaint(&mut self, output: &mut Output) {
+        if self.is_dumb {
+            return;
+        }
         self.settle();
         let painted = self.replica.keyframe(KeyframeScope::Terminal);
         self.show_screen(&painted, output);
@@ -170,6 +173,9 @@ impl View {
     /// Shows a screen that the replica has: whole if it fits, else a part of it.
     fn show_screen(&mut self, painted: &[u8], output: &mut Output) {
         output.push(&self.gate.restart());
+        if self.is_dumb {
+            return output.push(dumb::lines(&self.replica).as_bytes());
+        }
         let size = self.replica.size();
         if size.rows() > self.outer.rows() || size.cols() > self.outer.cols() {
             if self.clip.is_none() {
@@ -294,7 +300,7 @@ impl View {
         }
         self.heal(output);
         output.push(&self.gate.set_role(role));
-        if self.is_attached {
+        if self.is_attached && !self.is_dumb {
             self.settle();
             output.push(MODES_OFF);
             match &mut self.clip {
@@ -315,7 +321,8 @@ impl View {
 
     fn show(&mut self, text: String, until: Option<Instant>, output: &mut Output) {
         if self.is_dumb {
-            return;
+            let text: String = text.chars().filter(|c| !is_deceptive(*c)).collect();
+            return output.push(format!("\r\nfleetmux: {text}\r\n").as_bytes());
         }
         self.heal(output);
         self.notice = Some(Notice { text, until, is_shown: false, redraw_at: None, has_come_back: false });
