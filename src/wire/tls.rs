@@ -90,7 +90,8 @@ fn explain(endpoint: &Endpoint, err: &io::Error) -> DialError {
     let endpoint = endpoint.clone();
     match err.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) {
         Some(TlsError::InvalidCertificate(CertificateError::NotValidForNameContext { presented, .. })) => {
-            DialError::WrongName { endpoint, names: presented.join(", ") }
+            let names: Vec<&str> = presented.iter().map(|name| plain_name(name)).collect();
+            DialError::WrongName { endpoint, names: names.join(", ") }
         }
         Some(TlsError::InvalidCertificate(
             CertificateError::Expired | CertificateError::ExpiredContext { .. } | CertificateError::NotValidYet,
@@ -104,6 +105,12 @@ fn explain(endpoint: &Endpoint, err: &io::Error) -> DialError {
         }
         None => DialError::unreachable(&endpoint, err),
     }
+}
+
+/// A name as the TLS library describes it, `DnsName("host")` or `IpAddress(127.0.0.1)`, without the description.
+fn plain_name(described: &str) -> &str {
+    let inside = described.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    inside.map_or(described, |name| name.trim_matches('"'))
 }
 
 /// The first contact: the one CA of this fingerprint may vouch, and the server brings it along.
@@ -151,5 +158,17 @@ impl ServerCertVerifier for PinnedCa {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_a_certificate_are_told_without_the_librarys_words() {
+        assert_eq!(plain_name("DnsName(\"relay.example.org\")"), "relay.example.org");
+        assert_eq!(plain_name("IpAddress(0::1)"), "0::1");
+        assert_eq!(plain_name("something else"), "something else");
     }
 }

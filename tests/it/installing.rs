@@ -73,7 +73,8 @@ async fn lives(joins: As, runs: As) {
     let again = again.replace("TOKEN", token.trim());
     let refused = machine.refused(joins, &again.replace(" --replace", ""));
     assert!(refused.contains("--replace"), "{refused}");
-    machine.run(joins, &again);
+    let said = machine.run(joins, &again);
+    assert!(said.contains("labelled role=web in the place of"), "as the one before it: {said}");
     machine.start_unit(runs, &agent);
     sees(&machine, joins, "online").await;
 }

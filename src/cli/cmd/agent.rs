@@ -87,8 +87,10 @@ async fn join(args: JoinArgs) -> Result<ExitCode> {
         None => format!("fleetmux agent start{}", dir_flag(&args.dir)),
     };
     let replaced = if joined.has_replaced { " in the place of the one that had the name" } else { "" };
-    let Membership { name, relay, workspace, .. } = joined.membership;
-    print(&format!("{name} has joined {relay} in workspace {workspace}{replaced}; now run: {next}\n"))?;
+    let Membership { name, relay, workspace, labels, .. } = joined.membership;
+    let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let labels = if labels.is_empty() { String::new() } else { format!(", labelled {}", labels.join(",")) };
+    print(&format!("{name} has joined {relay} in workspace {workspace}{labels}{replaced}; now run: {next}\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -9,7 +9,7 @@ use crate::cli::args::{RelayArgs, RelayCommand, RelayInitArgs};
 use crate::cli::cmd::{install, keys};
 use crate::cli::output::print;
 use crate::config::paths;
-use crate::fleet::Endpoint;
+use crate::fleet::{Endpoint, check_hostname};
 use crate::relay::{self, Options};
 use crate::runtime::{self, LogTo};
 
@@ -52,6 +52,10 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: RelayArgs) -> Res
 async fn init(args: RelayInitArgs) -> Result<ExitCode> {
     let dir = args.dir.clone().unwrap_or_else(paths::relay_dir);
     let mut names = args.names;
+    for name in names.iter().filter(|name| name.parse::<std::net::IpAddr>().is_err()) {
+        check_hostname(name)?;
+    }
+    let has_ca = dir.join("ca.pem").exists();
     if args.renew {
         let names = relay::renew(&dir, &names, args.days)?.join(", ");
         print(&format!(
@@ -73,9 +77,11 @@ async fn init(args: RelayInitArgs) -> Result<ExitCode> {
     }
     let done = relay::init(&dir, &names, &address, args.days).await?;
     let dir_flag = args.dir.map(|dir| format!(" --dir {}", dir.display())).unwrap_or_default();
+    let ca =
+        if has_ca { "CA fingerprint (the CA of before, so nobody joins or logs in anew)" } else { "CA fingerprint" };
     print(&format!(
         "the relay is ready in {}; its certificate is for {}
-CA fingerprint: {}
+{ca}: {}
 
 1. serve it (`fleetmux relay install{dir_flag}` has systemd keep it running):
    fleetmux relay{dir_flag} --listen tls://0.0.0.0:{}

@@ -326,9 +326,14 @@ impl Keyring {
         let namesakes = self
             .machine_keys()
             .filter(|key| key.workspace == token.workspace && key.name == name && key.machine.as_ref() != Some(&id));
+        let namesakes: Vec<&Key> = namesakes.collect();
+        // A host that was made anew is labelled as the one whose place it takes, as far as the token lets it.
+        if let (None, Some(place), Some(bound)) = (before, namesakes.last(), &mut bound) {
+            bound.labels = token.labels_for(ask, Some(place))?;
+        }
         Ok(Considered {
             workspace: token.workspace.clone(),
-            namesakes: namesakes.filter_map(Key::machine).collect(),
+            namesakes: namesakes.into_iter().filter_map(Key::machine).collect(),
             is_unproven: !unproven.is_empty(),
             is_proven,
             may_replace: token.may_replace(),

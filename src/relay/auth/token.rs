@@ -178,7 +178,7 @@ impl Token {
         Err(Refusal::new(Code::PermissionDenied, message))
     }
 
-    fn labels_for(&self, ask: &Ask, before: Option<&Key>) -> Result<Labels, Refusal> {
+    pub(super) fn labels_for(&self, ask: &Ask, before: Option<&Key>) -> Result<Labels, Refusal> {
         check_labels(&ask.labels)?;
         let mut labels = self.labels.clone();
         if ask.labels.is_empty() {
