@@ -53,6 +53,8 @@ pub(super) enum Event {
     NotLinked { id: SessionId, refusal: Refusal, gone: Gone },
     /// A keeper's link ended.
     KeeperGone { id: SessionId, epoch: u64 },
+    /// A command that was asked for is to be started, if it is still wanted.
+    ExecDue { number: u64 },
     /// A command is over.
     ExecOver { number: u64, serial: u64, group: u32 },
     /// A request about files is over.
@@ -260,6 +262,7 @@ impl Hub {
                     self.link(id);
                 }
             }
+            Event::ExecDue { number } => self.execs.launch(number),
             Event::ExecOver { number, serial, group } => self.execs.over(number, serial, group),
             Event::FilesOver { number, serial } => self.files.over(number, serial),
             Event::Summary { id, summary } => {

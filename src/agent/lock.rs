@@ -41,7 +41,10 @@ impl AgentLock {
     pub fn take(dir: &Path) -> Result<AgentLock, LockError> {
         let path = paths::lock_file(dir);
         let failed = |err: io::Error| LockError::Io { path: path.clone(), err };
-        let options = || OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let no_link = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+        let mut wanted = OpenOptions::new();
+        wanted.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(no_link);
+        let options = || wanted.open(&path);
         let mut file = options().map_err(failed)?;
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Err(LockError::Running { dir: dir.into(), pid: pid_in(&mut file).unwrap_or(0) });
@@ -68,11 +71,18 @@ impl AgentLock {
 
 /// Process id of the agent that runs for a directory, if one does.
 pub fn lock_holder(dir: &Path) -> Option<u32> {
-    let mut file = File::open(paths::lock_file(dir)).ok()?;
+    let mut file = paths::open_own(&paths::lock_file(dir)).ok()?;
     if flock(&file, FlockOperation::NonBlockingLockShared).is_ok() {
         return None;
     }
-    pid_in(&mut file)
+    pid_in(&mut file).filter(|pid| is_own(*pid))
+}
+
+/// Whether a process is this user's: its number may be old, and what is done to an agent is done to no other.
+fn is_own(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let uid = status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().next()?.parse().ok());
+    uid == Some(rustix::process::getuid().as_raw())
 }
 
 fn pid_in(file: &mut File) -> Option<u32> {

@@ -70,7 +70,10 @@ pub enum AgentError {
 
 /// Makes the directories and the identity that an agent cannot do without.
 pub fn prepare(options: &Options) -> Result<(), AgentError> {
-    for dir in [&options.dir, &paths::sessions_dir(&options.dir), &options.state_dir] {
+    let runtime = paths::runtime_dir();
+    // First what it is in: who may change that may take it away and put another in its place.
+    let around = Some(&runtime).filter(|runtime| options.dir.starts_with(runtime));
+    for dir in around.into_iter().chain([&options.dir, &paths::sessions_dir(&options.dir), &options.state_dir]) {
         paths::make_private_dir(dir)?;
     }
     let path = options.state_dir.join(facts::IDENTITY);

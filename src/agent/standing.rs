@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::lock_holder;
+use crate::config::paths;
 use crate::fleet::{Endpoint, MachineFacts};
 use crate::runtime::now_ms;
 
@@ -37,7 +38,7 @@ pub struct Standing {
 /// The running agent's standing; `None` without an agent, or from one of before this file.
 pub fn standing(dir: &Path) -> Option<Standing> {
     let pid = lock_holder(dir)?;
-    let text = std::fs::read_to_string(dir.join(FILE)).ok()?;
+    let text = io::read_to_string(paths::open_own(&dir.join(FILE)).ok()?).ok()?;
     serde_json::from_str(&text).ok().filter(|standing: &Standing| standing.pid == pid)
 }
 
@@ -86,10 +87,8 @@ impl Record {
 
     /// Only a report: an agent whose disk is full goes on.
     fn write(&self) {
-        let next = self.path.with_extension("json.new");
         let written = serde_json::to_string(&self.standing).map_err(io::Error::other);
-        let written =
-            written.and_then(|text| std::fs::write(&next, text)).and_then(|()| std::fs::rename(&next, &self.path));
+        let written = written.and_then(|text| paths::write_private(&self.path, text.as_bytes()));
         if let Err(err) = written {
             tracing::warn!(%err, file = %self.path.display(), "cannot say how the link stands");
         }

@@ -52,6 +52,18 @@ pub(super) struct AttachmentState {
     exit_offset: Option<u64>,
     /// The keeper knows that this client saw the exit.
     is_exit_told: bool,
+    reopening: Reopening,
+}
+
+/// Opening the channel anew because the keeper knows nothing of this client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reopening {
+    /// It may be done at once.
+    Free,
+    /// It was done a moment ago.
+    Used,
+    /// It is to be done after a while.
+    Waits,
 }
 
 impl AttachmentState {
@@ -69,7 +81,15 @@ impl AttachmentState {
             is_behind: false,
             exit_offset: None,
             is_exit_told: false,
+            reopening: Reopening::Free,
         }
+    }
+
+    /// Some time has passed since this was asked; whether the channel is to be opened anew.
+    pub(super) fn may_open_again(&mut self) -> bool {
+        let waited = self.reopening == Reopening::Waits && self.phase == Phase::Cut;
+        self.reopening = Reopening::Free;
+        waited
     }
 
     /// What to open the channel with, now.
@@ -148,6 +168,17 @@ impl AttachmentState {
                     // A keyframe follows and says where output continues.
                     self.next = None;
                 }
+                if input_next < self.input.acknowledged() {
+                    // It has forgotten this client: what it took of what is kept here nobody knows, and nothing is typed twice.
+                    let lost = self.input.next() - self.input.acknowledged();
+                    self.input.adopt(input_next);
+                    if lost > 0 {
+                        let message = format!(
+                            "the session has forgotten this client; {lost} bytes typed while the way was cut are dropped"
+                        );
+                        events.push(AttachEvent::Refused(Refusal::new(Code::Unavailable, message)));
+                    }
+                }
                 if self.input.is_fresh() && input_next > 0 {
                     self.input.adopt(input_next);
                 }
@@ -197,8 +228,17 @@ impl AttachmentState {
                 if refusal.code == Code::NotFound {
                     // Sent to a keeper that an agent which is new there linked to: it has not heard of this client. What was
                     // typed is kept, and goes out again when it has.
-                    self.phase = Phase::Opening;
-                    outcome.needs_open = true;
+                    // Once at once, and then at the pace of pings: a machine that always says so is no reason to hurry.
+                    match std::mem::replace(&mut self.reopening, Reopening::Used) {
+                        Reopening::Free => {
+                            self.phase = Phase::Opening;
+                            outcome.needs_open = true;
+                        }
+                        Reopening::Used | Reopening::Waits => {
+                            (self.phase, self.reopening) = (Phase::Cut, Reopening::Waits);
+                            events.push(AttachEvent::Lost(refusal));
+                        }
+                    }
                     return outcome;
                 }
                 if frame == "set_role" {
@@ -465,12 +505,32 @@ mod tests {
         let outcome = state.down(refused("input"));
         assert!(outcome.needs_open && outcome.events.is_empty(), "{outcome:?}");
         state.attach();
-        // What was under way is refused as well.
+        // What was under way is refused as well, which is of no interest any more.
         let outcome = state.down(refused("resize"));
         assert!(!outcome.needs_open && outcome.events.is_empty(), "{outcome:?}");
         let number = 1;
         let attached =
             Down::Attached { role: Role::Driver, offset: 0, input_next: 0, size: Size::DEFAULT, skipped: 0, number };
         assert_eq!(state.down(attached).up, [Up::Input { offset: 0, data: Bytes::from_static(b"ls\n") }]);
+        // A machine that says so again and again sets no pace.
+        let outcome = state.down(refused("ping"));
+        assert!(!outcome.needs_open && matches!(outcome.events[..], [AttachEvent::Lost(_)]), "{outcome:?}");
+        assert!(state.may_open_again() && !state.may_open_again());
+    }
+
+    /// Whoever had been forgotten typed into the void: its numbers were beyond what the keeper wanted, for ever.
+    #[test]
+    fn who_was_forgotten_by_the_keeper_begins_anew_and_types_nothing_twice() {
+        let mut state = fresh();
+        attached(&mut state, 0, 0, 0);
+        state.input(Bytes::from_static(b"one")).unwrap();
+        state.down(Down::InputAck { next: 3, is_resend: false });
+        state.disconnected(None);
+        state.input(Bytes::from_static(b"two")).unwrap();
+        let outcome = attached(&mut state, 0, 0, 0);
+        assert!(outcome.up.is_empty(), "{outcome:?}");
+        assert!(outcome.events.iter().any(|event| matches!(event, AttachEvent::Refused(_))), "{outcome:?}");
+        let up = state.input(Bytes::from_static(b"three")).unwrap();
+        assert_eq!(up, Some(Up::Input { offset: 0, data: Bytes::from_static(b"three") }));
     }
 }

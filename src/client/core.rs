@@ -185,6 +185,9 @@ impl Core {
 
     /// Measures the way to every keeper; done so often, that is how long those are silent who have not answered yet.
     pub(super) fn ping_all(&mut self, token: u64, every: Duration) {
+        let waiting = self.attachments.iter_mut().filter_map(|(id, entry)| entry.state.may_open_again().then_some(*id));
+        let waiting: Vec<u32> = waiting.collect();
+        waiting.into_iter().for_each(|channel| self.open(channel));
         let mut live = Vec::new();
         for (channel, entry) in self.attachments.iter_mut().filter(|(_, entry)| entry.state.is_live()) {
             if entry.unanswered > 0 {

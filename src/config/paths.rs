@@ -25,8 +25,12 @@ fn ask<T>(question: impl FnOnce(&Asker<'_>) -> T) -> T {
 
 /// Whether an agent holds the lock of a runtime directory, or sessions have sockets there.
 fn is_alive(runtime: &Path) -> bool {
+    // Anybody may make a directory of this name in /tmp, and put into it what he likes.
+    if !is_own_dir(runtime) {
+        return false;
+    }
     let agent = runtime.join("agent");
-    let is_held = std::fs::File::open(lock_file(&agent))
+    let is_held = open_own(&lock_file(&agent))
         .is_ok_and(|lock| rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared).is_err());
     let has_sessions = || std::fs::read_dir(sessions_dir(&agent)).is_ok_and(|mut found| found.next().is_some());
     is_held || has_sessions() || relay_socket(runtime).exists()
@@ -101,8 +105,13 @@ pub fn write_private(path: &Path, contents: &[u8]) -> io::Result<()> {
 
 /// Where the published SDKs' local mode looks for an agent: Node's file, and the one that only Python reads.
 pub fn sdk_discovery() -> (Option<PathBuf>, Option<PathBuf>) {
-    let home = variable("HOME").map(|home| home.join(".cmdop/agent.info"));
-    (home, variable("XDG_RUNTIME_DIR").map(|dir| dir.join("cmdop/agent.info")))
+    let (home, runtime) = ask(|asker| (asker.home(), asker.own_runtime()));
+    (home.map(|home| home.join(".cmdop/agent.info")), runtime.map(|dir| dir.join("cmdop/agent.info")))
+}
+
+/// Where units of this user's own systemd are.
+pub fn user_units_dir() -> Option<PathBuf> {
+    ask(|asker| asker.config_base()).map(|dir| dir.join("systemd/user"))
 }
 
 /// Log files under a state directory.
@@ -183,6 +192,23 @@ impl From<DirError> for io::Error {
         };
         io::Error::new(kind, err)
     }
+}
+
+/// Whether it is a directory of this user's that nobody else may change.
+fn is_own_dir(dir: &Path) -> bool {
+    let own = rustix::process::getuid().as_raw();
+    std::fs::symlink_metadata(dir).is_ok_and(|meta| meta.is_dir() && meta.uid() == own && meta.mode() & 0o022 == 0)
+}
+
+/// Opens a file of this user's own for reading: no link, nothing that waits, nobody else's.
+pub fn open_own(path: &Path) -> io::Result<std::fs::File> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let file = std::fs::OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path)?;
+    let meta = file.metadata()?;
+    if meta.is_file() && meta.uid() == rustix::process::getuid().as_raw() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{} is no file of yours", path.display())))
 }
 
 /// Makes a directory for its owner only, and refuses one that others could have planted.

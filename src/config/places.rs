@@ -58,6 +58,16 @@ impl Asker<'_> {
         }
     }
 
+    /// Where programs of this user have their configuration, ours among them.
+    pub(super) fn config_base(&self) -> Option<PathBuf> {
+        self.believed("XDG_CONFIG_HOME").or_else(|| Some(self.home()?.join(".config")))
+    }
+
+    /// The runtime directory of the login, if it is this user's.
+    pub(super) fn own_runtime(&self) -> Option<PathBuf> {
+        (self.var)("XDG_RUNTIME_DIR").filter(|dir| (self.owner)(dir) == Some(self.uid))
+    }
+
     /// Where state and configuration are at home, whoever asks.
     pub(super) fn at_home(&self) -> [Option<PathBuf>; 2] {
         [self.home_place("XDG_STATE_HOME", ".local/state"), self.home_place("XDG_CONFIG_HOME", ".config")]
@@ -82,7 +92,7 @@ impl Asker<'_> {
 
     /// A runtime directory other than that of every login.
     fn named_runtime(&self) -> Option<PathBuf> {
-        let named = (self.var)("XDG_RUNTIME_DIR").filter(|dir| (self.owner)(dir) == Some(self.uid))?;
+        let named = self.own_runtime()?;
         (named != self.login_runtime()).then_some(named)
     }
 
@@ -105,7 +115,8 @@ impl Asker<'_> {
         Some(base?.join(NAME))
     }
 
-    fn home(&self) -> Option<PathBuf> {
+    /// The home, whoever's variables these are.
+    pub(super) fn home(&self) -> Option<PathBuf> {
         self.believed("HOME").or_else(self.login_home).or_else(|| (self.var)("HOME"))
     }
 

@@ -48,6 +48,10 @@ pub struct LinkWriter {
 /// Connects to a keeper and learns what its session is.
 pub async fn connect(socket: &Path) -> Result<(v1::SessionInfo, LinkReader, LinkWriter), LinkError> {
     let stream = UnixStream::connect(socket).await?;
+    let own = rustix::process::getuid().as_raw();
+    if stream.peer_cred().is_ok_and(|peer| peer.uid() != own) {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "another user's process listens there").into());
+    }
     let pid = stream.peer_cred().ok().and_then(|peer| peer.pid()).and_then(|pid| u32::try_from(pid).ok());
     let (read, write) = stream.into_split();
     let mut reader = LinkReader { pid: pid.unwrap_or(0), half: read, buffer: BytesMut::new() };

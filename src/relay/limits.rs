@@ -54,6 +54,8 @@ pub(super) const WATCHES_PER_KEY: usize = 128;
 pub(super) const WATCH_CAP: usize = 4096;
 /// Bytes of one piece of a snapshot; a watcher puts them together.
 pub(super) const SNAPSHOT_PIECE: usize = 256 * 1024;
+/// Channels of one key to one session: each of its viewers is told of every other one.
+pub(super) const VIEWERS_PER_KEY: usize = 64;
 /// Requests about files of one key at one machine: an eighth of what a machine takes, so that no key holds all.
 pub(super) const FILES_PER_KEY: usize = 32;
 /// Commands of one key at one machine: a quarter of what a machine takes.
@@ -102,7 +104,7 @@ mod tests {
         }
         bounds! {
             counts: STRANGERS_PER_ADDRESS STRANGERS_CAP STRIKES_CAP CONNECTIONS_PER_KEY CONNECTIONS_PER_MACHINE CONNECTIONS_CAP
-                CALLS_PER_KEY FILE_CALLS_PER_KEY WATCHES_PER_KEY WATCH_CAP FILES_PER_KEY EXECS_PER_KEY SESSIONS_PER_MACHINE
+                CALLS_PER_KEY FILE_CALLS_PER_KEY WATCHES_PER_KEY WATCH_CAP VIEWERS_PER_KEY FILES_PER_KEY EXECS_PER_KEY SESSIONS_PER_MACHINE
                 VIEWERS_SHOWN VIEWER_SHOWN REGISTRY_RATE REGISTRY_BURST ;
             bytes: HEADERS_CAP CALL_CAP CLIENT_FRAME_CAP FILE_MESSAGE_CAP WAITING_PER_KEY WAITING_OF_OWNER CONTROL_WAITING
                 SNAPSHOT_PIECE REGISTRY_PER_MACHINE COMMAND_SHOWN LARGE_FRAMES LARGE_FRAME ;

@@ -4,13 +4,13 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Sleep;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
@@ -35,19 +35,9 @@ pub(super) struct Origin {
     pub(super) address: Option<SocketAddr>,
     /// The other end's user on a unix socket.
     pub(super) uid: Option<u32>,
-    /// This end, of a connection over TCP.
-    here: Option<SocketAddr>,
-    /// The other end's user on a loopback address, once somebody asked.
-    loopback_uid: Arc<OnceLock<Option<u32>>>,
+    /// The other end's user, of a plain connection over a loopback address.
+    pub(super) loopback_user: Option<u32>,
     pub(super) ticket: Arc<Ticket>,
-}
-
-impl Origin {
-    /// Whose process is at the other end of a loopback connection.
-    pub(super) fn loopback_user(&self) -> Option<u32> {
-        let look = || peer_user::user_of(self.address?, self.here?);
-        *self.loopback_uid.get_or_init(look)
-    }
 }
 
 /// A connection.
@@ -62,16 +52,10 @@ pub(super) struct Socket<S> {
 pub(super) type Incoming<S> = ReceiverStream<io::Result<S>>;
 
 impl<S> Socket<S> {
-    fn new(
-        io: S,
-        address: Option<SocketAddr>,
-        here: Option<SocketAddr>,
-        uid: Option<u32>,
-        connections: &Connections,
-    ) -> Socket<S> {
+    fn new(io: S, address: Option<SocketAddr>, uid: Option<u32>, connections: &Connections) -> Socket<S> {
         let ticket = Arc::new(connections.stranger(address.map(|address| address.ip())));
         let deadline = Some(Box::pin(tokio::time::sleep(STRANGER_TIME)));
-        Socket { io, origin: Origin { address, uid, here, loopback_uid: Arc::default(), ticket }, deadline }
+        Socket { io, origin: Origin { address, uid, loopback_user: None, ticket }, deadline }
     }
 
     /// Whether it may go on waiting.
@@ -180,7 +164,7 @@ pub(super) fn accept_unix(listener: UnixListener, connections: Connections) -> I
                         tracing::warn!(?uid, "another user's process is not let in");
                         continue;
                     }
-                    let _ = accepted_tx.send(Ok(Socket::new(stream, None, None, uid, &connections))).await;
+                    let _ = accepted_tx.send(Ok(Socket::new(stream, None, uid, &connections))).await;
                 }
                 Err(err) => no_connection(&err, &connections).await,
             }
@@ -189,12 +173,22 @@ pub(super) fn accept_unix(listener: UnixListener, connections: Connections) -> I
     ReceiverStream::new(accepted_rx)
 }
 
-/// Accepts on a TCP port; small frames go at once.
+/// Accepts on a loopback port and looks whose each connection is, now: later it may be closed, and its place another's. Small
+/// frames go at once.
 pub(super) fn accept_tcp(listener: TcpListener, connections: Connections) -> Incoming<Socket<TcpStream>> {
     let (accepted_tx, accepted_rx) = mpsc::channel(ACCEPTED_CAP);
+    let looking = Arc::new(Semaphore::new(1));
     tokio::spawn(async move {
-        while let Some(socket) = next_tcp(&listener, &connections, &accepted_tx).await {
-            let _ = accepted_tx.send(Ok(socket)).await;
+        while let Some(mut socket) = next_tcp(&listener, &connections, &accepted_tx).await {
+            let (looking, accepted_tx) = (looking.clone(), accepted_tx.clone());
+            tokio::spawn(async move {
+                // The table grows with everybody's connections: it is read by one at a time, and by nobody who serves.
+                let _turn = looking.acquire_owned().await;
+                let (peer, here) = (socket.origin.address, socket.io.local_addr().ok());
+                let look = move || peer_user::user_of(peer?, here?);
+                socket.origin.loopback_user = tokio::task::spawn_blocking(look).await.ok().flatten();
+                let _ = accepted_tx.send(Ok(socket)).await;
+            });
         }
     });
     ReceiverStream::new(accepted_rx)
@@ -235,8 +229,7 @@ async fn next_tcp<T>(
         match accepted {
             Ok((stream, address)) => {
                 let _ = stream.set_nodelay(true);
-                let here = stream.local_addr().ok();
-                return Some(Socket::new(stream, Some(address), here, None, connections));
+                return Some(Socket::new(stream, Some(address), None, connections));
             }
             Err(err) => no_connection(&err, connections).await,
         }

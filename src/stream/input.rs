@@ -86,6 +86,11 @@ impl InputSender {
         self.acked + self.held as u64
     }
 
+    /// The offset of the first byte that is not acknowledged.
+    pub fn acknowledged(&self) -> u64 {
+        self.acked
+    }
+
     /// The receiver has everything before `next`. A number beyond what was sent is ignored.
     pub fn acknowledge(&mut self, next: u64) {
         if next > self.next() {

@@ -493,10 +493,15 @@ async fn a_stopped_agent_costs_a_command_its_own_time_and_no_more() {
     let agent: u32 = read(&lock).trim().parse().unwrap();
     crate::support::signal(agent, "STOP");
     let since = std::time::Instant::now();
-    let options = ExecOptions { timeout: Some(Duration::from_secs(2)), ..ExecOptions::shell("true") };
+    let trace = host.fleet.dir.path().join("it-ran");
+    let text = format!("touch {}", trace.display());
+    let options = ExecOptions { timeout: Some(Duration::from_secs(2)), ..ExecOptions::shell(&text) };
     let refused = host.client.run(host.machine, options).await.unwrap_err().to_string();
     let waited = since.elapsed();
     crate::support::signal(agent, "CONT");
     assert!(refused.contains("did not answer in time, so the command has not started"), "{refused}");
     assert!(waited < Duration::from_secs(10), "{waited:?}: the link's own death comes after 20 s");
+    // It found asking and calling off together, and once ran what it had been said not to.
+    host.client.run(host.machine, ExecOptions::shell("true")).await.unwrap();
+    assert!(!trace.exists(), "what has not started does not start later");
 }

@@ -148,3 +148,61 @@ async fn commands_on_a_joined_machine_start_nothing_and_the_relays_owner_needs_n
     sees(&machine, As::Root, "offline").await;
     machine.run(As::Root, "fleetmux machines forget web-1");
 }
+
+/// Anybody may make /tmp/fleetmux-0. Root's agent lived there then, and what its lock and links named was killed and overwritten.
+#[tokio::test]
+async fn what_others_plant_in_tmp_is_not_taken_for_ones_own() {
+    let machine = Machine::start();
+    machine.run(As::Root, "echo precious > /root/precious");
+    let victim = "setsid sleep infinity </dev/null >/dev/null 2>&1 & echo $!";
+    let victim = machine.run(As::Root, victim).trim().to_string();
+    let plant = format!(
+        "mkdir -p /tmp/fleetmux-0/agent/s; cd /tmp/fleetmux-0; touch relay.sock agent/s/a.sock; echo {victim} > agent/agent.lock; \
+         ln -s /root/precious agent/link.json; ln -s /root/precious agent/link.json.new
+         (exec 9< agent/agent.lock; flock -x 9; setsid sleep infinity </dev/null >/dev/null 2>&1 &)"
+    );
+    machine.run(As::Ada, &plant);
+    for who in [As::Root, As::Sudo] {
+        let unit = machine.run(who, "fleetmux agent install --dry-run");
+        assert!(unit.contains("FLEETMUX_RUNTIME_DIR=/run/fleetmux"), "{unit}");
+        machine.run(who, "fleetmux agent stop");
+        machine.run(As::Root, &format!("kill -0 {victim}"));
+    }
+    machine.run(As::Root, "fleetmux agent start --name web-1");
+    sees(&machine, As::Root, "online").await;
+    assert_eq!(machine.run(As::Root, "cat /root/precious"), "precious\n");
+    // A lock that nobody answers at holds nobody up.
+    machine.run(
+        As::Ada,
+        "rm -r /tmp/fleetmux-0; mkdir -p -m 777 /tmp/fleetmux-12345/agent; mkfifo /tmp/fleetmux-12345/agent/agent.lock",
+    );
+    machine.run(As::Ada, "timeout 20 fleetmux doctor || [ $? != 124 ]");
+}
+
+/// A variable of sudo's caller named the directory, and a link in it the file that root wrote.
+#[test]
+fn root_writes_nothing_into_the_home_of_whoever_called_sudo() {
+    let machine = Machine::start();
+    machine.run(As::Root, "echo precious > /root/precious");
+    machine.run(
+        As::Ada,
+        "mkdir -p ~/.config/systemd/user; ln -s /root/precious ~/.config/systemd/user/fleetmux-agent.service",
+    );
+    let unit = machine.run(As::Sudo, "fleetmux agent install --user --dry-run");
+    assert!(unit.starts_with("# /root/.config/systemd/user/"), "{unit}");
+    machine.run(As::Sudo, "XDG_CONFIG_HOME=/home/ada/.config fleetmux machines");
+    assert_eq!(machine.run(As::Root, "find /home/ada -user root; cat /root/precious"), "precious\n");
+}
+
+/// Keys were read through another mount of the directory that they are in.
+#[tokio::test]
+async fn what_is_closed_is_closed_wherever_it_is_mounted() {
+    let machine = Machine::start();
+    machine.run(As::Root, "fleetmux agent start --name web-1");
+    sees(&machine, As::Root, "online").await;
+    machine.run(As::Root, "mkdir /tmp/again; mount --bind /var/lib/fleetmux /tmp/again");
+    for path in ["/var/lib/fleetmux/machine-id", "/tmp/again/machine-id"] {
+        let refused = machine.refused(As::Root, &format!("fleetmux files cat web-1:{path}"));
+        assert!(refused.contains("is closed to everybody"), "{refused}");
+    }
+}

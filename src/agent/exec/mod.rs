@@ -60,6 +60,17 @@ pub(super) struct Execs {
     guard: Guard,
     permissions: Arc<Permissions>,
     serial: u64,
+    /// What is to be started in the next turn, by number, unless it is called off before.
+    held: HashMap<u64, Held>,
+}
+
+/// A command that was asked for a moment ago. An agent that was stopped finds asking and calling off together, and starts
+/// nothing then.
+struct Held {
+    principal: String,
+    start: v1::ExecStart,
+    /// Frames for it that have come already.
+    frames: Vec<v1::exec_up::Frame>,
 }
 
 struct Running {
@@ -71,8 +82,8 @@ struct Running {
 impl Execs {
     pub(super) fn new(events_tx: mpsc::Sender<Event>, permissions: Arc<Permissions>) -> Execs {
         let slots = Arc::new(Semaphore::new(EXECS_CAP));
-        let (running, login) = (HashMap::new(), runtime::login());
-        Execs { running, exec_tx: None, events_tx, slots, login, guard: Guard::default(), permissions, serial: 0 }
+        let (running, held, login) = (HashMap::new(), HashMap::new(), runtime::login());
+        Execs { running, exec_tx: None, events_tx, slots, login, guard: Guard::default(), permissions, serial: 0, held }
     }
 
     /// A relay is there.
@@ -83,6 +94,7 @@ impl Execs {
     /// The relay is gone: nobody waits for these commands any more, and each ends when it sees that.
     pub(super) fn unlinked(&mut self) {
         self.exec_tx = None;
+        self.held.clear();
         self.running.clear();
     }
 
@@ -99,8 +111,19 @@ impl Execs {
         let number = routed.number;
         match routed.up.and_then(|up| up.frame) {
             Some(v1::exec_up::Frame::Start(start)) => {
-                if let Err(refusal) = self.start(number, &routed.principal, start) {
-                    self.refuse(number, &refusal);
+                self.held.insert(number, Held { principal: routed.principal, start, frames: Vec::new() });
+                // Behind what has come already.
+                if self.events_tx.try_send(Event::ExecDue { number }).is_err() {
+                    self.launch(number);
+                }
+            }
+            Some(v1::exec_up::Frame::Cancel(_)) | None if self.held.contains_key(&number) => {
+                self.held.remove(&number);
+                self.refuse(number, &Refusal::new(Code::Unavailable, "it was called off before it began"));
+            }
+            Some(frame) if let Some(held) = self.held.get_mut(&number) => {
+                if held.frames.len() < UP_CAP {
+                    held.frames.push(frame);
                 }
             }
             Some(frame) => {
@@ -114,6 +137,18 @@ impl Execs {
             None => {
                 self.running.remove(&number);
             }
+        }
+    }
+
+    /// Starts what nobody has called off.
+    pub(super) fn launch(&mut self, number: u64) {
+        let Some(Held { principal, start, frames }) = self.held.remove(&number) else { return };
+        if let Err(refusal) = self.start(number, &principal, start) {
+            return self.refuse(number, &refusal);
+        }
+        if let Some(running) = self.running.get(&number) {
+            // There is room for as many as were kept.
+            frames.into_iter().for_each(|frame| drop(running.up_tx.try_send(frame)));
         }
     }
 

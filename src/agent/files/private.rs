@@ -4,6 +4,7 @@
 //! Who may only read would otherwise read the machine's key, and with it be the machine.
 
 use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,7 +30,16 @@ impl Private {
 
     /// Whether a path without links is closed.
     pub(super) fn covers(&self, path: &Path) -> bool {
-        self.dirs.iter().any(|dir| path.starts_with(dir)) || is_of_process(path) || is_relay_secret(path)
+        self.dirs.iter().any(|dir| path.starts_with(dir))
+            || is_of_process(path)
+            || is_relay_secret(path)
+            || self.is_mounted_at(path)
+    }
+
+    /// Whether a path leads into a closed directory that is mounted elsewhere as well, as /var may be in a chroot.
+    fn is_mounted_at(&self, path: &Path) -> bool {
+        let closed: Vec<(u64, u64)> = self.dirs.iter().filter_map(|dir| identity(dir)).collect();
+        path.ancestors().filter_map(identity).any(|found| closed.contains(&found))
     }
 
     /// Refuses what is closed.
@@ -46,6 +56,10 @@ impl Private {
     }
 }
 
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::symlink_metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
 fn refusal(path: &Path, host: &str) -> Refusal {
     let message = format!(
         "{path:?} on {host} is closed to everybody: keys, state and rules of fleetmux, and other processes' memory, are not \
@@ -54,13 +68,16 @@ fn refusal(path: &Path, host: &str) -> Refusal {
     Refusal::new(Code::PermissionDenied, message)
 }
 
-/// `/proc/PID` and all beneath it: environments and memory.
+/// `/proc/PID` and all beneath it, and the system's own: environments and memory.
 fn is_of_process(path: &Path) -> bool {
     let mut parts = path.components();
     let is_proc =
         parts.next() == Some(Component::RootDir) && parts.next() == Some(Component::Normal(OsStr::new("proc")));
-    let is_number = |part: Component<'_>| part.as_os_str().to_str().is_some_and(|part| part.parse::<u32>().is_ok());
-    is_proc && parts.next().is_some_and(is_number)
+    let is_closed = |part: Component<'_>| {
+        let part = part.as_os_str();
+        part == "kcore" || part.to_str().is_some_and(|part| part.parse::<u32>().is_ok())
+    };
+    is_proc && parts.next().is_some_and(is_closed)
 }
 
 fn is_relay_secret(path: &Path) -> bool {
@@ -90,7 +107,7 @@ mod tests {
         }
         std::fs::write(root.join("ca.pem"), "").unwrap();
         assert!(private.covers(&root.join("ca.key")) && !private.covers(&root.join("ca.pem")));
-        for closed in ["/proc/1/environ", "/proc/77", "/proc/77/task/78/mem"] {
+        for closed in ["/proc/kcore", "/proc/1/environ", "/proc/77", "/proc/77/task/78/mem"] {
             assert!(private.covers(Path::new(closed)), "{closed}");
         }
         for open in ["/proc/meminfo", "/proc", "/proc/sys/kernel", "/srv/proc/1"] {

@@ -45,6 +45,14 @@ fn state_dir_of(args: &AgentDirArgs) -> PathBuf {
     args.dir.as_ref().map_or_else(paths::state_dir, |dir| dir.join("state"))
 }
 
+/// Makes the agent's directory, and first the one of this user's that it is in.
+fn make_dir(args: &AgentDirArgs, dir: &Path) -> Result<(), paths::DirError> {
+    if args.dir.is_none() {
+        paths::make_private_dir(&paths::runtime_dir())?;
+    }
+    paths::make_private_dir(dir)
+}
+
 /// For commands that are proposed: they are about the same agent.
 fn dir_flag(args: &AgentDirArgs) -> String {
     args.dir.as_ref().map(|dir| format!(" --dir {}", dir.display())).unwrap_or_default()
@@ -141,7 +149,7 @@ async fn start(relay: Option<Endpoint>, args: AgentStartArgs) -> Result<ExitCode
                 "the agent already runs (process {pid}); see `fleetmux agent status`, or use `fleetmux agent restart`"
             );
         }
-        paths::make_private_dir(&dir)?;
+        make_dir(&args.dir, &dir)?;
         // Absolute, so that `agent restart` from elsewhere means the same.
         let dir_text = args.dir.dir.as_ref().map(|dir| std::path::absolute(dir).unwrap_or_else(|_| dir.clone()));
         let dir_text = dir_text.as_ref().map(|dir| dir.to_string_lossy());
@@ -275,7 +283,8 @@ async fn restart(named: Option<Endpoint>, args: &AgentDirArgs) -> Result<ExitCod
 /// Whether an agent would start here: asked before one that runs is stopped.
 fn check_start(own_dir: Option<&Path>, dir: &Path) -> Result<()> {
     let state_dir = paths::agent_state_dir(own_dir);
-    for dir in [dir, &paths::sessions_dir(dir), &state_dir] {
+    let runtime = Some(paths::runtime_dir()).filter(|_| own_dir.is_none());
+    for dir in runtime.iter().map(PathBuf::as_path).chain([dir, &paths::sessions_dir(dir), &state_dir]) {
         paths::make_private_dir(dir)?;
     }
     agent::membership(&state_dir)?;

@@ -1,12 +1,13 @@
 //! The table of clients: who is attached with which role, and where each one's input and output stand.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::LinkId;
 use crate::fleet::{ClientId, Role, Size};
 use crate::stream::{Delivery, InputReceiver, KeyframeKind};
 
-/// Clients remembered, attached or not; beyond it the one that left first is forgotten, and with it its input number.
+/// Clients remembered, attached or not; beyond it one that left is forgotten, and with it its input number.
 const CLIENTS_CAP: usize = 1024;
 
 /// A keyframe a client asked for and has not got yet; asking again while it waits changes the wish and adds none.
@@ -189,9 +190,15 @@ impl Clients {
         Some((*owner.0, size))
     }
 
+    /// Of those who left, one of whoever has most of them; and of these an observer, who has no input to continue.
     fn forget_one(&mut self) {
-        let oldest = self.table.iter().filter(|(_, client)| !client.is_attached).min_by_key(|(_, client)| client.left);
-        if let Some(id) = oldest.map(|(id, _)| *id) {
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        let gone = || self.table.iter().filter(|(_, client)| !client.is_attached);
+        gone().for_each(|(_, client)| *counts.entry(&client.principal).or_default() += 1);
+        let count = |client: &Client| counts.get(client.principal.as_str()).copied().unwrap_or(0);
+        let worth = |client: &Client| (Reverse(count(client)), client.role == Role::Driver, client.left);
+        let first = gone().min_by_key(|(_, client)| worth(client));
+        if let Some(id) = first.map(|(id, _)| *id) {
             self.table.remove(&id);
         }
     }

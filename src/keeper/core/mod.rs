@@ -31,6 +31,9 @@ const CATCH_UP_TURNS: u32 = 12;
 const KEY_BYTES: usize = 64;
 /// How long an acknowledgement waits for an echo, milliseconds.
 const ACK_MS: u64 = 10;
+/// Viewers told of in a millisecond, each to each: a pair costs some 100 bytes, so this is 10 MB/s at the most. Ten of them
+/// hear of a change at once, a hundred within 100 ms, a thousand within 10 s.
+const PRESENCE_VIEWERS_PER_MS: u64 = 100;
 /// Title changes and the like are told at most this often, milliseconds.
 const SUMMARY_MS: u64 = 1000;
 /// Clients named in a summary; of more there is the number.
@@ -84,6 +87,9 @@ pub(super) struct Core {
     last_output_ms: Option<u64>,
     summary_due: Option<u64>,
     summary_sent_ms: u64,
+    /// When everybody is told who is there, if somebody came or left since; milliseconds since the epoch.
+    presence_due: Option<u64>,
+    presence_sent_ms: u64,
     /// When input that was taken is acknowledged, if no output takes the word along before; milliseconds since the epoch.
     acks_due: Option<u64>,
     links: Vec<Link>,
@@ -112,6 +118,8 @@ impl Core {
             last_output_ms: None,
             summary_due: None,
             summary_sent_ms: 0,
+            presence_due: None,
+            presence_sent_ms: 0,
             acks_due: None,
             links: Vec::new(),
             effects: Vec::new(),
@@ -294,7 +302,8 @@ impl Core {
 
     /// The next moment something is due, milliseconds since the epoch.
     pub(super) fn deadline(&self) -> Option<u64> {
-        self.summary_due.into_iter().chain(self.keyframe_due()).chain(self.acks_due).min()
+        let told = self.summary_due.into_iter().chain(self.presence_due);
+        told.chain(self.keyframe_due()).chain(self.acks_due).min()
     }
 
     /// Does what is due; once in each turn.
@@ -304,6 +313,9 @@ impl Core {
         self.is_turn_spent = false;
         if self.acks_due.is_some_and(|due| due <= now) {
             self.acknowledge();
+        }
+        if self.presence_due.is_some_and(|due| due <= now) {
+            self.tell_presence(now);
         }
         if self.summary_due.is_some_and(|due| due <= now) {
             self.summary_due = None;
@@ -463,8 +475,20 @@ impl Core {
             self.effects.push(Effect::Resize(size));
             self.resized(offset, size);
         }
-        self.tell_all(Down::Presence(self.viewers()));
+        // Everybody hears of everybody: of many it is told the more rarely.
+        let viewers = self.clients.attached_count() as u64;
+        let due = self.presence_sent_ms.min(now) + viewers * viewers / PRESENCE_VIEWERS_PER_MS;
+        if due <= now {
+            self.tell_presence(now);
+        } else {
+            self.presence_due = Some(due);
+        }
         self.summary_changed(now);
+    }
+
+    fn tell_presence(&mut self, now: u64) {
+        (self.presence_due, self.presence_sent_ms) = (None, now);
+        self.tell_all(Down::Presence(self.viewers()));
     }
 
     /// Everybody attached, by number.

@@ -165,7 +165,8 @@ impl Auth {
         self.audit.record(Audited::Denied { principal, workspace, what: what.into(), reason });
     }
 
-    /// Changes the keyring, and stores what changed before anybody hears of it. Nothing is changed that could not be stored.
+    /// Changes the keyring, and stores what changed before anybody hears of it. Nothing is begun
+    /// where nothing can be stored; what could not be stored all the same is stored later, and nobody is given its secret.
     pub(super) async fn change<T>(
         &self,
         change: impl FnOnce(&mut Keyring, u64) -> Result<(T, Change), Refusal>,
@@ -330,7 +331,7 @@ fn peer<T>(request: &Request<T>) -> Peer {
     let text = address.map_or("unknown".into(), |address| address.to_string());
     let ip = address.map(|address| address.ip());
     let local = match ip {
-        Some(ip) if !is_tls && ip.is_loopback() => match origin.and_then(Origin::loopback_user) {
+        Some(ip) if !is_tls && ip.is_loopback() => match origin.and_then(|origin| origin.loopback_user) {
             Some(uid) if uid == rustix::process::getuid().as_raw() || uid == 0 => {
                 Ok(Caller::local(Principal::loopback()))
             }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::audit::{Audited, Target};
+use super::super::limits::VIEWERS_PER_KEY;
 use super::{
     CHANNELS_CAP, Channel, ClientState, ConnId, Core, Effect, MachineState, TARGETS_CAP, action_of, offline, to_channel,
 };
@@ -78,6 +79,10 @@ impl Core {
         if let Some(old) = state.channels.remove(&number) {
             self.forget_viewer(conn, number, &old);
         }
+        if self.viewers_of(session, &caller) >= VIEWERS_PER_KEY {
+            let message = format!("this key watches the session {VIEWERS_PER_KEY} times already; close one first");
+            return self.lost(conn, number, &Refusal::new(Code::Exhausted, message));
+        }
         let way = self.way_to(session, &caller);
         let role = wire::role_from(attach.role);
         if let Err(refusal) = caller.needs(action_of(role)) {
@@ -127,6 +132,13 @@ impl Core {
             }
             Err(refusal) => self.lost(conn, number, &refusal),
         }
+    }
+
+    /// How often a key watches a session; this machine's own user is not counted.
+    fn viewers_of(&self, session: SessionId, caller: &Caller) -> usize {
+        let viewers = self.viewers.get(&session).filter(|_| caller.key.is_some());
+        let is_same = |conn: &ConnId| self.clients.get(conn).is_some_and(|state| state.caller.is_same(caller));
+        viewers.map_or(0, |viewers| viewers.iter().filter(|(conn, _)| is_same(conn)).count())
     }
 
     /// A frame on a bound channel.

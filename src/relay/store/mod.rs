@@ -8,7 +8,9 @@ mod writer;
 use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
 
 use tokio::sync::oneshot;
 
@@ -17,7 +19,7 @@ use crate::fleet::{KeyId, Machine, MachineId, Session};
 use crate::wire::{Message, v1};
 use writer::{Table, Writer};
 
-/// Changes waiting for the disk; beyond it the newest is dropped, since the next heartbeat brings it again.
+/// Changes waiting for the disk that nobody waits for; beyond it the newest is dropped, since the next heartbeat brings it again.
 const CHANGES_CAP: usize = 4096;
 /// Bytes that a proof writes: more than any key or token takes.
 const PROBE_BYTES: usize = 16 * 1024;
@@ -92,7 +94,9 @@ type Queued = (Change, Option<oneshot::Sender<()>>);
 /// The relay's memory; without a file it forgets.
 #[derive(Clone)]
 pub(super) struct Store {
-    changes_tx: Option<SyncSender<Queued>>,
+    changes_tx: Option<Sender<Queued>>,
+    /// Changes that the writer has not taken yet.
+    queued: Arc<AtomicUsize>,
 }
 
 /// What a store held when it was opened.
@@ -153,7 +157,7 @@ impl StoreError {
 impl Store {
     /// A store that remembers nothing.
     pub(super) fn forgetful() -> Store {
-        Store { changes_tx: None }
+        Store { changes_tx: None, queued: Arc::default() }
     }
 
     /// Opens or makes the file and reads what it holds.
@@ -178,9 +182,11 @@ impl Store {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(io)?;
         let machine = |bytes: &Vec<u8>| v1::Machine::decode(&**bytes).ok()?.try_into().ok();
         let session = |bytes: &Vec<u8>| v1::Session::decode(&**bytes).ok()?.try_into().ok();
-        let (changes_tx, changes_rx) = sync_channel(CHANGES_CAP);
-        std::thread::Builder::new().name("store".into()).spawn(move || writer.run(&changes_rx)).map_err(io)?;
-        let store = Store { changes_tx: Some(changes_tx) };
+        let (changes_tx, changes_rx) = channel();
+        let queued = Arc::new(AtomicUsize::new(0));
+        let store = Store { changes_tx: Some(changes_tx), queued: queued.clone() };
+        let write = move || writer.run(&changes_rx, &queued);
+        std::thread::Builder::new().name("store".into()).spawn(write).map_err(io)?;
         let memory = Memory {
             machines: machines.iter().filter_map(machine).collect(),
             sessions: sessions.iter().filter_map(session).collect(),
@@ -193,19 +199,28 @@ impl Store {
 
     /// Hands a change to the writer; never waits.
     pub(super) fn change(&self, change: Change) {
-        if let Some(changes_tx) = &self.changes_tx
-            && let Err(TrySendError::Full(_)) = changes_tx.try_send((change, None))
-        {
-            tracing::warn!("the disk is slow; a change of the registry is not stored");
+        if self.queued.load(Ordering::Relaxed) >= CHANGES_CAP {
+            return tracing::warn!("the disk is slow; a change of the registry is not stored");
+        }
+        self.send(change, None);
+    }
+
+    fn send(&self, change: Change, done_tx: Option<oneshot::Sender<()>>) {
+        if let Some(changes_tx) = &self.changes_tx {
+            self.queued.fetch_add(1, Ordering::Relaxed);
+            // The writer lives as long as this does.
+            let _ = changes_tx.send((change, done_tx));
         }
     }
 
-    /// Hands a change to the writer and waits until it is on the disk. One that could not be written is written later, unless
+    /// Hands a change to the writer, however much waits there, and waits until it is on the disk. One that could not be written is written later, unless
     /// another one undoes it before.
     pub(super) async fn keep(&self, change: Change) -> Result<(), ()> {
-        let Some(changes_tx) = &self.changes_tx else { return Ok(()) };
+        if self.changes_tx.is_none() {
+            return Ok(());
+        }
         let (done_tx, done_rx) = oneshot::channel();
-        changes_tx.try_send((change, Some(done_tx))).map_err(|_| ())?;
+        self.send(change, Some(done_tx));
         done_rx.await.map_err(|_| ())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -70,7 +71,7 @@ impl Writer {
     }
 
     /// Writes until nobody has anything to write any more.
-    pub(super) fn run(mut self, changes_rx: &Receiver<Queued>) {
+    pub(super) fn run(mut self, changes_rx: &Receiver<Queued>, queued: &AtomicUsize) {
         let mut trouble: Option<String> = None;
         loop {
             let first = if self.waiting.is_empty() {
@@ -82,6 +83,7 @@ impl Writer {
             let changes = first.into_iter().chain(changes_rx.try_iter().take(BATCH));
             let mut done_txs = Vec::new();
             for (change, done_tx) in changes {
+                queued.fetch_sub(1, Ordering::Relaxed);
                 let Row { table, key, value } = change.row();
                 self.waiting.insert((table, key), value);
                 done_txs.extend(done_tx);

@@ -10,14 +10,20 @@ mod unit;
 pub(in crate::cli) use agent::run as agent;
 pub(in crate::cli) use relay::run as relay;
 
+use std::io::Write;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use color_eyre::eyre::{Context, Result, bail, eyre};
 
+use rustix::fs::{Mode, OFlags};
+
 use crate::cli::host_args::ScopeArgs;
 use crate::cli::output::print;
+use crate::config::paths;
+use crate::runtime::{Access, Replacement};
 use unit::Scope;
 
 /// Names of the units.
@@ -36,10 +42,8 @@ fn path(scope: Scope, name: &str) -> Result<PathBuf> {
     if scope == Scope::System {
         return Ok(Path::new("/etc/systemd/system").join(file));
     }
-    let config = std::env::var_os("XDG_CONFIG_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from);
-    let home = || std::env::home_dir().map(|home| home.join(".config"));
-    let config = config.or_else(home).ok_or_else(|| eyre!("there is no home directory; set HOME"))?;
-    Ok(config.join("systemd/user").join(file))
+    let dir = paths::user_units_dir().ok_or_else(|| eyre!("there is no home directory; set HOME"))?;
+    Ok(dir.join(file))
 }
 
 /// Prints the unit; nothing is changed.
@@ -76,12 +80,21 @@ fn is_roots(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|meta| meta.uid() == 0 && (meta.mode() & 0o022 == 0 || meta.mode() & STICKY != 0))
 }
 
+/// Replaces the unit's file, and no other that a link in its place names.
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+    let dir = rustix::fs::open(dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut unit = Replacement::begin(dir.as_fd(), name, Access::New(0o644))?;
+    unit.file().write_all(text.as_bytes())?;
+    unit.commit(true)
+}
+
 /// Writes the unit and has systemd start it, or start it anew.
 fn start(scope: Scope, name: &str, path: &Path, text: &str) -> Result<()> {
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).wrap_err_with(|| format!("cannot make {}", dir.display()))?;
     }
-    std::fs::write(path, text).wrap_err_with(|| format!("cannot write {}", path.display()))?;
+    write(path, text).wrap_err_with(|| format!("cannot write {}", path.display()))?;
     for command in [&["daemon-reload"][..], &["enable", name], &["restart", name]] {
         let status = Command::new("systemctl").args(scope.flags()).args(command).status();
         let status = status.wrap_err("cannot run systemctl")?;

@@ -35,7 +35,8 @@ impl Unit {
         if scope == Scope::System {
             text += "Wants=network-online.target\nAfter=network-online.target\n";
         }
-        let command: Vec<String> = command.iter().map(|word| quoted(word)).collect();
+        // Variables are put into commands only, so only there a dollar is two.
+        let command: Vec<String> = command.iter().map(|word| quoted(&word.replace('$', "$$"))).collect();
         let _ = writeln!(text, "StartLimitIntervalSec=0\n\n[Service]\nType=exec\nExecStart={}", command.join(" "));
         text += "Restart=always\nRestartSec=1\n";
         Unit { scope, text }
@@ -75,7 +76,7 @@ impl Unit {
 
 /// A word of a setting, as systemd reads it.
 pub(super) fn quoted(word: &str) -> String {
-    let escaped = word.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
+    let escaped = word.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('\n', "\\n");
     let is_plain = escaped.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:=@+,".contains(c)) && !escaped.is_empty();
     if is_plain { escaped } else { format!("\"{escaped}\"") }
 }
@@ -87,7 +88,7 @@ mod tests {
     #[test]
     fn words_are_quoted_as_systemd_reads_them() {
         assert_eq!(quoted("/usr/bin/fleetmux"), "/usr/bin/fleetmux");
-        assert_eq!(quoted("Ada's \"box\" 100% $HOME"), "\"Ada's \\\"box\\\" 100%% $$HOME\"");
+        assert_eq!(quoted("Ada's \"box\" 100% $HOME"), "\"Ada's \\\"box\\\" 100%% $HOME\"");
         assert_eq!(quoted(""), "\"\"");
     }
 }
