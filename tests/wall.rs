@@ -257,6 +257,34 @@ fn a_terminal_that_shrinks_shows_the_page_of_the_focused_pane() {
     assert!(wall.model.focused_pane().is_some_and(|pane| pane.rect.is_some()), "turning takes the focus along");
 }
 
+/// `exit` typed once too often closed the pane, took the wheel of the next one, and typed there.
+#[test]
+fn what_is_typed_on_after_a_program_has_ended_goes_nowhere() {
+    for is_typing in [true, false] {
+        let mut wall = Wall::open(120, 24, &[("web-1", &["a"]), ("web-2", &["b"])]);
+        wall.attached(1, Role::Driver);
+        let exit = Exit { code: 0, signal: None, offset: 0 };
+        wall.attached(0, Role::Driver);
+        wall.keys("e x i t Enter");
+        wall.event(0, AttachEvent::Exited(exit));
+        wall.effects();
+        if !is_typing {
+            wall.wait(5_000);
+        }
+        wall.keys("e x i t Enter");
+        let effects = wall.effects();
+        let is_harmless = |effect: &Effect| !matches!(effect, Effect::Input { .. } | Effect::SetRole { .. });
+        assert!(effects.iter().all(is_harmless), "{effects:?}");
+        wall.wait(1_000);
+        wall.keys("y");
+        assert!(
+            wall.model.order.len() == 1 || is_typing,
+            "whoever had paused closed the pane with x: {}",
+            wall.screen()
+        );
+    }
+}
+
 /// A machine that hung looked healthy until its link was given up.
 #[test]
 fn a_machine_that_answers_nothing_says_so_until_it_does() {
@@ -264,6 +292,9 @@ fn a_machine_that_answers_nothing_says_so_until_it_does() {
     wall.event(0, AttachEvent::Unanswered(Duration::from_secs(3)));
     let screen = wall.screen();
     assert!(screen.contains("no answer 3 s") && screen.contains("◐ web-1") && screen.contains("● web-2"), "{screen}");
+    let mut cast = Wall::broadcasting(80, 24, &[("web-1", &["a"])]);
+    cast.event(0, AttachEvent::Unanswered(Duration::from_secs(3)));
+    assert!(cast.screen().contains("no answer") && cast.screen().contains("1 without an answer"), "{}", cast.screen());
     wall.event(0, AttachEvent::Latency(300));
     assert!(!wall.screen().contains("no answer") && wall.screen().contains("● web-1"), "{}", wall.screen());
     let silent = ConnectionState::Connected {

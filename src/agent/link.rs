@@ -3,6 +3,7 @@
 //! Control frames of the hub overtake session data, so that a slow uplink never stops the agent itself; data waits in
 //! the tasks that read keepers, each on its own.
 
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use futures_core::Stream;
 use tokio::sync::{mpsc, watch};
 
 use super::hub::Event;
+use super::join::membership;
 use super::standing::Record;
 use crate::fleet::{Code, Credentials, Endpoint, Refusal};
 use crate::stream::Backoff;
@@ -26,6 +28,8 @@ const CONTROL_CAP: usize = 4096;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(10));
 /// Delay after the relay refused the key: each attempt counts against this address there.
 const REFUSED_DELAY: Duration = Duration::from_secs(30);
+/// Delay after the key was ended under a link, for once.
+const ENDED_DELAY: Duration = Duration::from_secs(1);
 /// Delay after another agent with this machine's identity took the link: two of them must not take it from each other
 /// again and again.
 const REPLACED_DELAY: Duration = Duration::from_secs(30);
@@ -61,6 +65,8 @@ fn delay_after(refusal: &Refusal) -> Duration {
 pub(super) struct Options {
     pub(super) relay: Endpoint,
     pub(super) credentials: Credentials,
+    /// Where a machine that joins again finds its new key.
+    pub(super) state_dir: PathBuf,
     pub(super) record: Record,
 }
 
@@ -77,11 +83,15 @@ async fn dial(
     current_tx: watch::Sender<Option<mpsc::Sender<v1::RoutedDown>>>,
     events_tx: mpsc::Sender<Event>,
 ) {
-    let Options { relay, credentials, mut record } = options;
+    let Options { relay, mut credentials, state_dir, mut record } = options;
     let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1, seed);
     let mut said = String::new();
     loop {
         let started = tokio::time::Instant::now();
+        let joined = credentials.key.as_ref().and_then(|_| membership(&state_dir).ok().flatten());
+        if let Some(joined) = joined.filter(|joined| joined.relay == relay) {
+            credentials = joined.credentials;
+        }
         let mut delay = Duration::ZERO;
         let outcome = attempt(&relay, &credentials, &mut record, &current_tx, &events_tx).await;
         let was_up = current_tx.send_replace(None).is_some();
@@ -90,7 +100,9 @@ async fn dial(
         match outcome {
             Ok(()) => tracing::warn!(%relay, "the relay closed the link"),
             Err(refusal) if was_up => {
-                delay = delay_after(&refusal);
+                // Whoever joins anew with this machine ends its old key, and leaves the new one here.
+                let is_ended = refusal.code == Code::Unauthenticated;
+                delay = if is_ended { ENDED_DELAY } else { delay_after(&refusal) };
                 tracing::warn!(%relay, err = refusal.message, "the link to the relay is lost; dialling again");
             }
             Err(refusal) => {

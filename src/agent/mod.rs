@@ -100,7 +100,8 @@ pub async fn run(options: Options, end: impl Future<Output = ()>) -> Result<(), 
     let usual = [paths::state_dir(), paths::relay_dir(), paths::runtime_dir().join("agent")].into_iter();
     let usual = usual.chain(paths::config_dir()).chain(paths::home_dirs()).chain(socket_file).chain(port_file);
     let private = files::Private::new(own.chain(usual));
-    let link = link::Options { relay: options.relay, credentials: options.credentials, record };
+    let (relay, credentials, state_dir) = (options.relay, options.credentials, options.state_dir);
+    let link = link::Options { relay, credentials, state_dir, record };
     tokio::select! {
         () = hub::run(facts, link, sessions, keeper_logs, permissions, private, lock) => {}
         () = end => tracing::info!("agent ends; sessions live on"),

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use color_eyre::eyre::{Context, Report, Result, bail, eyre};
+use color_eyre::eyre::{Context, Result, bail};
 use rustix::fs::FileType;
 
 use super::destination::{self, Origin};
 use super::identity;
-use crate::client::{Client, Error, FleetEvent};
+use crate::client::{Client, FleetEvent};
 use crate::config::paths;
 use crate::fleet::{Credentials, Endpoint};
 
@@ -32,23 +32,12 @@ pub(super) async fn connect((endpoint, origin): (Endpoint, Origin)) -> Result<Cl
     }
     let options = identity::options(&endpoint);
     let client = Client::connect(endpoint.clone(), options);
-    client.connected(CONNECT_TIMEOUT).await.map_err(|err| from_where(err, &endpoint))?;
+    client.connected(CONNECT_TIMEOUT).await.map_err(|err| destination::explain(err, &endpoint))?;
     if is_local {
         // A server that was just started: its agent links a moment after its relay listens.
         let _ = tokio::time::timeout(CONNECT_TIMEOUT, any_machine(&client)).await;
     }
     Ok(client)
-}
-
-/// Somebody who set the variable in another hour, or shell, looks for the fault elsewhere.
-fn from_where(err: Error, endpoint: &Endpoint) -> Report {
-    match err {
-        Error::NoRelay(message) if identity::is_from_environment(endpoint) => eyre!(
-            "{message}; the address comes from {variable}: start a relay there, or `unset {variable}`",
-            variable = identity::RELAY_VARIABLE
-        ),
-        err => err.into(),
-    }
 }
 
 async fn any_machine(client: &Client) {

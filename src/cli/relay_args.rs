@@ -86,7 +86,7 @@ pub(super) struct RelayInitArgs {
     /// Days that the certificate is good for
     #[arg(long, default_value_t = crate::relay::CERTIFICATE_DAYS, value_parser = clap::value_parser!(u32).range(1..=36500))]
     pub(super) days: u32,
-    /// Only make another certificate under the same CA, for the names of the last one or those of --name; a running relay takes
+    /// Only make another certificate under the same CA, for the names of the last one and those of --name; a running relay takes
     /// it up, and nobody has to join or log in anew
     #[arg(long, conflicts_with = "port")]
     pub(super) renew: bool,

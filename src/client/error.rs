@@ -36,7 +36,7 @@ pub enum Error {
     #[error("{0}")]
     Unavailable(String),
     /// The relay cannot be reached.
-    #[error("{0}; start one with `fleetmux relay`, or name another with --relay")]
+    #[error("{0}; check the address, and whether the relay runs there, or name another with --relay")]
     NoRelay(String),
     /// No key, or one that the relay does not accept.
     #[error("{0}")]

@@ -153,7 +153,7 @@ pub fn check_private(path: &Path) -> io::Result<()> {
 #[derive(Debug, thiserror::Error)]
 pub enum DirError {
     /// The system refuses it.
-    #[error("cannot make the directory {dir}: {err}{}", elsewhere(err))]
+    #[error("cannot make the directory {dir}: {err}{}", elsewhere(dir, err))]
     Io {
         /// Which.
         dir: PathBuf,
@@ -174,13 +174,15 @@ pub enum DirError {
 }
 
 /// What to do where the system will not change its mind.
-fn elsewhere(err: &io::Error) -> &'static str {
+fn elsewhere(dir: &Path, err: &io::Error) -> String {
     use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
     match err.kind() {
         PermissionDenied | ReadOnlyFilesystem | NotADirectory | NotFound => {
-            "; FLEETMUX_RUNTIME_DIR, FLEETMUX_STATE_DIR and FLEETMUX_CONFIG_DIR name others"
+            let places = [Some(runtime_dir()), Some(state_dir()), config_dir()];
+            let which = places.iter().position(|place| place.as_ref().is_some_and(|place| dir.starts_with(place)));
+            which.map_or_else(String::new, |which| format!("; {} names another", VARIABLES[which]))
         }
-        _ => "",
+        _ => String::new(),
     }
 }
 

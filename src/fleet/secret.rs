@@ -142,7 +142,7 @@ impl FromStr for JoinToken {
         let bytes = URL_SAFE_NO_PAD.decode(body).map_err(|_| cut.clone())?;
         let (&version, rest) = bytes.split_first().ok_or_else(|| cut.clone())?;
         if version != TOKEN_VERSION {
-            return Err(JoinTokenError("a newer relay made it; upgrade fleetmux here"));
+            return Err(JoinTokenError("it is cut off or changed, or made by a newer relay"));
         }
         let (ca, rest) = rest.split_first_chunk::<FINGERPRINT>().ok_or_else(|| cut.clone())?;
         let (&length, rest) = rest.split_first().ok_or_else(|| cut.clone())?;

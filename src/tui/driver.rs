@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
-use crate::client::{AttachEvent, AttachHandle, AttachOptions, Client, FleetEvent, Inbox};
+use crate::client::{AttachEvent, AttachHandle, AttachOptions, Client, Error, FleetEvent, Inbox};
 
 use super::effect::{Effect, Effects};
 use super::model::{Model, PaneId};
@@ -246,6 +246,8 @@ impl Wall {
                     self.calls.spawn(async move {
                         match client.destroy_session(session).await {
                             Ok(()) => Msg::SessionRemoved(session),
+                            // It has ended without us, or its keeper was killed.
+                            Err(Error::SessionNotFound(_)) => Msg::SessionRemoved(session),
                             Err(error) => Msg::DestroyFailed { session, message: error.to_string() },
                         }
                     });

@@ -72,7 +72,7 @@ pub enum DialError {
     },
     /// The certificate is for other names.
     #[error(
-        "the certificate of {endpoint} is for other names ({names}); use one of them, or run `fleetmux relay init --name` on the relay with this one"
+        "the certificate of {endpoint} is for other names ({names}); use one of them, or give it this one too, on the relay's host: `fleetmux relay init --renew --name NAME`"
     )]
     WrongName {
         /// Where.

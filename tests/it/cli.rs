@@ -387,7 +387,10 @@ fn a_relay_that_is_not_there_is_told_with_the_next_step() {
     let (code, said, err) = outcome(bare(dir.path()).args(["machines", "--relay"]).arg(&socket));
     assert_eq!((code, said.as_str()), (255, ""));
     assert!(err.starts_with(&format!("fleetmux: no relay answers at unix:{}: ", socket.display())), "{err}");
-    assert!(err.ends_with("start one with `fleetmux relay`, or name another with --relay\n"), "{err}");
+    assert!(
+        err.ends_with("check the address, and whether the relay runs there, or name another with --relay\n"),
+        "{err}"
+    );
     assert_eq!(
         outcome(bare(dir.path()).args(["machines", "--jsn"])).0,
         2,

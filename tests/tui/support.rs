@@ -90,6 +90,12 @@ impl Wall {
         self.take(Msg::Input(Input::Paste(text.as_bytes().to_vec())));
     }
 
+    /// Time passes, milliseconds.
+    pub(crate) fn wait(&mut self, ms: u64) {
+        let now = self.model.now_ms + ms;
+        self.take(Msg::Time(now));
+    }
+
     pub(crate) fn resize(&mut self, cols: u16, rows: u16) {
         self.presenter.reset(cols, rows);
         self.take(Msg::Resized { cols, rows });

@@ -89,7 +89,10 @@ async fn join(args: JoinArgs) -> Result<ExitCode> {
         }
         joined => joined?,
     };
-    let next = match lock_holder(&dir_of(&args.dir)).map(Process::of) {
+    let dir = dir_of(&args.dir);
+    let is_linked_there = standing(&dir).is_some_and(|link| link.relay == joined.membership.relay.to_string());
+    let next = match lock_holder(&dir).map(Process::of) {
+        Some(_) if is_linked_there => "fleetmux agent status (the agent that runs here takes it up by itself)".into(),
         Some(process) if process.is_in_foreground() => format!("systemctl restart {}", super::install::AGENT),
         Some(_) => format!("fleetmux agent restart{}", dir_flag(&args.dir)),
         None => format!("fleetmux agent start{}", dir_flag(&args.dir)),

@@ -7,8 +7,8 @@ use std::time::Duration;
 use color_eyre::eyre::{Result, bail};
 
 use crate::cli::args::{KeysCommand, RelayMachinesCommand, SetMachineArgs, TokenArgs};
-use crate::cli::identity;
 use crate::cli::output::{complain, json_text, print, table};
+use crate::cli::{destination, identity};
 use crate::client::{Client, KeyInfo, KeyRequest, MachineChange, TokenRequest};
 use crate::config::paths;
 use crate::fleet::{Actions, Code, Endpoint, ago, find_machine};
@@ -31,7 +31,8 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, command: KeysCommand) -
             let (secret, info) = client.create_key(request).await?;
             // Only the key on standard output, for scripts; what it is goes beside it.
             print(&format!("{}\n", secret.reveal()))?;
-            complain!("key {} for workspace {} may {}", info.name, info.workspace, words(&info.actions));
+            let relay = client.connection_info().server;
+            complain!("key {} for workspace {} may {} at {relay}", info.name, info.workspace, words(&info.actions));
             complain!("it is not shown again; give it to a client with `fleetmux login RELAY --key-stdin`");
         }
         KeysCommand::List { json } => {
@@ -133,15 +134,13 @@ async fn admin(named: Option<Endpoint>, dir: Option<&Path>) -> Result<Client> {
     let endpoint = match (named, dir) {
         (_, Some(dir)) => served(dir),
         (Some(relay), None) => Some(relay),
-        (None, None) => {
-            served(&paths::relay_dir()).or_else(identity::configured).or_else(|| served(&paths::runtime_dir()))
-        }
+        (None, None) => destination::served().or_else(identity::configured).or_else(|| served(&paths::runtime_dir())),
     };
     let Some(endpoint) = endpoint else {
         bail!("no relay of yours runs on this machine; name one with --relay, or start it first");
     };
     let client = Client::connect(endpoint.clone(), identity::options(&endpoint));
-    client.connected(CONNECT_TIMEOUT).await?;
+    client.connected(CONNECT_TIMEOUT).await.map_err(|err| destination::explain(err, &endpoint))?;
     Ok(client)
 }
 

@@ -27,7 +27,11 @@ impl Output {
         let file = OpenOptions::new()
             .write(true)
             .custom_flags((rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY).bits() as i32)
-            .open("/proc/self/fd/1")?;
+            .open("/proc/self/fd/1")
+            .map_err(|err| {
+                let message = format!("this terminal cannot be opened ({err}); it belongs to whoever logged in on it, and `script -q /dev/null` makes one of your own");
+                io::Error::new(err.kind(), message)
+            })?;
         Ok(Output {
             tty: crate::runtime::watch_fd(file, Interest::WRITABLE)?,
             backlog: BytesMut::new(),

@@ -75,26 +75,38 @@ pub(in crate::relay) fn init(
         write(dir, "ca.pem", &pem)?;
     }
     write(dir, "address", &format!("{address}\n"))?;
-    issue(dir, names, days)?;
+    let mut all = names.to_vec();
+    add(&mut all, &kept_names(dir));
+    issue(dir, &all, days)?;
     wire::fingerprint(&read(dir, "ca.pem")?).ok_or(AuthorityError::NotInitialised(dir.into()))
 }
 
-/// Makes another server certificate under the same CA, for these names or for those that the last one was made for; gives the
-/// names. A relay that serves from this directory takes it up.
+/// Makes another server certificate under the same CA, for the names that the last one was made for and these; gives the
+/// names. Whoever knows the relay by an old name goes on knowing it. A relay that serves from this directory takes it up.
 pub(in crate::relay) fn renew(dir: &Path, names: &[String], days: u32) -> Result<Vec<String>, AuthorityError> {
-    let mut names = names.to_vec();
-    if names.is_empty() {
-        let kept = read(dir, NAMES).unwrap_or_default();
-        names.extend(kept.lines().map(String::from));
-    }
-    if names.is_empty() {
+    let mut all = kept_names(dir);
+    if all.is_empty() {
         // Made by a version that did not write them down: the address has the first of them.
         let address = read(dir, "address")?;
         let host = address.trim().rsplit_once(':').map_or(address.trim(), |(host, _)| host);
-        names = [host.trim_matches(['[', ']']), "localhost", "127.0.0.1", "::1"].map(String::from).to_vec();
+        all = [host.trim_matches(['[', ']']), "localhost", "127.0.0.1", "::1"].map(String::from).to_vec();
     }
-    issue(dir, &names, days)?;
-    Ok(names)
+    add(&mut all, names);
+    issue(dir, &all, days)?;
+    Ok(all)
+}
+
+/// Names of the last certificate.
+fn kept_names(dir: &Path) -> Vec<String> {
+    read(dir, NAMES).unwrap_or_default().lines().map(String::from).collect()
+}
+
+fn add(all: &mut Vec<String>, names: &[String]) {
+    for name in names {
+        if !all.contains(name) {
+            all.push(name.clone());
+        }
+    }
 }
 
 /// The key is written first: whoever sees a new certificate finds its key.

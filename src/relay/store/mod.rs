@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use tokio::sync::oneshot;
 
@@ -21,6 +21,8 @@ use writer::{Table, Writer};
 
 /// Changes waiting for the disk that nobody waits for; beyond it the newest is dropped, since the next heartbeat brings it again.
 const CHANGES_CAP: usize = 4096;
+/// Room beside them for those that somebody waits for: a person's or a machine's call each.
+const KEEPS_CAP: usize = 4096;
 /// Bytes that a proof writes: more than any key or token takes.
 const PROBE_BYTES: usize = 16 * 1024;
 
@@ -94,7 +96,7 @@ type Queued = (Change, Option<oneshot::Sender<()>>);
 /// The relay's memory; without a file it forgets.
 #[derive(Clone)]
 pub(super) struct Store {
-    changes_tx: Option<Sender<Queued>>,
+    changes_tx: Option<SyncSender<Queued>>,
     /// Changes that the writer has not taken yet.
     queued: Arc<AtomicUsize>,
 }
@@ -182,7 +184,7 @@ impl Store {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(io)?;
         let machine = |bytes: &Vec<u8>| v1::Machine::decode(&**bytes).ok()?.try_into().ok();
         let session = |bytes: &Vec<u8>| v1::Session::decode(&**bytes).ok()?.try_into().ok();
-        let (changes_tx, changes_rx) = channel();
+        let (changes_tx, changes_rx) = sync_channel(CHANGES_CAP + KEEPS_CAP);
         let queued = Arc::new(AtomicUsize::new(0));
         let store = Store { changes_tx: Some(changes_tx), queued: queued.clone() };
         let write = move || writer.run(&changes_rx, &queued);
@@ -202,15 +204,16 @@ impl Store {
         if self.queued.load(Ordering::Relaxed) >= CHANGES_CAP {
             return tracing::warn!("the disk is slow; a change of the registry is not stored");
         }
-        self.send(change, None);
+        let _ = self.send(change, None);
     }
 
-    fn send(&self, change: Change, done_tx: Option<oneshot::Sender<()>>) {
-        if let Some(changes_tx) = &self.changes_tx {
-            self.queued.fetch_add(1, Ordering::Relaxed);
-            // The writer lives as long as this does.
-            let _ = changes_tx.send((change, done_tx));
-        }
+    fn send(&self, change: Change, done_tx: Option<oneshot::Sender<()>>) -> Result<(), ()> {
+        let Some(changes_tx) = &self.changes_tx else { return Ok(()) };
+        self.queued.fetch_add(1, Ordering::Relaxed);
+        let sent = changes_tx.try_send((change, done_tx));
+        sent.map_err(|_| {
+            self.queued.fetch_sub(1, Ordering::Relaxed);
+        })
     }
 
     /// Hands a change to the writer, however much waits there, and waits until it is on the disk. One that could not be written is written later, unless
@@ -220,7 +223,7 @@ impl Store {
             return Ok(());
         }
         let (done_tx, done_rx) = oneshot::channel();
-        self.send(change, Some(done_tx));
+        self.send(change, Some(done_tx))?;
         done_rx.await.map_err(|_| ())
     }
 }

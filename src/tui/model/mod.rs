@@ -98,6 +98,10 @@ pub struct PaneDamage {
 pub struct Model {
     /// Milliseconds since the epoch, as last told.
     pub now_ms: u64,
+    /// When the last key was pressed.
+    pub key_ms: u64,
+    /// Whoever types may not know yet that their program is gone: keys are nothing until they pause.
+    pub is_hushed: bool,
     /// Columns and rows of the outer terminal.
     pub screen: (u16, u16),
     /// Machines and sessions.
@@ -171,6 +175,8 @@ impl Model {
         let theme = setup.themes[setup.theme.min(setup.themes.len() - 1)].clone();
         let mut model = Model {
             now_ms: 0,
+            key_ms: 0,
+            is_hushed: false,
             screen: (cols, rows),
             fleet: Fleet::default(),
             connection: ConnectionState::default(),

@@ -4,9 +4,9 @@ use crate::fleet::Role;
 
 use super::super::effect::{Effect, Effects};
 use super::super::input::Action;
-use super::super::model::{Focus, Model, Overlay, Question, Severity, SidebarRow};
+use super::super::model::{Focus, Model, Overlay, Pane, Question, Severity, SidebarRow};
 use super::panes::{self, Direction};
-use super::{broadcast, overlays, say, set_focus};
+use super::{broadcast, fleet, keys, overlays, say, set_focus};
 
 /// Does what a key stands for.
 pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Effects) {
@@ -56,8 +56,15 @@ pub(super) fn perform(model: &mut Model, action: Action, effects: &mut Effects) 
         Action::Leave => leave(model),
         Action::NewSession => overlays::open_picker(model, effects),
         Action::ClosePane => {
-            if let Some(id) = model.focused {
+            if let Some((id, session)) = model.focused_pane().map(|pane| (pane.id, pane.session)) {
+                let is_over = model.focused_pane().is_some_and(Pane::is_over);
+                let name = fleet::session_label(model, session);
                 panes::close(model, id, effects);
+                if !is_over {
+                    say(model, Severity::Info, format!("{name} is off the wall; the session lives on"));
+                }
+                // The pane that has the focus now is another one.
+                keys::hush(model);
             }
         }
         Action::Restart => panes::restart(model, effects),

@@ -157,6 +157,9 @@ fn granted(model: &mut Model, id: PaneId, effects: &mut Effects) {
 }
 
 fn ended(model: &mut Model, id: PaneId) {
+    if model.focused == Some(id) && model.panes.get(&id).is_some_and(|pane| pane.role == Role::Driver) {
+        keys::hush(model);
+    }
     if let Some(pane) = model.panes.get_mut(&id) {
         pane.typed_ahead.clear();
         pane.asked = None;

@@ -5,9 +5,19 @@ use bytes::Bytes;
 use crate::term::keys::{Key, encode_focus, encode_key, encode_paste};
 
 use super::super::effect::{Effect, Effects};
-use super::super::input::{Context, KeyPress};
+use super::super::input::{Action, Context, KeyPress};
 use super::super::model::{Focus, Model, Pane, Severity};
 use super::{actions, broadcast, overlays, say};
+
+/// Whoever types on after less than this has not looked what has become of it.
+const PAUSE_MS: u64 = 700;
+/// Whoever typed less than this ago is typing still.
+const TYPING_MS: u64 = 2_000;
+
+/// What is typed into has gone: keys that follow at once are meant for it, and go nowhere.
+pub(super) fn hush(model: &mut Model) {
+    model.is_hushed = model.focused.is_some() && model.now_ms.saturating_sub(model.key_ms) < TYPING_MS;
+}
 
 /// A key was pressed.
 pub(super) fn key(model: &mut Model, press: KeyPress, effects: &mut Effects) {
@@ -17,10 +27,23 @@ pub(super) fn key(model: &mut Model, press: KeyPress, effects: &mut Effects) {
     if model.is_leader_down {
         return after_leader(model, press, effects);
     }
+    let paused_ms = model.now_ms.saturating_sub(std::mem::replace(&mut model.key_ms, model.now_ms));
     if press == model.setup.keymap.leader {
+        model.is_hushed = false;
         model.is_leader_down = true;
         return model.touch_status();
     }
+    // Closing one pane after another is no typing.
+    let closes = model.focused_pane().is_some_and(|pane| !pane.is_driven())
+        && model.setup.keymap.action(Context::Watching, press) == Some(Action::ClosePane);
+    if model.is_hushed && paused_ms < PAUSE_MS && !closes {
+        return say(
+            model,
+            Severity::Info,
+            format!("{press} went nowhere: what you typed into is gone; pause, then go on"),
+        );
+    }
+    model.is_hushed = false;
     if model.focus == Focus::Sidebar {
         return in_sidebar(model, press, effects);
     }

@@ -6,7 +6,7 @@ use crate::term::keys::Key;
 use super::super::effect::{Effect, Effects};
 use super::super::input::KeyPress;
 use super::super::model::{Field, Model, Overlay, Question, Severity};
-use super::{broadcast, fleet, panes, say};
+use super::{broadcast, fleet, keys, panes, say};
 
 /// Puts a layer on top.
 pub(super) fn push(model: &mut Model, overlay: Overlay) {
@@ -119,6 +119,13 @@ fn confirm_key(model: &mut Model, question: Question, press: KeyPress, effects: 
     let is_cancel = matches!(press.key, Key::Char('c' | 'g')) && press.mods.ctrl;
     if is_cancel || question.no().contains(&press.key) {
         say(model, Severity::Info, "Nothing was done");
+        return false;
+    }
+    if question == Question::Quit {
+        // Somebody types, and means no question: what Enter ends then is a line, and not the wall.
+        model.key_ms = model.now_ms;
+        keys::hush(model);
+        say(model, Severity::Info, "You are still here; Esc asks again");
         return false;
     }
     true

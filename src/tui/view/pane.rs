@@ -117,6 +117,10 @@ impl Title<'_> {
 fn badges(model: &Model, pane: &Pane, is_receiver: bool) -> Vec<(String, String, Ink)> {
     let mut badges: Vec<(String, String, Ink)> = Vec::new();
     let mut push = |long: String, short: String, ink: Ink| badges.push((long, short, ink));
+    // Before the role: while it lasts nobody drives.
+    if let Some(ms) = pane.unanswered_ms.filter(|_| matches!(pane.link, Link::Live)) {
+        push(format!("no answer {} s", ms / 1000), "no answer".into(), Ink::BadgeWarning);
+    }
     if let Some(exit) = &pane.exit {
         let ink = if exit.code == 0 { Ink::BadgeObserver } else { Ink::BadgeError };
         let short = if exit.signal.is_some() { "killed".to_string() } else { format!("exit {}", exit.code) };
@@ -136,11 +140,7 @@ fn badges(model: &Model, pane: &Pane, is_receiver: bool) -> Vec<(String, String,
     match &pane.link {
         Link::Lost(_) => push("LOST".into(), "LOST".into(), Ink::BadgeError),
         Link::Attaching => push("attaching…".into(), "…".into(), Ink::PaneDetail),
-        _ => {
-            if let Some(ms) = pane.unanswered_ms {
-                push(format!("no answer {} s", ms / 1000), "no answer".into(), Ink::BadgeWarning);
-            }
-        }
+        _ => {}
     }
     if let Some(us) = pane.latency_us.filter(|us| *us > LAG_SHOWN_US && !pane.is_over()) {
         let text = words::latency(us);

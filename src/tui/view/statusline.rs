@@ -58,6 +58,13 @@ fn banner(model: &Model, area: Rect, canvas: &mut Canvas<'_>) {
     if waiting > 0 {
         text.push_str(&format!("({waiting} not yet)  "));
     }
+    let is_cut = |pane: &&Pane| pane.unanswered_ms.is_some() || !matches!(pane.link, Link::Live);
+    let silent = model.receivers().filter(is_cut).count();
+    if !matches!(model.connection, ConnectionState::Connected { unanswered: None, .. }) {
+        text.push_str("NO RELAY  ");
+    } else if silent > 0 {
+        text.push_str(&format!("{silent} without an answer  "));
+    }
     if !model.is_broadcast_here() {
         text.push_str("but not from this pane  ");
     }
