@@ -14,7 +14,7 @@ mod lock;
 pub mod permissions;
 mod standing;
 
-pub use exec::run_guard;
+pub use exec::{begin_exec, run_guard};
 pub use facts::local_labels;
 pub use join::{JoinError, Joined, Membership, Wanted, join, membership};
 pub use keepers::count as session_count;

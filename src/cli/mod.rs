@@ -37,12 +37,20 @@ pub fn observer_shield(pieces: &[&[u8]]) -> Vec<u8> {
 /// Exit code of our own failures, as ssh has it: a remote program's codes stay below.
 const FAILED: u8 = 255;
 
+/// Exit code of what cannot be started, as shells have it.
+const NOT_STARTED: u8 = 126;
+
 /// Exit code when nobody reads our output any more: 128 + SIGPIPE.
 const NOBODY_READS: u8 = 141;
 
 /// Parses, dispatches, and tells what went wrong.
 pub fn main() -> ExitCode {
     // There are many keepers, and what the whole command line takes to be parsed would stay in each one's memory.
+    if std::env::args_os().nth(1).is_some_and(|command| command == "exec-begin") {
+        let err = crate::agent::begin_exec(std::env::args_os().skip(2));
+        complain!("fleetmux: the command cannot be started: {err}");
+        return ExitCode::from(NOT_STARTED);
+    }
     let outcome = if std::env::args_os().nth(1).is_some_and(|command| command == "keeper") {
         runtime::shed_inheritance();
         cmd::keeper::run(&KeeperArgs::parse_from(std::env::args_os().skip(1)))

@@ -130,3 +130,31 @@ async fn the_ssh_agent_of_the_newest_login_is_found_by_those_who_want_it() {
         assert!(terminal.ended().await.success());
     }
 }
+
+/// A command could read what was typed at the terminal that the agent had been started in, and write there.
+#[tokio::test]
+async fn a_command_has_no_terminal_though_the_agent_has_one() {
+    let fleet = Fleet::start(&[]);
+    let dir = fleet.dir.path().join("web-1");
+    let (mut terminal, pts) = pty_process::blocking::open().unwrap();
+    let mut agent = pty_process::blocking::Command::new(env!("CARGO_BIN_EXE_fleetmux"))
+        .args(["agent", "start", "--foreground", "--name", "web-1", "--relay", &fleet.endpoint().to_string()])
+        .args(["--dir", dir.to_str().unwrap(), "--die-with-parent"])
+        .env("FLEETMUX_RUNTIME_DIR", fleet.dir.path())
+        .spawn(pts)
+        .unwrap();
+    let reader = std::thread::spawn(move || std::io::copy(&mut terminal, &mut std::io::sink()));
+    let client = fleet.client();
+    let machine = fleet.machine(&client, "web-1").await.facts.id;
+    let run = async |options| tokio::time::timeout(PATIENCE, client.run(machine, options)).await.unwrap();
+    let asked = "(echo heard >/dev/tty) 2>/dev/null && echo has a terminal || echo has none; ps -o sid= -p $$ | tr -d ' '; echo $$";
+    let output = run(ExecOptions::shell(asked)).await.unwrap();
+    let text = String::from_utf8(output.stdout.to_vec()).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!((lines[0], lines[1]), ("has none", lines[2]), "{text}");
+    let refused = run(ExecOptions::argv(["no-such-program"])).await.unwrap_err().to_string();
+    assert!(refused.contains("no-such-program"), "{refused}");
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    let _ = reader.join();
+}

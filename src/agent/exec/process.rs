@@ -14,6 +14,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe;
 
+use super::session;
 use crate::fleet::{Code, Refusal};
 use crate::runtime::{self, Login, Variables};
 use crate::wire::v1;
@@ -162,15 +163,27 @@ fn start(spec: &Spec, variables: &Variables, has_stdin: bool) -> io::Result<(Pro
     };
     // Descriptors beyond the limit that the command is to have cannot be handed over under it: then a shell sets it.
     let beyond = runtime::open_files_before().filter(|soft| highest.unsigned_abs() as u64 + SPARE_FILES >= *soft);
+    let own = spec.env.iter().rfind(|(name, _)| name == "PATH").map(|(_, value)| value);
+    let path = own.or_else(|| variables.get("PATH")).map_or("", String::as_str);
+    // What begins a session begins a group as well.
+    let has_session = session::has_terminal() && session::is_found(&spec.program, spec.cwd.as_ref(), path);
+    let begin = |program: &str| {
+        if has_session {
+            return session::command(program);
+        }
+        let mut command = Command::new(program);
+        command.process_group(0);
+        command
+    };
     let mut command = match beyond {
         Some(soft) => {
-            let mut shell = Command::new("/bin/sh");
+            let mut shell = begin("/bin/sh");
             shell.args(["-c", &format!("ulimit -S -n {soft}; exec \"$0\" \"$@\""), &spec.program]);
             shell
         }
-        None => Command::new(&spec.program),
+        None => begin(&spec.program),
     };
-    command.args(&spec.args).current_dir(&spec.cwd).process_group(0);
+    command.args(&spec.args).current_dir(&spec.cwd);
     command.env_clear().envs(variables);
     command.envs(spec.env.iter().map(|(name, value)| (name, value)));
     command.stdin(stdin).stdout(stdout).stderr(stderr);
