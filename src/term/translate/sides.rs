@@ -63,7 +63,13 @@ impl Term {
             self.go(row, if fits { col } else { self.right_edge(col) + 1 - width });
         }
         if self.modes.insert {
-            self.insert_cells(width);
+            let (row, col) = self.pos();
+            // At the edge nothing is pushed aside that is not printed over.
+            if col + (width - 1) < self.right_edge(col) {
+                self.insert_cells(width);
+            } else {
+                self.free_half(row, col);
+            }
         }
         let (row, col) = self.pos();
         let mut bytes = Vec::with_capacity(12);
