@@ -71,10 +71,7 @@ impl AgentLock {
 
 /// Process id of the agent that runs for a directory, if one does.
 pub fn lock_holder(dir: &Path) -> Option<u32> {
-    let mut file = paths::open_own(&paths::lock_file(dir)).ok()?;
-    if flock(&file, FlockOperation::NonBlockingLockShared).is_ok() {
-        return None;
-    }
+    let mut file = paths::held_lock(dir)?;
     pid_in(&mut file).filter(|pid| is_own(*pid))
 }
 

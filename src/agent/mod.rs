@@ -14,7 +14,7 @@ mod lock;
 pub mod permissions;
 mod standing;
 
-pub use exec::{begin_exec, run_guard};
+pub use exec::{BEGIN_EXEC, begin_exec, run_guard};
 pub use facts::local_labels;
 pub use join::{JoinError, Joined, Membership, Wanted, join, membership};
 pub use keepers::count as session_count;
@@ -23,7 +23,7 @@ pub use standing::{Standing, standing};
 
 use std::future::Future;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::paths;
@@ -68,14 +68,17 @@ pub enum AgentError {
     },
 }
 
+/// Makes the directories that an agent cannot do without, and first the one of this user's that they are in: who may change that
+/// may take them away and put others in their place.
+pub fn make_dirs(dir: &Path, state_dir: &Path) -> Result<(), paths::DirError> {
+    let runtime = paths::runtime_dir();
+    let around = Some(runtime.as_path()).filter(|runtime| dir.starts_with(runtime));
+    around.into_iter().chain([dir, &paths::sessions_dir(dir), state_dir]).try_for_each(paths::make_private_dir)
+}
+
 /// Makes the directories and the identity that an agent cannot do without.
 pub fn prepare(options: &Options) -> Result<(), AgentError> {
-    let runtime = paths::runtime_dir();
-    // First what it is in: who may change that may take it away and put another in its place.
-    let around = Some(&runtime).filter(|runtime| options.dir.starts_with(runtime));
-    for dir in around.into_iter().chain([&options.dir, &paths::sessions_dir(&options.dir), &options.state_dir]) {
-        paths::make_private_dir(dir)?;
-    }
+    make_dirs(&options.dir, &options.state_dir)?;
     let path = options.state_dir.join(facts::IDENTITY);
     facts::identity(&options.state_dir).map(drop).map_err(|err| AgentError::Io { path, err })
 }

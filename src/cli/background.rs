@@ -62,7 +62,7 @@ pub(super) async fn local_relay(agent_flags: &[&str]) -> Result<bool> {
     if tokio::net::UnixStream::connect(&socket).await.is_ok() {
         return Ok(false);
     }
-    let log = paths::logs_dir(&paths::state_dir()).join("server.log");
+    let log = paths::log_path(&paths::state_dir(), "server");
     let dir = dir.to_string_lossy();
     let args: Vec<&str> = ["server", "--dir", &dir].iter().chain(agent_flags).copied().collect();
     start_detached(&args, &log).context("cannot start the local server")?;

@@ -24,6 +24,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use color_eyre::eyre::Result;
 
+use crate::agent;
 use crate::runtime;
 use args::{AgentCommand, Args, Command, KeeperArgs, SessionCommand};
 use output::complain;
@@ -46,8 +47,8 @@ const NOBODY_READS: u8 = 141;
 /// Parses, dispatches, and tells what went wrong.
 pub fn main() -> ExitCode {
     // There are many keepers, and what the whole command line takes to be parsed would stay in each one's memory.
-    if std::env::args_os().nth(1).is_some_and(|command| command == "exec-begin") {
-        let err = crate::agent::begin_exec(std::env::args_os().skip(2));
+    if std::env::args_os().nth(1).is_some_and(|command| command == agent::BEGIN_EXEC) {
+        let err = agent::begin_exec(std::env::args_os().skip(2));
         complain!("fleetmux: the command cannot be started: {err}");
         return ExitCode::from(NOT_STARTED);
     }
@@ -87,7 +88,7 @@ fn dispatch(args: Args) -> Result<ExitCode> {
         return cmd::keeper::run(keeper);
     }
     if let Some(Command::ExecGuard) = &args.command {
-        crate::agent::run_guard();
+        agent::run_guard();
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(Command::DemoApp { app }) = &args.command {

@@ -169,7 +169,8 @@ impl AttachmentState {
                     self.next = None;
                 }
                 if input_next < self.input.acknowledged() {
-                    // It has forgotten this client: what it took of what is kept here nobody knows, and nothing is typed twice.
+                    // What it wants was dropped here when it was refused, or it has forgotten this client: what it took of what
+                    // is kept here nobody knows, and nothing is typed twice.
                     let lost = self.input.next() - self.input.acknowledged();
                     self.input.adopt(input_next);
                     if lost > 0 {
@@ -183,10 +184,6 @@ impl AttachmentState {
                     self.input.adopt(input_next);
                 }
                 self.input.acknowledge(input_next);
-                if self.is_input_acked() && input_next < self.input.next() {
-                    // What is missing there was dropped here: it would wait for it for ever.
-                    self.input.adopt(input_next);
-                }
                 outcome.up.extend(self.resend());
                 events.push(AttachEvent::Attached { role, offset, skipped, size, number, is_resumed });
             }

@@ -26,14 +26,12 @@ fn ask<T>(question: impl FnOnce(&Asker<'_>) -> T) -> T {
 /// Whether an agent holds the lock of a runtime directory, or sessions have sockets there.
 fn is_alive(runtime: &Path) -> bool {
     // Anybody may make a directory of this name in /tmp, and put into it what he likes.
-    if !is_own_dir(runtime) {
+    if check_own_dir(runtime).is_err() {
         return false;
     }
     let agent = runtime.join("agent");
-    let is_held = open_own(&lock_file(&agent))
-        .is_ok_and(|lock| rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared).is_err());
     let has_sessions = || std::fs::read_dir(sessions_dir(&agent)).is_ok_and(|mut found| found.next().is_some());
-    is_held || has_sessions() || relay_socket(runtime).exists()
+    held_lock(&agent).is_some() || has_sessions() || relay_socket(runtime).exists()
 }
 
 /// Sockets and sessions: `$FLEETMUX_RUNTIME_DIR`, root's `/run/fleetmux`, or `fleetmux` in the user's runtime directory.
@@ -71,6 +69,12 @@ pub fn former_dirs() -> Vec<(PathBuf, PathBuf)> {
 /// The lock that an agent holds in its directory.
 pub fn lock_file(agent_dir: &Path) -> PathBuf {
     agent_dir.join("agent.lock")
+}
+
+/// That lock, if an agent of this user's holds it.
+pub fn held_lock(agent_dir: &Path) -> Option<std::fs::File> {
+    let lock = open_own(&lock_file(agent_dir)).ok()?;
+    rustix::fs::flock(&lock, FlockOperation::NonBlockingLockShared).is_err().then_some(lock)
 }
 
 /// The relay's socket of a user's own background server.
@@ -119,12 +123,16 @@ pub fn logs_dir(state_dir: &Path) -> PathBuf {
     state_dir.join("logs")
 }
 
-/// The log of a part, "agent", "relay" or "server" (both in one process), in a directory that is there from now on.
+/// The log of a part: "agent", "relay" or "server" (both in one process).
+pub fn log_path(state_dir: &Path, part: &str) -> PathBuf {
+    logs_dir(state_dir).join(format!("{part}.log"))
+}
+
+/// The same, in a directory that is there from now on.
 pub fn log_file(state_dir: &Path, part: &str) -> io::Result<PathBuf> {
     make_private_dir(state_dir)?;
-    let dir = logs_dir(state_dir);
-    make_private_dir(&dir)?;
-    Ok(dir.join(format!("{part}.log")))
+    make_private_dir(&logs_dir(state_dir))?;
+    Ok(log_path(state_dir, part))
 }
 
 /// Where an agent keeps its state: in the directory it was given, or else in the user's state directory.
@@ -196,12 +204,6 @@ impl From<DirError> for io::Error {
     }
 }
 
-/// Whether it is a directory of this user's that nobody else may change.
-fn is_own_dir(dir: &Path) -> bool {
-    let own = rustix::process::getuid().as_raw();
-    std::fs::symlink_metadata(dir).is_ok_and(|meta| meta.is_dir() && meta.uid() == own && meta.mode() & 0o022 == 0)
-}
-
 /// Opens a file of this user's own for reading: no link, nothing that waits, nobody else's.
 pub fn open_own(path: &Path) -> io::Result<std::fs::File> {
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
@@ -217,7 +219,12 @@ pub fn open_own(path: &Path) -> io::Result<std::fs::File> {
 pub fn make_private_dir(dir: &Path) -> Result<(), DirError> {
     let failed = |err| DirError::Io { dir: dir.into(), err };
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
-    let meta = std::fs::symlink_metadata(dir).map_err(failed)?;
+    check_own_dir(dir)
+}
+
+/// Refuses what is no directory of this user's, or one that others may change.
+fn check_own_dir(dir: &Path) -> Result<(), DirError> {
+    let meta = std::fs::symlink_metadata(dir).map_err(|err| DirError::Io { dir: dir.into(), err })?;
     if !meta.is_dir() || meta.uid() != rustix::process::getuid().as_raw() {
         return Err(DirError::Foreign(dir.into()));
     }

@@ -7,6 +7,11 @@ use super::MachineId;
 /// Labels of a machine: `role=web`.
 pub type Labels = BTreeMap<String, String>;
 
+/// `env=dev,role=web`; empty for none.
+pub fn labels_text(labels: &Labels) -> String {
+    labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+}
+
 /// What an agent says of its machine when it connects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MachineFacts {

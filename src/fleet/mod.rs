@@ -20,7 +20,7 @@ pub use file::{FileEntry, FileKind};
 pub use find::{active_session, find_machine, find_session, is_called};
 pub use id::{ClientId, ExecId, IdError, KeyId, MachineId, SessionId};
 pub use identity::{Bound, LABELS_CAP, check_hostname, check_labels, check_name, fits_glob, is_label_word, printable};
-pub use machine::{Labels, Load, Machine, MachineFacts};
+pub use machine::{Labels, Load, Machine, MachineFacts, labels_text};
 pub use secret::{Credentials, Fingerprint, FingerprintError, JoinToken, JoinTokenError, Secret};
 pub use selector::{Condition, Selector, SelectorError};
 pub use session::{Exit, Session, SessionSpec, Summary, Viewer};

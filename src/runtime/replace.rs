@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
@@ -35,6 +36,14 @@ pub struct Replacement {
 }
 
 impl Replacement {
+    /// Begins a file of this path; its directory is there.
+    pub fn at(path: &Path, access: Access) -> io::Result<Replacement> {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
+        let dir = rustix::fs::open(parent, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        Replacement::begin(dir.as_fd(), name, access)
+    }
+
     /// Begins a file that will be called `name` in `dir`, which may be open for its path only.
     pub fn begin(dir: BorrowedFd<'_>, name: &OsStr, access: Access) -> io::Result<Replacement> {
         let mode = match access {
@@ -151,7 +160,6 @@ mod tests {
     use std::fs;
     use std::io::Write;
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
-    use std::path::Path;
 
     use super::*;
 

@@ -1,6 +1,7 @@
 //! What programs of sessions and commands begin with: the same whatever the agent was started from.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::DirBuilderExt;
 
 use fleetmux::client::ExecOptions;
 use fleetmux::fleet::Size;
@@ -87,14 +88,17 @@ async fn a_program_begins_the_same_whatever_the_agent_was_started_from() {
     }
 }
 
+/// The rules of web-1, whose agent is not there yet, keep these variables.
+fn keep(fleet: &Fleet, variables: &str) {
+    let dir = fleet.dir.path().join("web-1");
+    std::fs::DirBuilder::new().mode(0o700).create(&dir).unwrap();
+    std::fs::write(dir.join("permissions.toml"), format!("[environment]\nkeep = {variables}\n")).unwrap();
+}
+
 #[tokio::test]
 async fn variables_that_the_rules_keep_are_kept() {
     let mut fleet = Fleet::start(&[]);
-    let rules = fleet.dir.path().join("web-1/permissions.toml");
-    std::fs::create_dir_all(rules.parent().unwrap()).unwrap();
-    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-    std::fs::set_permissions(rules.parent().unwrap(), private).unwrap();
-    std::fs::write(&rules, "[environment]\nkeep = [\"KUBECONFIG\", \"ACME_*\"]\n").unwrap();
+    keep(&fleet, r#"["KUBECONFIG", "ACME_*"]"#);
     fleet.start_agent_within("web-1", "umask 022; export KUBECONFIG=/k ACME_ONE=1 ACME_TWO=2 ACM=3");
     let client = fleet.client();
     let machine = fleet.machine(&client, "web-1").await.facts.id;
@@ -107,11 +111,7 @@ async fn variables_that_the_rules_keep_are_kept() {
 #[tokio::test]
 async fn the_ssh_agent_of_the_newest_login_is_found_by_those_who_want_it() {
     let mut fleet = Fleet::start(&[]);
-    let rules = fleet.dir.path().join("web-1/permissions.toml");
-    std::fs::create_dir_all(rules.parent().unwrap()).unwrap();
-    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-    std::fs::set_permissions(rules.parent().unwrap(), private).unwrap();
-    std::fs::write(&rules, "[environment]\nkeep = [\"SSH_AUTH_SOCK\"]\n").unwrap();
+    keep(&fleet, r#"["SSH_AUTH_SOCK"]"#);
     fleet.start_agent("web-1");
     let client = fleet.client();
     let machine = fleet.machine(&client, "web-1").await.facts.id;

@@ -24,7 +24,7 @@ use crate::wire::{self, v1};
 use guard::Guard;
 pub use guard::run_guard;
 use process::{Process, Spec};
-pub use session::begin_exec;
+pub use session::{BEGIN_EXEC, begin_exec};
 use task::Task;
 
 /// Commands that run at once on one machine, those that are being ended included.

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The hidden subcommand.
-pub(super) const WORD: &str = "exec-begin";
+pub const BEGIN_EXEC: &str = "exec-begin";
 
 /// Whether this process has a controlling terminal; it does not change.
 pub(super) fn has_terminal() -> bool {
@@ -21,7 +21,7 @@ pub(super) fn has_terminal() -> bool {
 /// A command that begins a session of its own and becomes this program.
 pub(super) fn command(program: &str) -> Command {
     let mut command = Command::new("/proc/self/exe");
-    command.arg0("fleetmux").args([WORD, program]);
+    command.arg0("fleetmux").args([BEGIN_EXEC, program]);
     command
 }
 

@@ -35,7 +35,7 @@ pub(super) struct Guard {
 impl Guard {
     pub(super) fn new(permissions: Arc<Permissions>, private: Private, principal: String, home: PathBuf) -> Guard {
         let rules = way_to(permissions.path());
-        Guard { permissions, principal, home, rules, private }
+        Guard { permissions, principal, home, rules, private: private.looked_up() }
     }
 
     /// Whether the rules allow it; the refusal says which one does not.

@@ -20,12 +20,21 @@ const RELAY_FILES: [&str; 2] = ["ca.pem", "relay.redb"];
 #[derive(Clone, Debug)]
 pub(in crate::agent) struct Private {
     dirs: Arc<[PathBuf]>,
+    /// Which they are, wherever else they are mounted.
+    identities: Vec<(u64, u64)>,
 }
 
 impl Private {
     /// These directories, wherever their links lead.
     pub(in crate::agent) fn new(dirs: impl Iterator<Item = PathBuf>) -> Private {
-        Private { dirs: dirs.filter_map(|dir| way_to(&dir).pop()).filter(|dir| dir.parent().is_some()).collect() }
+        let dirs = dirs.filter_map(|dir| way_to(&dir).pop()).filter(|dir| dir.parent().is_some()).collect();
+        Private { dirs, identities: Vec::new() }.looked_up()
+    }
+
+    /// The same for one request: which directories they are is asked once, and not for each of the files that it meets.
+    pub(super) fn looked_up(self) -> Private {
+        let identities = self.dirs.iter().filter_map(|dir| identity(dir)).collect();
+        Private { identities, ..self }
     }
 
     /// Whether a path without links is closed.
@@ -38,8 +47,7 @@ impl Private {
 
     /// Whether a path leads into a closed directory that is mounted elsewhere as well, as /var may be in a chroot.
     fn is_mounted_at(&self, path: &Path) -> bool {
-        let closed: Vec<(u64, u64)> = self.dirs.iter().filter_map(|dir| identity(dir)).collect();
-        path.ancestors().filter_map(identity).any(|found| closed.contains(&found))
+        path.ancestors().filter_map(identity).any(|found| self.identities.contains(&found))
     }
 
     /// Refuses what is closed.

@@ -14,7 +14,7 @@ use crate::cli::args::{AgentCommand, AgentDirArgs, AgentStartArgs, JoinArgs};
 use crate::cli::background;
 use crate::cli::output::{complain, counted, json_text, print, prompt};
 use crate::config::paths;
-use crate::fleet::{Code, Credentials, Endpoint, JoinToken, LABEL_CAP, Labels};
+use crate::fleet::{Code, Credentials, Endpoint, JoinToken, LABEL_CAP, Labels, labels_text};
 use crate::runtime::{self, LogTo};
 
 /// How long an agent may take to end.
@@ -40,19 +40,6 @@ fn dir_of(args: &AgentDirArgs) -> PathBuf {
     args.dir.clone().unwrap_or_else(|| paths::runtime_dir().join("agent"))
 }
 
-/// A machine's identity belongs to its agent's directory unless that is the user's own.
-fn state_dir_of(args: &AgentDirArgs) -> PathBuf {
-    args.dir.as_ref().map_or_else(paths::state_dir, |dir| dir.join("state"))
-}
-
-/// Makes the agent's directory, and first the one of this user's that it is in.
-fn make_dir(args: &AgentDirArgs, dir: &Path) -> Result<(), paths::DirError> {
-    if args.dir.is_none() {
-        paths::make_private_dir(&paths::runtime_dir())?;
-    }
-    paths::make_private_dir(dir)
-}
-
 /// For commands that are proposed: they are about the same agent.
 fn dir_flag(args: &AgentDirArgs) -> String {
     args.dir.as_ref().map(|dir| format!(" --dir {}", dir.display())).unwrap_or_default()
@@ -74,7 +61,7 @@ async fn join(args: JoinArgs) -> Result<ExitCode> {
     if let Some(dir) = &args.dir.dir {
         paths::make_private_dir(dir)?;
     }
-    let state_dir = state_dir_of(&args.dir);
+    let state_dir = paths::agent_state_dir(args.dir.dir.as_deref());
     let mut wanted = Wanted { name: args.name, labels, replaces: args.replace };
     let joined = match agent::join(&token, wanted.clone(), &state_dir).await {
         Err(JoinError::Refused(refusal)) if refusal.code == Code::Exists && !wanted.replaces => {
@@ -99,8 +86,7 @@ async fn join(args: JoinArgs) -> Result<ExitCode> {
     };
     let replaced = if joined.has_replaced { " in the place of the one that had the name" } else { "" };
     let Membership { name, relay, workspace, labels, .. } = joined.membership;
-    let labels: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let labels = if labels.is_empty() { String::new() } else { format!(", labelled {}", labels.join(",")) };
+    let labels = if labels.is_empty() { String::new() } else { format!(", labelled {}", labels_text(&labels)) };
     print(&format!("{name} has joined {relay} in workspace {workspace}{labels}{replaced}; now run: {next}\n"))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -152,7 +138,7 @@ async fn start(relay: Option<Endpoint>, args: AgentStartArgs) -> Result<ExitCode
                 "the agent already runs (process {pid}); see `fleetmux agent status`, or use `fleetmux agent restart`"
             );
         }
-        make_dir(&args.dir, &dir)?;
+        agent::make_dirs(&dir, &state_dir)?;
         // Absolute, so that `agent restart` from elsewhere means the same.
         let dir_text = args.dir.dir.as_ref().map(|dir| std::path::absolute(dir).unwrap_or_else(|_| dir.clone()));
         let dir_text = dir_text.as_ref().map(|dir| dir.to_string_lossy());
@@ -168,7 +154,7 @@ async fn start(relay: Option<Endpoint>, args: AgentStartArgs) -> Result<ExitCode
             for (flag, value) in [("--relay", named.as_deref()), ("--dir", dir_text.as_deref())] {
                 command.extend(value.into_iter().flat_map(|value| [flag, value]));
             }
-            background::start_detached(&command, &paths::logs_dir(&state_dir).join("agent.log"))?;
+            background::start_detached(&command, &paths::log_path(&state_dir, "agent"))?;
         }
         let pid = lock_holder(&dir).unwrap_or(0);
         let link = super::agent_link::settled(&dir).await?;
@@ -269,7 +255,7 @@ async fn restart(named: Option<Endpoint>, args: &AgentDirArgs) -> Result<ExitCod
     // What was this machine's own relay and agent has joined another relay since.
     let has_joined = process.is_server() && agent::membership(&paths::state_dir())?.is_some();
     let (args, log) = if has_joined {
-        (vec!["agent", "start", "--foreground", "--detach"], paths::logs_dir(&paths::state_dir()).join("agent.log"))
+        (vec!["agent", "start", "--foreground", "--detach"], paths::log_path(&paths::state_dir(), "agent"))
     } else {
         (process.args.iter().map(String::as_str).collect(), process.log(dir))
     };
@@ -286,10 +272,7 @@ async fn restart(named: Option<Endpoint>, args: &AgentDirArgs) -> Result<ExitCod
 /// Whether an agent would start here: asked before one that runs is stopped.
 fn check_start(own_dir: Option<&Path>, dir: &Path) -> Result<()> {
     let state_dir = paths::agent_state_dir(own_dir);
-    let runtime = Some(paths::runtime_dir()).filter(|_| own_dir.is_none());
-    for dir in runtime.iter().map(PathBuf::as_path).chain([dir, &paths::sessions_dir(dir), &state_dir]) {
-        paths::make_private_dir(dir)?;
-    }
+    agent::make_dirs(dir, &state_dir)?;
     agent::membership(&state_dir)?;
     agent::permissions::load(&paths::permissions_file(own_dir))?;
     Ok(())
@@ -342,8 +325,8 @@ impl Process {
     /// Where it logs.
     pub(super) fn log(&self, dir: &Path) -> PathBuf {
         let own_dir = self.own_dir(dir);
-        let part = if self.is_server() { "server.log" } else { "agent.log" };
-        paths::logs_dir(&paths::agent_state_dir(own_dir)).join(part)
+        let part = if self.is_server() { "server" } else { "agent" };
+        paths::log_path(&paths::agent_state_dir(own_dir), part)
     }
 }
 
@@ -357,7 +340,7 @@ fn status(dir: &AgentDirArgs, is_json: bool) -> Result<ExitCode> {
     let process = pid.map(Process::of);
     let log = match &process {
         Some(process) => process.log(&dir),
-        None => paths::logs_dir(&paths::agent_state_dir(own_dir)).join("agent.log"),
+        None => paths::log_path(&paths::agent_state_dir(own_dir), "agent"),
     };
     let link = standing(&dir);
     let relay = link.as_ref().map(|link| link.relay.clone());

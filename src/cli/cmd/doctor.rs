@@ -2,15 +2,13 @@
 //!
 //! A check is a line of [`CHECKS`] and a function from what was found to a [`Finding`]; what it looks at is gathered once.
 
-use std::ffi::OsStr;
 use std::io::{IsTerminal, Write};
-use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use color_eyre::eyre::Result;
-use rustix::fs::{Access, Mode, OFlags};
+use rustix::fs::Access;
 use serde_json::json;
 
 use super::agent_link;
@@ -217,8 +215,7 @@ fn try_write(dir: &Path) -> std::io::Result<()> {
     if there != dir {
         return Ok(());
     }
-    let open = rustix::fs::open(dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let mut file = Replacement::begin(open.as_fd(), OsStr::new("doctor"), runtime::Access::New(0o600))?;
+    let mut file = Replacement::at(&dir.join("doctor"), runtime::Access::New(0o600))?;
     file.file().write_all(&[0; BYTES])?;
     file.file().sync_all()
 }

@@ -2,20 +2,17 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use color_eyre::eyre::{Result, bail};
 
 use crate::cli::args::{KeysCommand, RelayMachinesCommand, SetMachineArgs, TokenArgs};
+use crate::cli::destination::{self, Origin};
 use crate::cli::output::{complain, json_text, print, table};
-use crate::cli::{destination, identity};
+use crate::cli::{background, identity};
 use crate::client::{Client, KeyInfo, KeyRequest, MachineChange, TokenRequest};
 use crate::config::paths;
-use crate::fleet::{Actions, Code, Endpoint, ago, find_machine};
+use crate::fleet::{Actions, Code, Endpoint, ago, find_machine, labels_text};
 use crate::runtime::now_ms;
-
-/// How long the relay may take to answer.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(in crate::cli) async fn run(relay: Option<Endpoint>, command: KeysCommand) -> Result<ExitCode> {
     let client = admin(relay, None).await?;
@@ -121,8 +118,7 @@ async fn set(relay: Option<Endpoint>, args: SetMachineArgs) -> Result<ExitCode> 
         print(&as_json(&[set]))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let labels: Vec<String> = set.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let labels = if labels.is_empty() { "no labels".into() } else { labels.join(",") };
+    let labels = if set.labels.is_empty() { "no labels".into() } else { labels_text(&set.labels) };
     print(&format!("{} (host name {}) has {labels}\n", set.name, set.hostname))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -139,9 +135,8 @@ async fn admin(named: Option<Endpoint>, dir: Option<&Path>) -> Result<Client> {
     let Some(endpoint) = endpoint else {
         bail!("no relay of yours runs on this machine; name one with --relay, or start it first");
     };
-    let client = Client::connect(endpoint.clone(), identity::options(&endpoint));
-    client.connected(CONNECT_TIMEOUT).await.map_err(|err| destination::explain(err, &endpoint))?;
-    Ok(client)
+    // Whosever it is: nothing is started for it.
+    background::connect((endpoint, Origin::Named)).await
 }
 
 fn words(actions: &Actions) -> String {
@@ -173,14 +168,14 @@ fn as_table(keys: &[KeyInfo]) -> String {
 fn machines_table(keys: &[KeyInfo]) -> String {
     let now = now_ms();
     let row = |key: &KeyInfo| {
-        let labels: Vec<String> = key.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let labels = labels_text(&key.labels);
         vec![
             key.name.clone(),
             key.machine.map_or_else(String::new, |id| id.to_string()),
             key.workspace.clone(),
             format!("{} ago", ago(key.created_ms, now)),
             key.last_used_ms.map_or("never".into(), |used| format!("{} ago", ago(used, now))),
-            if labels.is_empty() { "-".into() } else { labels.join(",") },
+            if labels.is_empty() { "-".into() } else { labels },
         ]
     };
     table(&["NAME", "ID", "WORKSPACE", "JOINED", "USED", "LABELS"], &keys.iter().map(row).collect::<Vec<_>>())

@@ -11,7 +11,7 @@ use crate::cli::args::{MachinesArgs, MachinesCommand};
 use crate::cli::background;
 use crate::cli::output::{Column, Page, complain, json_line, json_text, machine_json, print, print_on};
 use crate::client::FleetEvent;
-use crate::fleet::{Endpoint, Machine, MachineId, Selector, SessionId, ago};
+use crate::fleet::{Endpoint, Machine, MachineId, Selector, SessionId, ago, labels_text};
 use crate::runtime::now_ms;
 
 /// How often ages on a watched table move on.
@@ -144,8 +144,7 @@ impl Fleet {
             Column("LABELS", 5),
         ];
         let row = |machine: &&Machine| {
-            let labels: Vec<String> =
-                machine.facts.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            let labels = labels_text(&machine.facts.labels);
             vec![
                 machine.facts.name.clone(),
                 if machine.is_online { "online" } else { "offline" }.into(),
@@ -154,7 +153,7 @@ impl Fleet {
                 self.count(machine).to_string(),
                 if machine.is_online { "now".into() } else { format!("{} ago", ago(machine.last_seen_ms, now)) },
                 machine.facts.os.clone(),
-                if labels.is_empty() { "-".into() } else { labels.join(",") },
+                if labels.is_empty() { "-".into() } else { labels },
             ]
         };
         let machines = self.sorted();

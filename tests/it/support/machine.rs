@@ -2,10 +2,11 @@
 //! `/usr/local/bin`, and a network of itself alone, in namespaces that end with the test.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Output, Stdio};
 
-use super::signal;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// An ordinary user of the machine.
 pub const ADA: u32 = 12_345;
@@ -125,22 +126,29 @@ impl Machine {
         self.run(As::Root, "rm -rf /run/fleetmux /run/user/*/* /tmp/*");
     }
 
-    /// Ends every process but the machine itself.
+    /// Ends every process but the machine itself, and what they held open is free again: a process leaves its
+    /// namespaces a little before it lets go of its sockets, so only its end counts.
     pub fn kill_all(&self) {
-        while let pids = self.processes()
-            && !pids.is_empty()
+        while let processes = self.processes()
+            && !processes.is_empty()
         {
-            pids.into_iter().for_each(|pid| signal(pid, "KILL"));
+            for process in &processes {
+                let _ = pidfd_send_signal(process, Signal::KILL);
+            }
+            for process in &processes {
+                poll(&mut [PollFd::new(process, PollFlags::IN)], None).unwrap();
+            }
         }
     }
 
     /// Processes on it.
-    fn processes(&self) -> Vec<u32> {
-        let space = |pid: u32| std::fs::read_link(PathBuf::from(format!("/proc/{pid}/ns/mnt"))).ok();
+    fn processes(&self) -> Vec<OwnedFd> {
+        let space = |pid: u32| std::fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
         let own = space(self.holder.id());
         let pids = std::fs::read_dir("/proc").unwrap().flatten();
-        let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        pids.filter(|pid| *pid != self.holder.id() && own.is_some() && space(*pid) == own).collect()
+        let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        let pids = pids.filter(|pid| *pid != self.holder.id() && own.is_some() && space(*pid) == own);
+        pids.filter_map(|pid| pidfd_open(Pid::from_raw(pid as i32)?, PidfdFlags::empty()).ok()).collect()
     }
 }
 

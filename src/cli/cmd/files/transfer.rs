@@ -3,14 +3,12 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
-use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use color_eyre::eyre::{Context, Result, bail, eyre};
 use indicatif::{ProgressBar, ProgressStyle};
-use rustix::fs::{Mode, OFlags};
 use tokio::sync::mpsc;
 
 use super::place::{Place, ends_as_directory};
@@ -170,9 +168,6 @@ impl Sink {
         }
         // A link is followed, or a file would take its place.
         let path = if there.is_ok() { std::fs::canonicalize(path)? } else { path.to_path_buf() };
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
-        let dir = rustix::fs::open(parent, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let access = match there {
             Ok(meta) if meta.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
             Ok(_) => {
@@ -181,7 +176,7 @@ impl Sink {
             }
             Err(_) => Access::New(mode),
         };
-        Replacement::begin(dir.as_fd(), name, access).map(|replacement| Sink::Whole(Box::new(replacement)))
+        Replacement::at(&path, access).map(|replacement| Sink::Whole(Box::new(replacement)))
     }
 
     fn file(&mut self) -> &mut File {

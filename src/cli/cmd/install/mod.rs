@@ -11,14 +11,11 @@ pub(in crate::cli) use agent::run as agent;
 pub(in crate::cli) use relay::run as relay;
 
 use std::io::Write;
-use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use color_eyre::eyre::{Context, Result, bail, eyre};
-
-use rustix::fs::{Mode, OFlags};
 
 use crate::cli::host_args::ScopeArgs;
 use crate::cli::output::print;
@@ -82,9 +79,7 @@ fn is_roots(path: &Path) -> bool {
 
 /// Replaces the unit's file, and no other that a link in its place names.
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
-    let dir = rustix::fs::open(dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let mut unit = Replacement::begin(dir.as_fd(), name, Access::New(0o644))?;
+    let mut unit = Replacement::at(path, Access::New(0o644))?;
     unit.file().write_all(text.as_bytes())?;
     unit.commit(true)
 }
