@@ -13,6 +13,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod fleet;
+pub mod highlight;
 pub mod keeper;
 pub mod relay;
 pub mod rules;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::file_args::FilesCommand;
+use super::highlight_args::{HighlightArgs, InstallAliasArgs};
 use super::host_args::{AgentStatusArgs, CompletionsArgs, DoctorArgs, InstallArgs, LogsArgs, ManArgs, PermissionsArgs};
 pub(super) use super::relay_args::{
     KeysCommand, LoginArgs, RelayArgs, RelayCommand, RelayInitArgs, RelayMachinesCommand, SetMachineArgs, TokenArgs,
@@ -16,7 +17,7 @@ pub(super) use super::session_args::{
 use crate::fleet::Endpoint;
 
 /// Heading of the flags that every command has.
-const GLOBAL: &str = "Options of every command";
+pub(super) const GLOBAL: &str = "Options of every command";
 
 /// A terminal multiplexer for a fleet of machines.
 ///
@@ -147,6 +148,11 @@ pub(super) enum Command {
     /// List, read, write, move and search files of a machine
     #[command(subcommand)]
     Files(FilesCommand),
+    /// Show files in colours, from here or from a machine; also called ccat
+    #[command(visible_alias = "ccat")]
+    Highlight(HighlightArgs),
+    /// Make `ccat` another name of this program
+    InstallAlias(InstallAliasArgs),
     /// Show, change and try this machine's own rules
     ///
     /// They say who may observe, drive, create, destroy, exec, and read and write files here, and have the last word whatever the relay

@@ -10,6 +10,7 @@ mod clean;
 mod cmd;
 mod destination;
 mod file_args;
+mod highlight_args;
 mod host_args;
 mod identity;
 mod lookup;
@@ -19,6 +20,7 @@ mod raw;
 mod relay_args;
 mod session_args;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -27,6 +29,7 @@ use color_eyre::eyre::Result;
 use crate::agent;
 use crate::runtime;
 use args::{AgentCommand, Args, Command, KeeperArgs, SessionCommand};
+use highlight_args::Ccat;
 use output::complain;
 
 /// What an observer's terminal is shown of a session's output that comes in these pieces: the door for fuzzing.
@@ -37,6 +40,9 @@ pub fn observer_shield(pieces: &[&[u8]]) -> Vec<u8> {
 
 /// Exit code of our own failures, as ssh has it: a remote program's codes stay below.
 const FAILED: u8 = 255;
+
+/// The program's second name, which shows files in colours.
+const ALIAS: &str = "ccat";
 
 /// Exit code of what cannot be started, as shells have it.
 const NOT_STARTED: u8 = 126;
@@ -57,7 +63,7 @@ pub fn main() -> ExitCode {
         cmd::keeper::run(&KeeperArgs::parse_from(std::env::args_os().skip(1)))
     } else {
         cmd::completions::answer();
-        dispatch(Args::parse())
+        if is_alias() { ccat(Ccat::parse()) } else { dispatch(Args::parse()) }
     };
     match outcome {
         Ok(code) => code,
@@ -68,6 +74,18 @@ pub fn main() -> ExitCode {
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// Whether it was called by its second name.
+fn is_alias() -> bool {
+    std::env::args_os().next().is_some_and(|name| Path::new(&name).file_name().is_some_and(|name| name == ALIAS))
+}
+
+fn ccat(args: Ccat) -> Result<ExitCode> {
+    let mut called = Args::parse_from(["fleetmux"]);
+    (called.relay, called.identity) = (args.relay, args.identity);
+    called.command = Some(Command::Highlight(args.highlight));
+    dispatch(called)
 }
 
 /// Whether it serves for long, with children of its own.
@@ -94,7 +112,15 @@ fn dispatch(args: Args) -> Result<ExitCode> {
     if let Some(Command::DemoApp { app }) = &args.command {
         return cmd::demo_app::run(*app);
     }
-    runtime::block_on(run(args))?
+    runtime::block_on(async {
+        match args.command {
+            // Needs no relay, no configuration and no time.
+            Some(Command::Highlight(options)) if cmd::highlight::is_local(&options) => {
+                cmd::highlight::run(None, options).await
+            }
+            _ => run(args).await,
+        }
+    })?
 }
 
 async fn run(mut args: Args) -> Result<ExitCode> {
@@ -109,6 +135,7 @@ async fn run(mut args: Args) -> Result<ExitCode> {
             | Command::Login(_)
             | Command::Logout
             | Command::Server(_)
+            | Command::InstallAlias(_)
             | Command::Permissions(_)
             | Command::Logs(_)
             | Command::Completions(_)
@@ -140,6 +167,8 @@ async fn run(mut args: Args) -> Result<ExitCode> {
         Some(Command::Connect(options)) => cmd::connect::run(relay, options).await,
         Some(Command::Exec(options)) => cmd::exec::run(relay, options).await,
         Some(Command::Files(command)) => cmd::files::run(relay, command).await,
+        Some(Command::Highlight(options)) => cmd::highlight::run(relay, options).await,
+        Some(Command::InstallAlias(options)) => cmd::highlight::install_alias(&options),
         Some(Command::Permissions(options)) => cmd::permissions::run(&options),
         Some(Command::Logs(options)) => cmd::logs::run(&options).await,
         Some(Command::Completions(options)) => cmd::completions::completions(&options),

@@ -10,6 +10,7 @@ pub(super) mod demo_app;
 pub(super) mod doctor;
 pub(super) mod exec;
 pub(super) mod files;
+pub(super) mod highlight;
 pub(super) mod install;
 pub(super) mod keeper;
 pub(super) mod keys;

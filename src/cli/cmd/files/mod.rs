@@ -14,7 +14,7 @@ use crate::cli::output::{complain, json_text, print};
 use crate::cli::{background, lookup};
 use crate::client::{Files, ListOptions, SearchOptions};
 use crate::fleet::{Endpoint, FileKind};
-use place::Place;
+pub(super) use place::Place;
 
 pub(in crate::cli) async fn run(relay: Option<Endpoint>, command: FilesCommand) -> Result<ExitCode> {
     match &command {
@@ -54,7 +54,7 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, command: FilesCommand) 
 }
 
 /// The files of the machine that a place names.
-async fn files(relay: Option<Endpoint>, place: &Place) -> Result<Files> {
+pub(super) async fn files(relay: Option<Endpoint>, place: &Place) -> Result<Files> {
     let client = background::client(relay).await?;
     let (machines, _) = client.fleet_of(&[&place.machine]).await?;
     let machine = lookup::machine(&machines, &place.machine)?;

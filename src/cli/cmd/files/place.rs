@@ -8,13 +8,13 @@ use color_eyre::eyre::{Result, bail, eyre};
 
 /// A path on a machine; empty for its home.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) machine: String,
-    pub(super) path: PathBuf,
+pub(in crate::cli::cmd) struct Place {
+    pub(in crate::cli::cmd) machine: String,
+    pub(in crate::cli::cmd) path: PathBuf,
 }
 
 impl Place {
-    pub(super) fn new(machine: &OsStr, path: Option<&OsStr>) -> Result<Place> {
+    pub(in crate::cli::cmd) fn new(machine: &OsStr, path: Option<&OsStr>) -> Result<Place> {
         let rest: Vec<OsString> = path.map(OsStr::to_owned).into_iter().collect();
         match Place::with_rest(machine, &rest)? {
             (place, None) => Ok(place),
@@ -49,7 +49,7 @@ impl Place {
     }
 
     /// Refused where home is no answer.
-    pub(super) fn named(self) -> Result<Place> {
+    pub(in crate::cli::cmd) fn named(self) -> Result<Place> {
         if self.path.as_os_str().is_empty() {
             bail!("which file of {0}? write {0}:/path, or {0} /path", self.machine);
         }

@@ -1,0 +1,117 @@
+//! The languages: how they are called, and which one a file is in.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use syntect::dumps::from_uncompressed_data;
+use syntect::parsing::{SyntaxReference, SyntaxSet};
+
+static PACK: &[u8] = include_bytes!("languages.bin");
+
+/// A syntax of the pack that shows bytes, and is no language.
+const NO_LANGUAGE: &str = "Highlight non-printables";
+
+/// Files whose names say nothing else, by a directory on their way and an extension.
+const PLACES: &[(&str, &str, &str)] = &[
+    ("nginx", "conf", "nginx"),
+    ("apache2", "conf", "Apache Conf"),
+    ("httpd", "conf", "Apache Conf"),
+    ("", "conf", "INI"),
+    ("", "cfg", "INI"),
+];
+
+/// Endings that say that a file is an older or another one of the name before them.
+const SUFFIXES: [&str; 8] = ["bak", "old", "orig", "new", "in", "tmpl", "template", "example"];
+
+/// All languages.
+#[derive(Debug)]
+pub struct Languages {
+    set: SyntaxSet,
+}
+
+/// One of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Language(&'static SyntaxReference);
+
+impl Language {
+    /// How it is called.
+    pub fn name(&self) -> &'static str {
+        &self.0.name
+    }
+
+    /// Extensions and names of its files, and what else it is called by.
+    pub fn extensions(&self) -> &'static [String] {
+        &self.0.file_extensions
+    }
+
+    pub(super) fn syntax(self) -> &'static SyntaxReference {
+        self.0
+    }
+}
+
+impl Languages {
+    /// The languages of the pack, read on the first call: some milliseconds.
+    pub fn get() -> &'static Languages {
+        static LANGUAGES: OnceLock<Languages> = OnceLock::new();
+        LANGUAGES.get_or_init(|| Languages { set: from_uncompressed_data(PACK).expect("the pack is whole") })
+    }
+
+    pub(super) fn set(&self) -> &SyntaxSet {
+        &self.set
+    }
+
+    /// Every language that is one of its own, by name.
+    pub fn all(&'static self) -> Vec<Language> {
+        let visible = self.set.syntaxes().iter().filter(|syntax| !syntax.hidden && syntax.name != NO_LANGUAGE);
+        let mut all: Vec<Language> = visible.map(Language).collect();
+        all.sort_by_key(|language| language.name().to_lowercase());
+        all.dedup_by_key(|language| language.name());
+        all
+    }
+
+    /// The language called so: by name, extension or another name, whatever the case.
+    pub fn find(&'static self, name: &str) -> Option<Language> {
+        let is_named = |syntax: &&SyntaxReference| syntax.name.eq_ignore_ascii_case(name) && syntax.name != NO_LANGUAGE;
+        let named = self.set.syntaxes().iter().find(is_named);
+        named.or_else(|| self.set.find_syntax_by_token(name)).map(Language)
+    }
+
+    /// Text without a language.
+    pub fn plain(&'static self) -> Language {
+        Language(self.set.find_syntax_plain_text())
+    }
+
+    /// The language of a file, by its name and where it lies, or else by its first line.
+    pub fn of_file(&'static self, path: &Path, first_line: &str) -> Language {
+        let by_name = self.by_name(path);
+        let by_line = || self.set.find_syntax_by_first_line(first_line).map(Language);
+        by_name.or_else(by_line).unwrap_or_else(|| self.plain())
+    }
+
+    fn by_name(&'static self, path: &Path) -> Option<Language> {
+        let mut name = path.file_name()?.to_str()?;
+        loop {
+            // `component.ts` before `ts`, and what has no dot by its whole name.
+            let endings = std::iter::successors(Some(name), |ending| Some(ending.split_once('.')?.1));
+            let by_ending = endings.take(4).find_map(|ending| self.by_ending(ending));
+            if let Some(language) = by_ending.or_else(|| self.by_place(path, name)) {
+                return Some(language);
+            }
+            let (shorter, ending) = name.trim_end_matches('~').rsplit_once('.')?;
+            let is_suffix = SUFFIXES.contains(&ending) || ending.bytes().all(|byte| byte.is_ascii_digit());
+            name = if is_suffix { shorter } else { return None };
+        }
+    }
+
+    fn by_ending(&'static self, ending: &str) -> Option<Language> {
+        let syntax = self.set.find_syntax_by_extension(ending)?;
+        (syntax.name != NO_LANGUAGE).then_some(Language(syntax))
+    }
+
+    fn by_place(&'static self, path: &Path, name: &str) -> Option<Language> {
+        let ending = name.rsplit_once('.')?.1;
+        let is_under = |dir: &str| dir.is_empty() || path.iter().any(|part| part == dir);
+        let place = PLACES.iter().find(|(dir, extension, _)| *extension == ending && is_under(dir))?;
+        self.find(place.2)
+    }
+}

@@ -1,0 +1,10 @@
+      * Counts the servers
+       IDENTIFICATION DIVISION.
+       PROGRAM-ID. COUNTER.
+       DATA DIVISION.
+       WORKING-STORAGE SECTION.
+       01 WS-COUNT PIC 9(3) VALUE 10.
+       PROCEDURE DIVISION.
+           ADD 1 TO WS-COUNT.
+           DISPLAY "SERVERS: " WS-COUNT.
+           STOP RUN.

@@ -1,0 +1,10 @@
+C     SUM THE LOAD OF THREE NODES
+      PROGRAM LOADS
+      INTEGER I
+      REAL TOTAL
+      TOTAL = 0.5
+      DO 10 I = 1, 3
+        TOTAL = TOTAL + I
+   10 CONTINUE
+      PRINT *, 'TOTAL', TOTAL
+      END
