@@ -73,6 +73,9 @@ pub(super) struct CatArgs {
     /// Bytes at most [default: to the end]
     #[arg(long, value_name = "BYTES")]
     pub(super) length: Option<u64>,
+    /// In colours, as `fleetmux highlight MACHINE:PATH`
+    #[arg(long, conflicts_with_all = ["offset", "length"])]
+    pub(super) highlight: bool,
 }
 
 #[derive(Clone, Debug, ClapArgs)]

@@ -23,7 +23,7 @@ Examples:
 
 Variables: FLEETMUX_HIGHLIGHT_THEME, FLEETMUX_PAGER, PAGER, NO_COLOR, COLORTERM
 
-Exit codes: 0 all was shown; 141 nobody reads it any more; 255 our own failure, for example a file that is not there")]
+Exit codes: 0 all was shown; 255 our own failure, for example a file that is not there")]
 pub(super) struct HighlightArgs {
     /// Files here, or on a machine as MACHINE:PATH; - or none is standard input
     #[arg(value_name = "FILE")]
@@ -108,6 +108,13 @@ pub(super) struct Ccat {
     pub(super) identity: IdentityArgs,
     #[command(flatten)]
     pub(super) highlight: HighlightArgs,
+}
+
+impl HighlightArgs {
+    /// As without flags.
+    pub(super) fn new() -> HighlightArgs {
+        Ccat::parse_from(["ccat"]).highlight
+    }
 }
 
 #[derive(Clone, Debug, ClapArgs)]

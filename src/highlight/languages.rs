@@ -20,6 +20,9 @@ const PLACES: &[(&str, &str, &str)] = &[
     ("", "cfg", "INI"),
 ];
 
+/// Extensions that two languages claim, and the one that has it.
+const CLAIMED: &[(&str, &str)] = &[("fs", "F#")];
+
 /// Endings that say that a file is an older or another one of the name before them.
 const SUFFIXES: [&str; 8] = ["bak", "old", "orig", "new", "in", "tmpl", "template", "example"];
 
@@ -104,6 +107,9 @@ impl Languages {
     }
 
     fn by_ending(&'static self, ending: &str) -> Option<Language> {
+        if let Some((_, name)) = CLAIMED.iter().find(|(extension, _)| *extension == ending) {
+            return self.find(name);
+        }
         let syntax = self.set.find_syntax_by_extension(ending)?;
         (syntax.name != NO_LANGUAGE).then_some(Language(syntax))
     }

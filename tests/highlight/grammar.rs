@@ -163,7 +163,10 @@ impl<'g> Grammar<'g> {
                 self.close(&mut own, &mut pieces);
                 pieces.extend(self.included(include, &around));
             } else if one["match"].is_string() {
-                own.extend(self.matching(one));
+                own.extend(match self.open_ended(one, &around) {
+                    Some(item) => Some(item),
+                    None => self.matching(one),
+                });
             } else if one["begin"].is_string() {
                 own.extend(self.block(one, &around));
             } else {
@@ -208,6 +211,28 @@ impl<'g> Grammar<'g> {
         item.insert("match".into(), self.regex(rule["match"].as_str()?)?.into());
         put(&mut item, "scope", scope(&rule["name"]));
         put(&mut item, "captures", captures(&rule["captures"]));
+        Some(Value::Object(item))
+    }
+
+    /// A rule whose last capture is the rest of the line, with patterns of its own: these are what follows its beginning.
+    fn open_ended(&mut self, rule: &'g Value, around: &[&'g Value]) -> Option<Value> {
+        let text = rule["match"].as_str()?;
+        let start = ["(.*)$", "(.+)$", "(.*)", "(.+)"].iter().find_map(|end| text.strip_suffix(end))?;
+        let (_, last) = rule["captures"].as_object()?.iter().max_by_key(|(number, _)| number.parse::<u32>().ok())?;
+        last["patterns"].as_array().filter(|patterns| !patterns.is_empty())?;
+        let mut item = Map::new();
+        item.insert("match".into(), self.regex(start)?.into());
+        put(&mut item, "captures", captures(&rule["captures"]));
+        let mut before = vec![json!({ "match": "$", "pop": true })];
+        if let content @ Value::String(_) = scope(&last["name"]) {
+            before.insert(0, json!({ "meta_content_scope": content }));
+        }
+        let list = &last["patterns"];
+        self.read_all(list, around);
+        let name = format!("p{}", self.names.len());
+        self.names.insert(list as *const Value, name.clone());
+        self.pushed.push((name.clone(), before, list, Vec::new()));
+        item.insert("push".into(), name.into());
         Some(Value::Object(item))
     }
 

@@ -15,6 +15,7 @@ mod exec;
 mod exec_ends;
 mod files;
 mod guidance;
+mod highlight;
 mod hostile;
 mod identity;
 mod installing;

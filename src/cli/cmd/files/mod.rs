@@ -23,6 +23,9 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, command: FilesCommand) 
         FilesCommand::Search(args) => search(relay, args).await?,
         FilesCommand::Cat(args) => {
             let place = Place::new(&args.machine, args.path.as_deref())?.named()?;
+            if args.highlight {
+                return super::highlight::of_machine(relay, place).await;
+            }
             transfer::cat(&files(relay, &place).await?, &place, args).await?;
         }
         FilesCommand::Put(args) => {

@@ -7,8 +7,10 @@ use crate::highlight::{Depth, Languages, Painter, theme, theme_names};
 
 /// Shows what a theme does, in a language that has everything.
 const SAMPLE: &str = "\
-/// Where a machine listens.
-fn port(name: &str) -> Option<u16> { NAMES.get(name).map(|_| 7443) } // or \"web-1\"
+/// Where it listens.
+fn port(name: &str) -> Option<u16> {
+    PORTS.get(name).or(Some(7443)) // \"web-1\"
+}
 ";
 
 pub(super) fn languages(page: &mut Page) -> Result<()> {

@@ -80,7 +80,24 @@ pub(in crate::cli) fn is_local(args: &HighlightArgs) -> bool {
     args.files.iter().all(|name| !matches!(Source::of(name), Ok(Source::There(_))))
 }
 
+/// One file of a machine, whatever is called so here.
+pub(super) async fn of_machine(relay: Option<Endpoint>, place: Place) -> Result<ExitCode> {
+    let name = OsString::from(format!("{}:{}", place.machine, place.path.display()));
+    shown(relay, HighlightArgs::new(), vec![(name, Ok(Source::There(place)))]).await
+}
+
 pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: HighlightArgs) -> Result<ExitCode> {
+    let standard = [OsString::from(STANDARD)];
+    let names = if args.files.is_empty() { &standard[..] } else { &args.files };
+    let sources = names.iter().map(|name| (name.clone(), Source::of(name))).collect();
+    shown(relay, args, sources).await
+}
+
+async fn shown(
+    relay: Option<Endpoint>,
+    args: HighlightArgs,
+    sources: Vec<(OsString, Result<Source>)>,
+) -> Result<ExitCode> {
     // A worker's panic costs the colours of what follows and nothing else; nobody need read of it.
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
@@ -100,7 +117,7 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: HighlightArgs) ->
     } else if args.list_themes {
         list::themes(&mut page, looks.paint.as_ref().map(|(_, depth)| *depth))?;
     } else {
-        return show(relay, &args, &looks, page).await;
+        return all(relay, &args, &looks, page, sources).await;
     }
     page.finish()?;
     Ok(ExitCode::SUCCESS)
@@ -125,16 +142,25 @@ fn looks(args: &HighlightArgs) -> Result<Looks> {
     Ok(Looks { is_raw: paint.is_none() && !is_terminal, paint, language })
 }
 
-async fn show(relay: Option<Endpoint>, args: &HighlightArgs, looks: &Looks, mut page: Page) -> Result<ExitCode> {
-    let standard = [OsString::from(STANDARD)];
-    let names = if args.files.is_empty() { &standard[..] } else { &args.files };
+async fn all(
+    relay: Option<Endpoint>,
+    args: &HighlightArgs,
+    looks: &Looks,
+    mut page: Page,
+    sources: Vec<(OsString, Result<Source>)>,
+) -> Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
-    for name in names {
+    let is_one = sources.len() == 1;
+    for (name, source) in sources {
         let mut view = View::new(looks, args, &mut page);
-        if names.len() > 1 {
+        if !is_one {
             view.head(&name.to_string_lossy())?;
         }
-        match one(relay.clone(), name, view).await {
+        let read = match source {
+            Ok(source) => one(relay.clone(), &name.to_string_lossy(), source, view).await,
+            Err(err) => Err(err),
+        };
+        match read {
             Ok(true) => {}
             Ok(false) => break,
             Err(err) => {
@@ -148,16 +174,14 @@ async fn show(relay: Option<Endpoint>, args: &HighlightArgs, looks: &Looks, mut 
 }
 
 /// Shows a file; whether somebody still reads.
-async fn one(relay: Option<Endpoint>, name: &OsStr, mut view: View<'_>) -> Result<bool> {
-    let source = Source::of(name)?;
+async fn one(relay: Option<Endpoint>, shown: &str, source: Source, mut view: View<'_>) -> Result<bool> {
     view.named(source.path());
-    let shown = name.to_string_lossy();
     match source {
         Source::There(place) => {
             let mut reader = files(relay, &place).await?.open(&place.path, ReadOptions::default()).await?;
             while let Some(chunk) = reader.recv().await? {
                 if !view.push(&chunk)? {
-                    return view.finish();
+                    break;
                 }
             }
         }
