@@ -14,8 +14,9 @@ use crate::cli::highlight_args::{HighlightArgs, Lines};
 use crate::cli::output::complain;
 use crate::highlight::{LINE_CAP, Languages, Painter, Worker};
 
-/// Bytes of lines that are painted at once: a first screen does not wait for more.
-const BATCH: usize = 8 * 1024;
+/// Bytes of lines that are painted at once, at first and later: a first screen does not wait for a second one.
+const BATCH_MIN: usize = 1024;
+const BATCH_MAX: usize = 16 * 1024;
 /// Bytes in which a file without text shows itself by a NUL.
 const PROBE: usize = 8 * 1024;
 /// Lines before the first one shown that are read for its colours.
@@ -36,6 +37,7 @@ pub(super) struct View<'a> {
     /// Lines to be painted, the first of them with this number.
     batch: String,
     batch_from: u64,
+    batch_cap: usize,
     state: State,
 }
 
@@ -61,6 +63,7 @@ impl<'a> View<'a> {
             is_long: false,
             batch: String::new(),
             batch_from: 1,
+            batch_cap: BATCH_MIN,
             state: State::Fresh,
         }
     }
@@ -160,7 +163,7 @@ impl<'a> View<'a> {
             if number.saturating_add(LINES_BEFORE) >= self.range.first {
                 self.batch.push_str(&text(bytes));
             }
-            self.batch.len() < BATCH || self.flush()?
+            self.batch.len() < self.batch_cap || self.flush()?
         } else {
             let is_read = self.flush()?;
             let mut shown = String::new();
@@ -189,6 +192,7 @@ impl<'a> View<'a> {
         if self.batch.is_empty() {
             return Ok(true);
         }
+        self.batch_cap = (self.batch_cap * 2).min(BATCH_MAX);
         let plain = std::mem::take(&mut self.batch);
         let painted = match &mut self.state {
             State::Painted(worker) => match worker.paint(plain.clone()) {
