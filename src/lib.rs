@@ -8,17 +8,25 @@
 //! numbered per client and accepted exactly once, a role is enforced where the PTY is, and every
 //! queue has a bound. The full list stands in `ARCHITECTURE.md`.
 
+#![cfg_attr(not(feature = "app"), allow(dead_code, unused_imports, reason = "only the program uses it"))]
+
+#[cfg(feature = "app")]
 pub mod agent;
+#[cfg(feature = "app")]
 pub mod cli;
 pub mod client;
 pub mod config;
 pub mod fleet;
+#[cfg(feature = "app")]
 pub mod highlight;
+#[cfg(feature = "app")]
 pub mod keeper;
+#[cfg(feature = "app")]
 pub mod relay;
 pub mod rules;
 pub mod runtime;
 pub mod stream;
 pub mod term;
+#[cfg(feature = "app")]
 pub mod tui;
 pub mod wire;

@@ -81,7 +81,7 @@ mod python {
         att_20: "ATT-20", att_21: "ATT-21", att_22: "ATT-22", att_24: "ATT-24", att_25: "ATT-25", att_26: "ATT-26",
         raw_01: "RAW-01", raw_02: "RAW-02", raw_03: "RAW-03", raw_04: "RAW-04", raw_05: "RAW-05", raw_06: "RAW-06",
         raw_07: "RAW-07", raw_08: "RAW-08", raw_09: "RAW-09", raw_10: "RAW-10", raw_11: "RAW-11", pwd_01: "PWD-01",
-        pwd_02: "PWD-02", pwd_03: "PWD-03", obs_01: "OBS-01", obs_02: "OBS-02", obs_03: "OBS-03", obs_04: "OBS-04",
+        pwd_02: "PWD-02", pwd_03: "PWD-03", obs_01: "OBS-01", obs_02: "OBS-02", obs_03: "OBS-03", obs_04: "OBS-04", obs_05: "OBS-05",
         prm_01: "PRM-01", wsp_01: "WSP-01", aud_01: "AUD-01", agt_01: "AGT-01", agt_02: "AGT-02", skl_01: "SKL-01",
         skl_02: "SKL-02", skl_03: "SKL-03", ext_01: "EXT-01", syn_01: "SYN-01", syn_02: "SYN-02", off_01: "OFF-01",
         rel_01: "REL-01",

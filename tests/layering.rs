@@ -84,9 +84,18 @@ const FENCES: &[(&str, &[&str])] = &[
         ],
     ),
     ("http_body", &["relay/body.rs"]),
-    ("tokio_rustls", &["wire/tls.rs", "wire/serve_tls.rs"]),
+    ("tokio_rustls", &["wire/tls.rs", "wire/serve_tls.rs", "wire/validity.rs"]),
     ("rcgen", &["relay/auth/authority.rs"]),
-    ("ring", &["wire/tls.rs", "wire/serve_tls.rs", "relay/auth/keyring.rs", "agent/permissions/password.rs"]),
+    (
+        "ring",
+        &[
+            "wire/tls.rs",
+            "wire/serve_tls.rs",
+            "wire/validity.rs",
+            "relay/auth/keyring.rs",
+            "agent/permissions/password.rs",
+        ],
+    ),
     (
         "tokio",
         &[

@@ -40,6 +40,7 @@ fn spec() -> v1::SessionSpec {
         workspace: "default".into(),
         shared: true,
         posix_shell: true,
+        greeting: "web-1".into(),
     }
 }
 
@@ -53,6 +54,7 @@ fn exec_start() -> v1::ExecStart {
         shell: "/bin/bash".into(),
         timeout_ms: 30_000,
         has_stdin: true,
+        merge: true,
     }
 }
 
@@ -88,6 +90,7 @@ fn summary() -> v1::Summary {
         drivers: 1,
         observers: 2,
         last_output_ms: 1_700_000_000_000,
+        attached_ms: 1_700_000_000_000,
         exited: Some(exited()),
         viewers: vec![viewer()],
     }

@@ -15,6 +15,7 @@ use super::keepers::{self, Gone, KeeperLink, Place};
 use super::link::{self, DataTx};
 use super::lock::AgentLock;
 use super::permissions::{Action, Chosen, Permissions, Subject};
+use crate::config::paths;
 use crate::fleet::{Code, MachineFacts, Refusal, Role, SessionId, SessionSpec, is_deceptive};
 use crate::keeper::launch;
 use crate::wire::{self, v1};
@@ -119,6 +120,7 @@ pub(super) async fn run(
     let seed = facts.id.as_bytes().iter().fold(0, |seed: u64, byte| seed.rotate_left(8) ^ u64::from(*byte));
     let data = link::start(link, seed, events_tx.clone());
     let files = Files::new(events_tx.clone(), permissions.clone(), private);
+    let programs = paths::programs_dir(&dir);
     let mut hub = Hub {
         facts,
         place: Place::new(&dir),
@@ -127,7 +129,7 @@ pub(super) async fn run(
         dir,
         logs,
         data,
-        execs: Execs::new(events_tx.clone(), permissions.clone()),
+        execs: Execs::new(events_tx.clone(), permissions.clone(), programs),
         files,
         events_tx,
         sessions: HashMap::new(),
@@ -698,6 +700,7 @@ fn check(spec: &SessionSpec, count: usize) -> Result<(), Refusal> {
         return Err(Refusal::new(Code::Exhausted, message));
     }
     check_name(&spec.name)?;
+    check_name(&spec.greeting)?;
     if let Some(name) = spec.env.keys().find(|name| name.is_empty() || name.contains(['=', '\0'])) {
         return invalid(format!("{name:?} is no name of an environment variable"));
     }

@@ -83,6 +83,20 @@ pub fn prepare(options: &Options) -> Result<(), AgentError> {
     facts::identity(&options.state_dir).map(drop).map_err(|err| AgentError::Io { path, err })
 }
 
+/// Names under which the programs of sessions find this one, whichever version it is.
+fn name_program(dir: &Path) -> std::io::Result<()> {
+    let program = std::env::current_exe()?;
+    paths::make_private_dir(dir)?;
+    for name in ["fleetmux", "ccat"] {
+        let link = dir.join(name);
+        if std::fs::read_link(&link).ok().as_ref() != Some(&program) {
+            let _ = std::fs::remove_file(&link);
+            std::os::unix::fs::symlink(&program, &link)?;
+        }
+    }
+    Ok(())
+}
+
 /// Runs an agent until `end` completes; sessions live on.
 pub async fn run(options: Options, end: impl Future<Output = ()>) -> Result<(), AgentError> {
     prepare(&options)?;
@@ -94,6 +108,9 @@ pub async fn run(options: Options, end: impl Future<Output = ()>) -> Result<(), 
         tracing::warn!(%err, "keepers log nowhere");
     }
     let lock = AgentLock::take(&options.dir)?;
+    if let Err(err) = name_program(&paths::programs_dir(&options.dir)) {
+        tracing::warn!(%err, "sessions do not find ccat by its name");
+    }
     let facts = facts::facts(&options).map_err(|err| AgentError::Io { path: options.state_dir.clone(), err })?;
     tracing::info!(machine = %facts.id, name = facts.name, relay = %options.relay, "agent starts");
     let permissions = Arc::new(Permissions::open(options.permissions, &facts.name));

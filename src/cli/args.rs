@@ -1,5 +1,6 @@
 //! Every command and flag, once: parsing and `--help` come from here.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -11,8 +12,8 @@ pub(super) use super::relay_args::{
     KeysCommand, LoginArgs, RelayArgs, RelayCommand, RelayInitArgs, RelayMachinesCommand, SetMachineArgs, TokenArgs,
 };
 pub(super) use super::session_args::{
-    ConnectArgs, ExecArgs, MachinesArgs, MachinesCommand, SessionAttachArgs, SessionCommand, SessionListArgs,
-    SessionNewArgs,
+    ConnectArgs, ConnectCommand, ExecArgs, MachinesArgs, MachinesCommand, SessionAttachArgs, SessionCommand,
+    SessionListArgs, SessionNewArgs,
 };
 use crate::fleet::Endpoint;
 
@@ -115,6 +116,46 @@ pub(super) struct WallArgs {
     #[arg(long)]
     pub(super) force: bool,
 }
+
+impl Args {
+    /// The command line of this process; what makes no sense ends it.
+    pub(super) fn of_process() -> Args {
+        let line: Vec<OsString> = std::env::args_os().collect();
+        let args = Args::parse_from(&line);
+        args.with_flags_behind(&line).unwrap_or(args)
+    }
+
+    /// A one-shot command in one word, with flags of ours behind it, is the same with the flags before it. `None` if it is none:
+    /// what is behind it is its own.
+    fn with_flags_behind(&self, line: &[OsString]) -> Option<Args> {
+        let (first, behind) = self.exec()?.command.split_first()?;
+        let (before, words) = line.split_at(line.len().checked_sub(behind.len() + 1)?);
+        let is_quoted = first.contains(char::is_whitespace);
+        let is_ours = |word: &String| {
+            !word.starts_with('-') || is_quoted || BEHIND.contains(&word.split('=').next().unwrap_or_default())
+        };
+        if !behind.first()?.starts_with('-')
+            || before.last().is_some_and(|word| word == "--")
+            || !behind.iter().all(is_ours)
+        {
+            return None;
+        }
+        let moved = before.iter().chain(&words[1..]).chain(&words[..1]);
+        let again = Args::try_parse_from(moved).ok()?;
+        (again.exec()?.command == [first.as_str()]).then_some(again)
+    }
+
+    fn exec(&self) -> Option<&ExecArgs> {
+        match self.command.as_ref()? {
+            Command::Exec(args) => Some(args),
+            Command::Connect(ConnectArgs { command: Some(ConnectCommand::Exec(args)), .. }) => Some(args),
+            _ => None,
+        }
+    }
+}
+
+/// Flags that are ours behind a command of a single name as well.
+const BEHIND: [&str; 3] = ["--timeout", "--json", "--env"];
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -357,4 +398,43 @@ pub(super) struct KeeperArgs {
     /// Variables of its own that the program gets too
     #[arg(long)]
     pub(super) keep: Vec<String>,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic here is a failed test with a line number")]
+mod tests {
+    use super::*;
+
+    fn exec(line: &[&str]) -> ExecArgs {
+        let line: Vec<OsString> = ["fleetmux"].iter().chain(line).map(OsString::from).collect();
+        let args = Args::parse_from(&line);
+        args.with_flags_behind(&line).unwrap_or(args).exec().unwrap().clone()
+    }
+
+    #[test]
+    fn flags_behind_a_quoted_command_are_ours_and_others_are_its_own() {
+        let args = exec(&["exec", "web-1", "long-script.sh", "--timeout", "300"]);
+        assert_eq!((args.command, args.timeout.unwrap().as_secs()), (vec!["long-script.sh".into()], 300));
+        let args = exec(&["exec", "web-1", "uptime", "--json", "--env", "A=1"]);
+        assert_eq!((args.command, args.json, args.env), (vec!["uptime".into()], true, vec!["A=1".into()]));
+        let args = exec(&["exec", "web-1", "--env", "A=1", "grep x /etc/hosts", "--env=B=2", "--cwd", "/srv", "-n"]);
+        assert_eq!((args.env, args.cwd.as_str(), args.no_stdin), (vec!["A=1".into(), "B=2".into()], "/srv", true));
+        let args = exec(&["connect", "exec", "web-1", "uptime -p", "--json"]);
+        assert!(args.json && args.command == ["uptime -p"]);
+        for own in [
+            &["ls", "-l"][..],
+            &["make", "-n"],
+            &["ls", "/srv", "--json"],
+            &["lsblk", "--json", "--all"],
+            &["./deploy.sh --all", "--unknown"],
+            &["a b", "--env", "A=1", "more"],
+            &["sh", "--timeout"],
+        ] {
+            let args = exec(&[&["exec", "web-1"], own].concat());
+            assert_eq!(args.command, own, "passed on");
+            assert!(!args.json && args.timeout.is_none() && args.env.is_empty());
+        }
+        let args = exec(&["exec", "web-1", "--", "lsblk", "--json"]);
+        assert!(!args.json && args.command == ["lsblk", "--json"]);
+    }
 }

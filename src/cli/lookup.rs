@@ -2,7 +2,9 @@
 
 use color_eyre::eyre::{Result, bail};
 
-use crate::fleet::{Machine, MachineFacts, Selector, Session, SessionId, ago, find_machine, find_session};
+use crate::fleet::{
+    Machine, MachineFacts, Selector, Session, SessionId, ago, find_machine, find_session, is_same_name,
+};
 use crate::runtime::now_ms;
 
 /// The machine of this name, host name or beginning of an id; several candidates are listed.
@@ -43,14 +45,21 @@ pub(super) fn session<'a>(machines: &[Machine], sessions: &'a [Session], wanted:
         return Ok(find_session(sessions, wanted)?);
     }
     let machine_of = |session: &Session| machines.iter().find(|machine| machine.facts.id == session.machine);
-    let is_named = |session: &&Session| {
-        session.display_name() == wanted
-            || wanted.split_once('/').is_some_and(|(machine, name)| {
-                let is_there = |facts: &MachineFacts| facts.name == machine || facts.hostname == machine;
-                session.display_name() == name && machine_of(session).is_some_and(|machine| is_there(&machine.facts))
-            })
+    let named = |is_same: fn(&str, &str) -> bool| {
+        let is_named = |session: &&Session| {
+            is_same(session.display_name(), wanted)
+                || wanted.split_once('/').is_some_and(|(machine, name)| {
+                    let is_there =
+                        |facts: &MachineFacts| is_same(&facts.name, machine) || is_same(&facts.hostname, machine);
+                    is_same(session.display_name(), name)
+                        && machine_of(session).is_some_and(|machine| is_there(&machine.facts))
+                })
+        };
+        sessions.iter().filter(is_named).collect::<Vec<&Session>>()
     };
-    let named: Vec<&Session> = sessions.iter().filter(is_named).collect();
+    // The case only counts where two differ by nothing else.
+    let exact = named(|one, other| one == other);
+    let named = if exact.is_empty() { named(is_same_name) } else { exact };
     // One that has ended only counts where none of that name lives.
     let living: Vec<&Session> = named.iter().copied().filter(|session| session.summary.exit.is_none()).collect();
     match if living.is_empty() { named } else { living }.as_slice() {

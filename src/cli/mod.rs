@@ -28,7 +28,7 @@ use color_eyre::eyre::Result;
 
 use crate::agent;
 use crate::runtime;
-use args::{AgentCommand, Args, Command, KeeperArgs, SessionCommand};
+use args::{AgentCommand, Args, Command, ConnectArgs, ConnectCommand, KeeperArgs, SessionCommand};
 use highlight_args::Ccat;
 use output::complain;
 
@@ -63,7 +63,7 @@ pub fn main() -> ExitCode {
         cmd::keeper::run(&KeeperArgs::parse_from(std::env::args_os().skip(1)))
     } else {
         cmd::completions::answer();
-        if is_alias() { ccat(Ccat::parse()) } else { dispatch(Args::parse()) }
+        if is_alias() { ccat(Ccat::parse()) } else { dispatch(Args::of_process()) }
     };
     match outcome {
         Ok(code) => code,
@@ -164,6 +164,9 @@ async fn run(mut args: Args) -> Result<ExitCode> {
         Some(Command::Session(command)) => cmd::session::run(relay, command).await,
         Some(Command::Ls(options)) => cmd::session::run(relay, SessionCommand::List(options)).await,
         Some(Command::Attach(options)) => cmd::session::run(relay, SessionCommand::Attach(options)).await,
+        Some(Command::Connect(ConnectArgs { command: Some(ConnectCommand::Exec(options)), .. })) => {
+            cmd::exec::run(relay, options).await
+        }
         Some(Command::Connect(options)) => cmd::connect::run(relay, options).await,
         Some(Command::Exec(options)) => cmd::exec::run(relay, options).await,
         Some(Command::Files(command)) => cmd::files::run(relay, command).await,

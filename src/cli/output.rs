@@ -1,12 +1,13 @@
 //! Tables and JSON on standard output.
 
+use std::collections::HashMap;
 use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{clean, raw};
-use crate::fleet::{Machine, Session, SessionStatus, Viewer, ago, visible};
+use crate::fleet::{Machine, Session, SessionId, SessionStatus, Viewer, ago, visible};
 use crate::runtime::now_ms;
 
 /// Writes text to standard output, cleaned if that is a terminal; a reader that left early is no error.
@@ -83,6 +84,16 @@ pub(super) fn print_on(text: &str) -> io::Result<bool> {
 pub(super) fn has_color() -> bool {
     let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     io::stdout().is_terminal() && !is_set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// The short form of each session's id; where two have the same one, the whole.
+pub(super) fn short_ids(sessions: &[Session]) -> HashMap<SessionId, String> {
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for session in sessions {
+        *counts.entry(session.id().short()).or_default() += 1;
+    }
+    let shown = |id: SessionId| if counts[&id.short()] > 1 { id.to_string() } else { id.short() };
+    sessions.iter().map(|session| (session.id(), shown(session.id()))).collect()
 }
 
 /// A column by its header, and what a narrow page does without: the highest number goes first, 0 stays.
@@ -218,6 +229,7 @@ pub(super) fn session_json(session: &Session, machine: Option<&Machine>) -> serd
         "connected_at_ms": machine.map(|machine| session.created_ms.max(machine.connected_ms)),
         "last_heartbeat_at_ms": machine.map(|machine| machine.last_seen_ms),
         "last_output_at_ms": summary.last_output_ms,
+        "attached_at_ms": summary.attached_ms,
         "title": summary.title,
         "cwd": summary.cwd,
         "rows": summary.size.rows(),
@@ -267,6 +279,7 @@ pub(super) fn session_text(session: &Session, machine: Option<&Machine>) -> Stri
         ("Directory", or_dash(&summary.cwd)),
         ("Process", session.pid.to_string()),
         ("Created", format!("{} ago", ago(session.created_ms, now))),
+        ("Attached", summary.attached_ms.map_or("never".into(), |at| format!("{} ago", ago(at, now)))),
         ("Output", summary.last_output_ms.map_or("none yet".into(), |at| format!("{} ago", ago(at, now)))),
     ];
     lines.iter().map(|(name, value)| format!("{name}:{:1$}{value}\n", "", 11 - name.len())).collect()

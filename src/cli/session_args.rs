@@ -146,7 +146,10 @@ pub(super) struct SessionNewArgs {
 }
 
 #[derive(Clone, Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, disable_help_subcommand = true)]
 #[command(after_help = "\
+After Enter: ~. ends, ~i tells where this is and who watches, ~? shows what else there is.
+
 Examples:
   fleetmux connect web-1                      the active session; made if there is none
   fleetmux connect web-1 --new                one more
@@ -154,6 +157,8 @@ Examples:
   fleetmux connect --session web-1/deploy     a session by name; an id or a part of it will do too
   fleetmux connect web-1 --list               what there is to attach to")]
 pub(super) struct ConnectArgs {
+    #[command(subcommand)]
+    pub(super) command: Option<ConnectCommand>,
     /// The machine: name, host name or the beginning of its id; or MACHINE/NAME for one of its sessions
     #[arg(required_unless_present_any = ["list", "session"])]
     pub(super) machine: Option<String>,
@@ -183,10 +188,18 @@ pub(super) struct ConnectArgs {
     pub(super) detach_key: String,
 }
 
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum ConnectCommand {
+    /// `fleetmux exec`
+    Exec(ExecArgs),
+}
+
 #[derive(Clone, ClapArgs)]
 #[command(after_help = "\
 As with ssh, what follows the machines is one command for the shell there, to the end of the line; flags of fleetmux come \
-before it. After -- it is a program and its arguments, run as they are, without a shell.
+before it. After -- it is a program and its arguments, run as they are, without a shell. A command in one word may also have \
+flags of fleetmux behind it: any of them if it is plainly quoted (\"./deploy.sh --all\" --timeout 300), and --timeout, --json \
+and --env behind a single name (uptime --json); write `-- lsblk --json`, or quote the whole, where the program is to have them.
 
 Several machines: names and globs with commas are any of them (web-1,'db-*'); conditions with commas must all hold \
 (role=web,env!=dev,host~^db); for one or the other there is a pattern (host~^(web|db)). A command on several machines \
@@ -199,21 +212,38 @@ pipe. 255 is our own failure, an output that cannot be written among them; 141 s
 Examples:
   fleetmux exec web-1 uname -a
   fleetmux exec web-1 'dmesg | tail'
+  fleetmux exec web-1 'uptime' --json
   fleetmux exec --timeout 5m 'role=web' ./deploy.sh
-  fleetmux exec all --fold -- uname -r")]
+  fleetmux exec --retry-failed                the same once more where it failed
+  fleetmux exec --keep web-1 ./migrate.sh     as a session, which outlives this terminal and this connection
+  fleetmux exec all --fold -- uname -r
+
+`fleetmux connect exec` is the same command.")]
 pub(super) struct ExecArgs {
     /// One machine by name, host name or the beginning of its id; or several: web-1,'db-*' or role=web,env!=dev,host~^db or all
-    #[arg(value_name = "MACHINES")]
-    pub(super) target: String,
+    #[arg(value_name = "MACHINES", required_unless_present = "retry_failed")]
+    pub(super) target: Option<String>,
     /// Command for the shell there; after --, program and arguments without a shell
-    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    #[arg(required_unless_present = "retry_failed", trailing_var_arg = true, value_name = "COMMAND")]
     pub(super) command: Vec<String>,
-    /// Time after which the command is ended, seconds or 90s, 15m, 1h; 0 for no limit
-    #[arg(long, default_value = "30", value_name = "TIME", value_parser = super::cmd::exec::seconds)]
-    pub(super) timeout: std::time::Duration,
+    /// Time after which the command is ended, seconds or 90s, 15m, 1h; 0 for no limit [default: 30; with --keep none]
+    #[arg(long, value_name = "TIME", value_parser = super::cmd::exec::seconds)]
+    pub(super) timeout: Option<std::time::Duration>,
     /// JSON instead of the output: an object, or a line for each of several machines
     #[arg(long)]
     pub(super) json: bool,
+    /// Standard output and error as one, in the order in which they were written [default with --json]
+    #[arg(long)]
+    pub(super) merge: bool,
+    /// With --json: standard error apart from the output
+    #[arg(long, conflicts_with = "merge")]
+    pub(super) no_merge: bool,
+    /// As a session: it has a terminal, outlives this program, and can be attached to; interrupted, this program only leaves it
+    #[arg(long, conflicts_with_all = ["merge", "no_merge", "json", "fold", "out_dir", "parallel"])]
+    pub(super) keep: bool,
+    /// Run the last command once more on the machines where it failed; variables are to be given again
+    #[arg(long, conflicts_with_all = ["target", "command", "keep", "timeout", "merge", "cwd", "shell"])]
+    pub(super) retry_failed: bool,
     /// A variable, repeated: KEY=VALUE
     #[arg(long = "env", value_name = "KEY=VALUE")]
     pub(super) env: Vec<String>,

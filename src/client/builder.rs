@@ -11,6 +11,8 @@ use crate::fleet::{Endpoint, Secret};
 const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 const RECONNECT_MAX_DELAY: Duration = Duration::from_secs(30);
 const RECONNECT_MAX_ATTEMPTS: u32 = 10;
+/// Port of a local relay.
+const LOCAL_PORT: u16 = 50051;
 
 /// A client that is not connected yet: see [`Client::remote`] and [`Client::local`].
 ///
@@ -44,6 +46,7 @@ enum Relay {
     Local {
         host: Option<String>,
         port: Option<u16>,
+        tls: bool,
     },
 }
 
@@ -53,10 +56,10 @@ impl Client {
         Builder::new(Relay::Named(relay.into()))
     }
 
-    /// A client of this user's own relay, which `fleetmux` starts in the background; or, with [`Builder::port`], of one
-    /// that listens on this machine.
+    /// A client of this user's own relay, which `fleetmux` starts in the background; or, with [`Builder::host`] or
+    /// [`Builder::port`], of one that listens there, at port 50051 unless said otherwise.
     pub fn local() -> Builder {
-        Builder::new(Relay::Local { host: None, port: None })
+        Builder::new(Relay::Local { host: None, port: None, tls: false })
     }
 }
 
@@ -99,6 +102,22 @@ impl Builder {
         self
     }
 
+    /// Whether a local relay on a host and port is spoken to with TLS; without it unless said otherwise, which only this computer
+    /// itself accepts.
+    pub fn tls(mut self, is_wanted: bool) -> Builder {
+        if let Relay::Local { tls, .. } = &mut self.relay {
+            *tls = is_wanted;
+        }
+        self
+    }
+
+    /// Tells each request, its answer and each change of the connection's state as events of `tracing` at level DEBUG, for the
+    /// program's own subscriber: names, machines, times and codes, never what was typed, written or asked with.
+    pub fn debug(mut self, is_wanted: bool) -> Builder {
+        self.options.is_debug = is_wanted;
+        self
+    }
+
     /// How long connecting and each request may take; 30 s unless said otherwise.
     pub fn timeout(mut self, timeout: Duration) -> Builder {
         self.options.timeout = timeout;
@@ -106,7 +125,9 @@ impl Builder {
     }
 
     /// How often a request is repeated when the connection is lost under it; 3 unless said otherwise. A refusal is an
-    /// answer and never repeated.
+    /// answer and never repeated. Only requests that do the same twice as once are repeated: what asks, and what makes,
+    /// renames or ends a session by its id. A command is never repeated, nor is a file's change: when it is not known whether
+    /// it ran, that is an error. Typed bytes are numbered, and each counts once however often they are sent.
     pub fn max_retries(mut self, times: u32) -> Builder {
         self.options.max_retries = times;
         self
@@ -160,6 +181,33 @@ impl Builder {
         self
     }
 
+    /// As [`Builder::on_connect`], with something that waits: a task of its own for each call.
+    pub fn on_connect_async<F>(self, hook: impl FnMut() -> F + Send + 'static) -> Builder
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.hooks.add_connect_async(hook);
+        self
+    }
+
+    /// As [`Builder::on_disconnect`], with something that waits.
+    pub fn on_disconnect_async<F>(self, hook: impl FnMut() -> F + Send + 'static) -> Builder
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.hooks.add_disconnect_async(hook);
+        self
+    }
+
+    /// As [`Builder::on_error`], with something that waits.
+    pub fn on_error_async<F>(self, hook: impl FnMut(Error) -> F + Send + 'static) -> Builder
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.hooks.add_error_async(hook);
+        self
+    }
+
     /// Opens the connection; must be called within a runtime.
     ///
     /// # Errors
@@ -177,14 +225,30 @@ impl Relay {
     fn endpoint(self) -> Result<Endpoint, Error> {
         match self {
             Relay::Named(text) => text.parse().map_err(|err| Error::Invalid(format!("{err}"))),
-            Relay::Local { host: None, port: None } => Ok(Endpoint::Unix(paths::relay_socket(&paths::runtime_dir()))),
-            Relay::Local { port: None, .. } => {
-                Err(Error::Invalid("a local relay on a host needs its port: `.port(7000)`".into()))
+            Relay::Local { host: None, port: None, tls: false } => {
+                Ok(Endpoint::Unix(paths::relay_socket(&paths::runtime_dir())))
             }
-            Relay::Local { host, port: Some(port) } => {
+            Relay::Local { host, port, tls } => {
                 let host = host.unwrap_or_else(|| "localhost".into());
-                format!("{host}:{port}").parse().map_err(|err| Error::Invalid(format!("{err}")))
+                let scheme = if tls { "tls://" } else { "" };
+                let text = format!("{scheme}{host}:{}", port.unwrap_or(LOCAL_PORT));
+                text.parse().map_err(|err| Error::Invalid(format!("{err}")))
             }
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic here is a failed test with a line number")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_relay_is_a_socket_or_a_port_with_tls_or_without() {
+        let at = |builder: Builder| builder.relay.endpoint().unwrap().to_string();
+        assert!(at(Client::local()).starts_with("unix:"));
+        assert_eq!(at(Client::local().host("localhost").tls(false)), at(Client::local().port(50051)));
+        assert!(at(Client::local().host("localhost")).ends_with(":50051"));
+        assert_eq!(at(Client::local().host("localhost").port(7443).tls(true)), "tls://localhost:7443");
     }
 }

@@ -163,6 +163,30 @@ impl Client {
         self.shared.hooks.error.add(Box::new(hook));
     }
 
+    /// As [`Client::on_connect`], with something that waits: a task of its own for each call.
+    pub fn on_connect_async<F>(&self, hook: impl FnMut() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.shared.hooks.add_connect_async(hook);
+    }
+
+    /// As [`Client::on_disconnect`], with something that waits.
+    pub fn on_disconnect_async<F>(&self, hook: impl FnMut() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.shared.hooks.add_disconnect_async(hook);
+    }
+
+    /// As [`Client::on_error`], with something that waits.
+    pub fn on_error_async<F>(&self, hook: impl FnMut(Error) -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.shared.hooks.add_error_async(hook);
+    }
+
     /// Ends the connection for all clones; sessions live on.
     pub fn close(&self) {
         self.task.0.abort();

@@ -52,6 +52,29 @@ pub enum Error {
     Refused(String),
 }
 
+impl Error {
+    /// What it is, without the text, which may name what was asked for.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Error::SessionNotFound(_) => "session not found",
+            Error::MachineNotFound(_) => "machine not found",
+            Error::FileNotFound(_) => "file not found",
+            Error::FileExists(_) => "file exists",
+            Error::PermissionDenied(_) => "permission denied",
+            Error::Timeout(_) => "timeout",
+            Error::MachineOffline(_) => "machine offline",
+            Error::Ambiguous(_) => "ambiguous",
+            Error::Exhausted(_) => "exhausted",
+            Error::Unavailable(_) => "unavailable",
+            Error::NoRelay(_) => "no relay",
+            Error::Unauthenticated(_) => "unauthenticated",
+            Error::Untrusted(_) => "untrusted",
+            Error::Invalid(_) => "invalid",
+            Error::Refused(_) => "refused",
+        }
+    }
+}
+
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Error {
         let message = refusal.message;

@@ -50,6 +50,8 @@ pub struct ExecOptions {
     pub timeout: Option<Duration>,
     /// [`ExecHandle::stdin`] will be written; otherwise standard input is empty.
     pub has_stdin: bool,
+    /// Both outputs come as standard output, in the order in which the command wrote them.
+    pub is_merged: bool,
 }
 
 impl ExecOptions {
@@ -71,6 +73,7 @@ impl ExecOptions {
             shell: String::new(),
             timeout: Some(Duration::from_secs(30)),
             has_stdin: false,
+            is_merged: false,
         }
     }
 
@@ -90,6 +93,7 @@ impl ExecOptions {
             shell: self.shell,
             timeout_ms,
             has_stdin: self.has_stdin,
+            merge: self.is_merged,
         }
     }
 }
@@ -139,6 +143,7 @@ pub struct ExecOutput {
 impl Client {
     /// Runs a command on a machine; it starts without waiting for the handle to be read.
     pub async fn exec(&self, machine: MachineId, options: ExecOptions) -> Result<ExecHandle, Error> {
+        self.told("exec", "request");
         let channel = self.channel().await?;
         let (events_tx, events_rx) = mpsc::channel(EVENTS_CAP);
         let shared = Arc::new(Shared::default());
@@ -171,7 +176,7 @@ impl Client {
             }
         });
         let credit = CreditIn::new(EXEC_OUTPUT_WINDOW);
-        Ok(ExecHandle { _owner: self.clone(), shared, events_rx, credit, is_over: false, task })
+        Ok(ExecHandle { owner: self.clone(), shared, events_rx, credit, is_over: false, task })
     }
 
     /// Runs a command and collects what it writes, up to [`EXEC_OUTPUT_CAP`] of each output.
@@ -184,7 +189,7 @@ impl Client {
 /// A running command; dropped, it is cancelled.
 pub struct ExecHandle {
     /// A command keeps its connection alive.
-    _owner: Client,
+    owner: Client,
     shared: Arc<Shared>,
     events_rx: mpsc::Receiver<Result<ExecEvent, Error>>,
     credit: CreditIn,
@@ -206,7 +211,10 @@ impl ExecHandle {
                     self.shared.credit(credit);
                 }
             }
-            Ok(ExecEvent::Exited(_)) | Err(_) => self.is_over = true,
+            Ok(ExecEvent::Exited(_)) | Err(_) => {
+                self.is_over = true;
+                self.owner.told("exec", "answer");
+            }
             Ok(ExecEvent::Started { .. }) => {}
         }
         event.map(Some)

@@ -53,3 +53,27 @@ pub(super) struct ConnectionHooks {
     pub(super) disconnect: Hooks<dyn FnMut() + Send>,
     pub(super) error: Hooks<dyn FnMut(&Error) + Send>,
 }
+
+impl ConnectionHooks {
+    /// Each call's future runs beside the connection, which waits for none.
+    pub(super) fn add_connect_async<F>(&self, mut hook: impl FnMut() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.connect.add(Box::new(move || drop(tokio::spawn(hook()))));
+    }
+
+    pub(super) fn add_disconnect_async<F>(&self, mut hook: impl FnMut() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.disconnect.add(Box::new(move || drop(tokio::spawn(hook()))));
+    }
+
+    pub(super) fn add_error_async<F>(&self, mut hook: impl FnMut(Error) -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.error.add(Box::new(move |error| drop(tokio::spawn(hook(error.clone())))));
+    }
+}

@@ -22,6 +22,8 @@ pub struct Options {
     pub max_retries: u32,
     /// Pause before a request is repeated.
     pub request_retry_delay: Duration,
+    /// Requests, answers and changes of state are told to `tracing`.
+    pub is_debug: bool,
 }
 
 impl Default for Options {
@@ -34,6 +36,7 @@ impl Default for Options {
             reconnect_attempts: None,
             max_retries: 3,
             request_retry_delay: Duration::from_secs(1),
+            is_debug: false,
         }
     }
 }

@@ -82,6 +82,11 @@ pub fn relay_socket(runtime: &Path) -> PathBuf {
     runtime.join("relay.sock")
 }
 
+/// Where an agent puts names for its own program, for the programs of its sessions.
+pub fn programs_dir(agent_dir: &Path) -> PathBuf {
+    agent_dir.join("bin")
+}
+
 /// Keeper sockets of an agent.
 pub fn sessions_dir(agent_dir: &Path) -> PathBuf {
     agent_dir.join("s")

@@ -7,19 +7,29 @@ const ID_PART: usize = 4;
 /// Names listed when one is not known.
 const LISTED: usize = 12;
 
+/// Whether two names are the same to a person, who does not mind the case.
+pub fn is_same_name(one: &str, other: &str) -> bool {
+    let lower = |name: &str| name.chars().flat_map(char::to_lowercase).collect::<String>();
+    one == other || one.eq_ignore_ascii_case(other) || (!one.is_ascii() && lower(one) == lower(other))
+}
+
 /// Whether a person may mean a machine by this: its display name, host name, id, or the beginning of its id.
 pub fn is_called(machine: &Machine, wanted: &str) -> bool {
     let is_id = || machine.facts.id.to_string().starts_with(&wanted.to_ascii_lowercase());
-    machine.facts.name == wanted || machine.facts.hostname == wanted || (wanted.len() >= ID_PART && is_id())
+    let names = [&machine.facts.name, &machine.facts.hostname];
+    names.iter().any(|name| is_same_name(name, wanted)) || (wanted.len() >= ID_PART && is_id())
 }
 
-/// The machine of this display name, host name, id or beginning of an id; several candidates are listed.
+/// The machine of this display name, host name, id or beginning of an id; several candidates are listed. The case of names
+/// only counts where two differ by nothing else.
 pub fn find_machine<'a>(machines: &'a [Machine], wanted: &str) -> Result<&'a Machine, Refusal> {
     let by = |fits: &dyn Fn(&Machine) -> bool| machines.iter().filter(|machine| fits(machine)).collect::<Vec<_>>();
     let lower = wanted.to_ascii_lowercase();
     let candidates = [
         by(&|machine| machine.facts.name == wanted),
         by(&|machine| machine.facts.hostname == wanted),
+        by(&|machine| is_same_name(&machine.facts.name, wanted)),
+        by(&|machine| is_same_name(&machine.facts.hostname, wanted)),
         by(&|machine| wanted.len() >= ID_PART && machine.facts.id.to_string().starts_with(&lower)),
     ];
     let Some(found) = candidates.into_iter().find(|found| !found.is_empty()) else {
@@ -116,6 +126,7 @@ mod tests {
             observers: 0,
             clients: Vec::new(),
             last_output_ms: None,
+            attached_ms: None,
             exit: None,
         };
         let spec = SessionSpec { id: id.parse().unwrap(), is_shared: true, ..SessionSpec::shell() };

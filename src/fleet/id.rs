@@ -95,6 +95,12 @@ impl MachineId {
 }
 
 impl SessionId {
+    /// Its first four groups, enough to tell it from others: `0193e2c1-7a8f-7b33-8c01`.
+    pub fn short(&self) -> String {
+        let whole = self.to_string();
+        whole.rsplit_once('-').map_or(whole.clone(), |(short, _)| short.to_string())
+    }
+
     /// A new one, ordered by time.
     pub fn random() -> SessionId {
         SessionId(Uuid::now_v7().into_bytes())
@@ -102,18 +108,12 @@ impl SessionId {
 
     /// A machine's own session of this number: whoever makes it from the same two makes the same.
     pub fn of_machine(machine: MachineId, number: u32) -> SessionId {
-        // Told apart from the machine's id by a mark and by its version, the one for ids of one's own making.
+        // Told apart from the machine's id by a mark and by its version, the one for ids of one's own making; and from each
+        // other by their beginning, as other sessions are.
         const MARK: u128 = 0x666c_6565_746d_7578 << 64;
-        let mixed = u128::from_be_bytes(machine.0) ^ MARK ^ u128::from(number);
+        let mixed = u128::from_be_bytes(machine.0) ^ MARK ^ u128::from(number) << 80;
         let id = uuid::Builder::from_u128(mixed).with_version(uuid::Version::Custom);
         SessionId(id.with_variant(uuid::Variant::RFC4122).into_uuid().into_bytes())
-    }
-
-    /// The first group, enough to tell sessions of one screen apart for a person.
-    pub fn short(&self) -> String {
-        // The head of a v7 UUID is a clock: the tail differs.
-        let text = self.to_string();
-        text[text.len() - 6..].to_string()
     }
 }
 

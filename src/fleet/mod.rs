@@ -17,7 +17,7 @@ mod text;
 pub use access::{Action, ActionError, Actions, Caller, Code, Principal, Refusal, Role};
 pub use endpoint::{Endpoint, EndpointError};
 pub use file::{FileEntry, FileKind};
-pub use find::{active_session, find_machine, find_session, is_called};
+pub use find::{active_session, find_machine, find_session, is_called, is_same_name};
 pub use id::{ClientId, ExecId, IdError, KeyId, MachineId, SessionId};
 pub use identity::{Bound, LABELS_CAP, check_hostname, check_labels, check_name, fits_glob, is_label_word, printable};
 pub use machine::{Labels, Load, Machine, MachineFacts, labels_text};

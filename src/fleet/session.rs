@@ -34,6 +34,8 @@ pub struct SessionSpec {
     pub is_shared: bool,
     /// Without a command: a shell of the POSIX family, if the login shell is none.
     pub is_posix_shell: bool,
+    /// The machine's name for the two lines that the output begins with, where it is and which session it is; empty for none.
+    pub greeting: String,
 }
 
 impl SessionSpec {
@@ -56,6 +58,7 @@ impl SessionSpec {
             workspace: String::new(),
             is_shared: false,
             is_posix_shell: false,
+            greeting: String::new(),
         }
     }
 
@@ -128,6 +131,8 @@ pub struct Summary {
     pub clients: Vec<Viewer>,
     /// Last output, milliseconds since the epoch; `None` before the first.
     pub last_output_ms: Option<u64>,
+    /// When a client attached last, milliseconds since the epoch; `None` for never.
+    pub attached_ms: Option<u64>,
     /// How the program ended, once it has.
     pub exit: Option<Exit>,
 }

@@ -38,7 +38,11 @@ pub(super) enum Read {
 
 impl Pty {
     /// Starts the session's program; the refusal names what is wrong with the request.
-    pub(super) fn spawn(spec: &SessionSpec, kept_variables: &[String]) -> Result<Pty, Refusal> {
+    pub(super) fn spawn(
+        spec: &SessionSpec,
+        kept_variables: &[String],
+        programs: Option<&Path>,
+    ) -> Result<Pty, Refusal> {
         let failed =
             |what: &str, err: &dyn std::fmt::Display| Refusal::new(Code::Internal, format!("cannot {what}: {err}"));
         let login = runtime::login();
@@ -48,7 +52,8 @@ impl Pty {
             let message = format!("the working directory {} does not exist on this machine; choose another", spec.cwd);
             return Err(Refusal::new(Code::Invalid, message));
         }
-        let variables = runtime::login_variables(&login, kept_variables);
+        let mut variables = runtime::login_variables(&login, kept_variables);
+        programs.iter().for_each(|programs| runtime::find_programs(&mut variables, programs));
         let (program, is_shell) = match spec.command.first() {
             Some(program) => (program.clone(), false),
             None if spec.is_posix_shell => (login.posix_shell(), true),

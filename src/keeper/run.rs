@@ -17,6 +17,7 @@ use super::core::{Core, Effect, LinkId};
 use super::pty::{Pty, Read};
 use super::socket::{Link, Listener};
 use super::turnstile::{self, Turnstile};
+use crate::config::paths;
 use crate::fleet::{Refusal, SessionSpec};
 use crate::wire::{self, v1};
 
@@ -69,7 +70,8 @@ pub fn run(
 ) -> Result<(), KeeperError> {
     let listener =
         Listener::bind(socket).map_err(|err| KeeperError::Bind { path: socket.display().to_string(), err })?;
-    let pty = Pty::spawn(spec, kept_variables)?;
+    let programs = socket.parent().and_then(Path::parent).map(paths::programs_dir);
+    let pty = Pty::spawn(spec, kept_variables, programs.as_deref())?;
     let guardian = spec
         .until_pid
         .and_then(|pid| Pid::from_raw(pid as i32))

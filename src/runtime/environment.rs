@@ -45,6 +45,14 @@ pub fn login_variables(login: &Login, keep: &[String]) -> Variables {
     variables
 }
 
+/// Programs of ours are found behind all others. A login shell that sets PATH anew does not find them there.
+pub fn find_programs(variables: &mut Variables, dir: &Path) {
+    if let (true, Some(path)) = (dir.is_dir(), variables.get_mut("PATH")) {
+        path.push(':');
+        path.push_str(&dir.to_string_lossy());
+    }
+}
+
 /// What the system's files say.
 struct System {
     environment: String,

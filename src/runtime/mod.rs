@@ -10,9 +10,10 @@ mod replace;
 mod service;
 mod shutdown;
 mod ssh_auth;
+#[cfg(feature = "app")]
 mod telemetry;
 
-pub use environment::{Variables, login_variables};
+pub use environment::{Variables, find_programs, login_variables};
 pub use hooks::may_panic;
 pub use limits::{open_files, open_files_before, raise_open_files, set_open_files, with_open_files_before};
 pub use passwd::{Login, login};
@@ -21,6 +22,7 @@ pub use replace::{Access, Replacement};
 pub use service::{catch_ignored_signals, shed_inheritance};
 pub use shutdown::ended_by_signal;
 pub use ssh_auth::refresh_ssh_auth;
+#[cfg(feature = "app")]
 pub use telemetry::{LogTo, init_log};
 
 use std::future::Future;

@@ -235,7 +235,7 @@ impl Wall {
                     let client = self.client.clone();
                     self.calls.spawn(async move {
                         let session = spec.id;
-                        match client.create_session(machine, spec).await {
+                        match client.create_session(machine, *spec).await {
                             Ok(session) => Msg::Created(session),
                             Err(error) => Msg::CreateFailed { session, machine, message: error.to_string() },
                         }

@@ -61,7 +61,7 @@ pub enum Effect {
         /// Where.
         machine: MachineId,
         /// What.
-        spec: SessionSpec,
+        spec: Box<SessionSpec>,
     },
     /// End a session and its program.
     Destroy {

@@ -8,9 +8,11 @@ mod first_byte;
 mod fleet_event;
 mod frame;
 mod hello;
+#[cfg(feature = "app")]
 mod serve_tls;
 mod status;
 mod tls;
+mod validity;
 
 #[allow(missing_docs, clippy::all, unreachable_pub)]
 #[rustfmt::skip]
@@ -21,6 +23,7 @@ pub mod v1;
 #[allow(missing_docs, dead_code, clippy::all, unreachable_pub)]
 #[rustfmt::skip]
 #[path = "generated/terminal.rs"]
+#[cfg(feature = "app")]
 pub(crate) mod cmdop;
 
 pub use convert::{
@@ -36,7 +39,9 @@ pub use fleet_event::SharedFleetEvent;
 pub use frame::{FRAME_CAP, FrameError, encode_frame, read_frame};
 pub use hello::{HelloError, PROTOCOL_VERSION, TIME_HEADER, check_hello, hello};
 pub use prost::Message;
+#[cfg(feature = "app")]
 pub(crate) use prost_types::Timestamp;
+#[cfg(feature = "app")]
 pub use serve_tls::{ServeError, Served, TlsServer, TlsStream, days_left};
 pub use status::{refusal_of, status_of};
 pub use tls::{certificate_days, fingerprint};

@@ -2,25 +2,19 @@
 
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::client::WebPkiServerVerifier;
-use tokio_rustls::rustls::client::danger::ServerCertVerifier;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
-use tokio_rustls::rustls::{CertificateError, Error as TlsError, RootCertStore};
 pub use tokio_rustls::server::TlsStream;
 
 use super::tls::ALPN;
-
-/// A day, seconds.
-const DAY_S: u64 = 24 * 3600;
+use super::validity::days_left_of;
 
 /// A chain and its key that do not make a certificate to serve.
 #[derive(Debug, thiserror::Error)]
@@ -88,40 +82,4 @@ pub fn days_left(ca_pem: &str, chain_pem: &str, now_ms: u64, most: u64) -> Optio
     let ca = CertificateDer::from_pem_slice(ca_pem.as_bytes()).ok()?;
     let chain: Vec<_> = CertificateDer::pem_slice_iter(chain_pem.as_bytes()).collect::<Result<_, _>>().ok()?;
     days_left_of(&ca, &chain, now_ms, most)
-}
-
-/// The same of certificates that were seen in a handshake.
-pub(super) fn days_left_of(
-    ca: &CertificateDer<'_>,
-    chain: &[CertificateDer<'_>],
-    now_ms: u64,
-    most: u64,
-) -> Option<u64> {
-    let (own, rest) = chain.split_first()?;
-    let mut roots = RootCertStore::empty();
-    roots.add(ca.clone().into_owned()).ok()?;
-    let provider = Arc::new(ring::default_provider());
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()?;
-    // The name is looked at last: a certificate that is only for others is in its time.
-    let name = ServerName::try_from("relay.invalid").ok()?;
-    let is_valid_in = |days: u64| {
-        // In its very last second a certificate counts as over: no whole day is left at that moment.
-        let then = UnixTime::since_unix_epoch(Duration::from_secs(now_ms / 1000 + days * DAY_S + 1));
-        match verifier.verify_server_cert(own, rest, &name, &[], then) {
-            Ok(_) | Err(TlsError::InvalidCertificate(CertificateError::NotValidForNameContext { .. })) => Some(true),
-            Err(TlsError::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })) => {
-                Some(false)
-            }
-            Err(_) => None,
-        }
-    };
-    if !is_valid_in(0)? {
-        return Some(0);
-    }
-    let (mut valid, mut expired) = (0, most + 1);
-    while valid + 1 < expired {
-        let middle = valid + (expired - valid) / 2;
-        if is_valid_in(middle)? { valid = middle } else { expired = middle }
-    }
-    Some(valid)
 }

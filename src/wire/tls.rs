@@ -17,7 +17,7 @@ use tokio_rustls::rustls::{
 };
 
 use super::dial::DialError;
-use super::serve_tls::days_left_of;
+use super::validity::days_left_of;
 use crate::fleet::{Credentials, Endpoint, Fingerprint};
 
 /// HTTP/2, as both ends name it in the handshake.

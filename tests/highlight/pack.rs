@@ -66,7 +66,7 @@ pub(crate) fn make() -> Packs {
     let files = [
         ("languages.bin", "src/highlight/languages.bin"),
         ("themes.bin", "src/highlight/themes.bin"),
-        ("NOTICE", "src/highlight/NOTICE"),
+        ("NOTICE", "NOTICE"),
     ];
     Packs { dir, files, bad }
 }

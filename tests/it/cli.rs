@@ -467,7 +467,7 @@ async fn bash_completes_commands_machines_and_sessions() {
     assert_eq!(complete(&["fleetmux", "perm"]), ["permissions"]);
     assert_eq!(complete(&["fleetmux", "agent", "re"]), ["restart"]);
     assert_eq!(complete(&["fleetmux", "connect", "w"]), ["web-1"]);
-    assert_eq!(complete(&["fleetmux", "connect", ""]), ["db-1", "web-1"]);
+    assert_eq!(complete(&["fleetmux", "connect", ""]), ["db-1", "exec", "web-1"]);
     assert_eq!(complete(&["fleetmux", "session", "destroy", ""]), [format!("web-1/{}", session.display_name())]);
 }
 
@@ -509,7 +509,8 @@ fn help_has_a_line_for_every_command_and_says_the_exit_codes() {
     ok(bare(dir.path()).arg("man").arg("--dir").arg(&pages));
     for entry in std::fs::read_dir(&pages).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let command: Vec<&str> = name.trim_end_matches(".1").split('-').skip(1).collect();
+        let name = name.trim_end_matches(".1").replace("install-alias", "install alias");
+        let command: Vec<String> = name.split('-').skip(1).map(|word| word.replace(' ', "-")).collect();
         let said = ok(bare(dir.path()).args(&command).arg("-h"));
         let about = said.lines().next().unwrap();
         assert!(about.len() > 10 && !about.starts_with("Usage"), "{command:?} does not say what it does:\n{said}");

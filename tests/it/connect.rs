@@ -159,7 +159,7 @@ async fn connect_makes_the_active_session_and_the_next_one_joins_it() {
         );
     }
     let (_, sessions) = fleet.client().fleet().await.unwrap();
-    assert_eq!(sessions.iter().map(|session| session.id().to_string()).collect::<Vec<_>>(), [id]);
+    assert_eq!(sessions.iter().map(|session| session.id().short()).collect::<Vec<_>>(), [id]);
 }
 
 #[tokio::test]
@@ -273,7 +273,9 @@ async fn an_escape_leaves_a_hung_connection() {
     terminal.send(b"a~.\r~~.");
     terminal.until_text("a~.^M~.").await;
     terminal.send(b"\r~?");
-    terminal.until_text("after Enter: ~. ends, ~~ types ~, ~? shows this").await;
+    terminal
+        .until_text("after Enter: ~. ends, ~i tells where this is and who watches, ~~ types ~, ~? shows this")
+        .await;
     let store = fleet.dir.path().join("relay.redb");
     let relay = processes_naming(store.to_str().unwrap())[0];
     signal(relay, "STOP");
@@ -426,7 +428,7 @@ async fn whoever_connects_at_the_same_instant_shares_one_session() {
     // `connect` says the same, whoever comes; `--new` wants another one.
     let mut both = [Terminal::start(&fleet, &["connect", "web-1"]), Terminal::start(&fleet, &["connect", "web-1"])];
     for terminal in &mut both {
-        terminal.until_text(&ids[0].to_string()).await;
+        terminal.until_text(&ids[0].short()).await;
     }
     let other = client.create_session(machine, SessionSpec { is_shared: true, ..spec() }).await.unwrap();
     assert_ne!(other.id(), ids[0]);
@@ -470,7 +472,7 @@ async fn a_session_is_named_with_its_machine_too() {
     // The session's screen takes the place of what `connect` says first.
     terminal.until_text("ready").await;
     let said = String::from_utf8_lossy(&terminal.raw).into_owned();
-    assert!(said.contains(&format!("Session: {}", session.id())), "{said}");
+    assert!(said.contains(&format!("Session: {}", session.id().short())), "{said}");
     terminal.send(b"\x04");
     assert!(terminal.ended().await.success());
     let mut terminal = Terminal::start(&fleet, &["connect", "web-1/nothing"]);

@@ -261,7 +261,7 @@ async fn a_session_is_named_wherever_an_id_is_taken() {
     terminal.send(&[4]);
     assert!(terminal.ended().await.success());
     assert!(
-        terminal.text().contains(&format!("To return: fleetmux session attach {}", deploy.id())),
+        terminal.text().contains(&format!("To return: fleetmux session attach {}", deploy.id().short())),
         "{}",
         terminal.text()
     );

@@ -44,7 +44,7 @@ async fn a_session_s_properties_follow_its_life() {
     assert_eq!((known.status, known.drivers, known.observers), (SessionStatus::Connected, 1, 0));
     fleet.kill_agent("web-1");
     assert!(seen(&|known| known.status == SessionStatus::GracePeriod).await.last_output_at.is_some());
-    assert!(matches!(terminal.get_active_session("web-1").await, Err(Error::MachineOffline(_))));
+    assert!(matches!(terminal.get_active_session("web-1").await, Err(Error::SessionNotFound(_))));
     fleet.start_agent("web-1");
     seen(&|known| known.status == SessionStatus::Connected).await;
     stream.send_input("\n").await.unwrap();

@@ -39,6 +39,7 @@ async fn a_session_is_made_shown_renamed_and_ended() {
     assert_eq!(
         keys,
         [
+            "attached_at_ms",
             "attached_clients",
             "cols",
             "connected_at_ms",

@@ -211,6 +211,7 @@ fn session(machine: MachineId, name: &str) -> Session {
             observers: 0,
             clients: Vec::new(),
             last_output_ms: None,
+            attached_ms: None,
             exit: None,
         },
     }

@@ -10,6 +10,7 @@ mod session;
 mod task;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,6 +62,8 @@ pub(super) struct Execs {
     login: Login,
     guard: Guard,
     permissions: Arc<Permissions>,
+    /// Where names of our own program are.
+    programs: PathBuf,
     serial: u64,
     /// What is to be started in the next turn, by number, unless it is called off before.
     held: HashMap<u64, Held>,
@@ -82,10 +85,11 @@ struct Running {
 }
 
 impl Execs {
-    pub(super) fn new(events_tx: mpsc::Sender<Event>, permissions: Arc<Permissions>) -> Execs {
+    pub(super) fn new(events_tx: mpsc::Sender<Event>, permissions: Arc<Permissions>, programs: PathBuf) -> Execs {
         let slots = Arc::new(Semaphore::new(EXECS_CAP));
         let (running, held, login) = (HashMap::new(), HashMap::new(), runtime::login());
-        Execs { running, exec_tx: None, events_tx, slots, login, guard: Guard::default(), permissions, serial: 0, held }
+        let guard = Guard::default();
+        Execs { running, exec_tx: None, events_tx, slots, login, guard, permissions, programs, serial: 0, held }
     }
 
     /// A relay is there.
@@ -158,17 +162,15 @@ impl Execs {
         let Some(exec_tx) = self.exec_tx.clone() else { return Ok(()) };
         let start = admit(&self.permissions, principal, start)?;
         let timeout = (start.timeout_ms > 0).then(|| Duration::from_millis(start.timeout_ms));
-        let has_stdin = start.has_stdin;
+        let (has_stdin, is_merged) = (start.has_stdin, start.merge);
         let spec = Spec::new(start, &self.login)?;
         let slot = self.slots.clone().try_acquire_owned().map_err(|_| {
             let message = format!("{EXECS_CAP} commands run on this machine, as many as may; wait for one to end");
             Refusal::new(Code::Exhausted, message)
         })?;
-        let (process, pipes) = Process::spawn(
-            &spec,
-            &runtime::login_variables(&self.login, &self.permissions.kept_variables()),
-            has_stdin,
-        )?;
+        let mut variables = runtime::login_variables(&self.login, &self.permissions.kept_variables());
+        runtime::find_programs(&mut variables, &self.programs);
+        let (process, pipes) = Process::spawn(&spec, &variables, has_stdin, is_merged)?;
         let group = process.id();
         self.guard.add(group);
         self.serial += 1;

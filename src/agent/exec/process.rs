@@ -92,14 +92,19 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn spawn(spec: &Spec, variables: &Variables, has_stdin: bool) -> Result<(Process, Pipes), Refusal> {
+    pub(super) fn spawn(
+        spec: &Spec,
+        variables: &Variables,
+        has_stdin: bool,
+        is_merged: bool,
+    ) -> Result<(Process, Pipes), Refusal> {
         let failed = |err: io::Error| match err.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
             Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE | rustix::io::Errno::AGAIN) => {
                 Refusal::new(Code::Exhausted, format!("this machine has no room for another command: {err}"))
             }
             _ => Refusal::new(Code::Invalid, format!("cannot run {:?} on this machine: {err}", spec.program)),
         };
-        start(spec, variables, has_stdin).map_err(failed)
+        start(spec, variables, has_stdin, is_merged).map_err(failed)
     }
 
     pub(super) fn id(&self) -> u32 {
@@ -145,7 +150,7 @@ impl Drop for Process {
     }
 }
 
-fn start(spec: &Spec, variables: &Variables, has_stdin: bool) -> io::Result<(Process, Pipes)> {
+fn start(spec: &Spec, variables: &Variables, has_stdin: bool, is_merged: bool) -> io::Result<(Process, Pipes)> {
     // Every descriptor is opened here, so that the start itself needs none.
     let (stdin, stdin_tx) = if has_stdin {
         let (rx, tx) = io::pipe()?;
@@ -154,7 +159,11 @@ fn start(spec: &Spec, variables: &Variables, has_stdin: bool) -> io::Result<(Pro
         (Stdio::from(File::open("/dev/null")?), None)
     };
     let (stdout_rx, stdout) = io::pipe()?;
-    let (stderr_rx, stderr) = io::pipe()?;
+    let (stderr_rx, mut stderr) = io::pipe()?;
+    if is_merged {
+        // One pipe keeps the order; nobody writes to the other.
+        stderr = stdout.try_clone()?;
+    }
     let highest = stderr.as_raw_fd().max(stderr_rx.as_raw_fd());
     let pipes = Pipes {
         stdin: stdin_tx,

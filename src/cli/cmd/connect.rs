@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use color_eyre::eyre::{Result, bail, eyre};
 
 use crate::cli::args::ConnectArgs;
-use crate::cli::output::{json_text, machine_json, print, session_json, table};
+use crate::cli::output::{json_text, machine_json, print, session_json, short_ids, table};
 use crate::cli::raw::{self, Ended};
 use crate::cli::{background, lookup};
 use crate::client::{AttachOptions, Client};
@@ -46,7 +46,8 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: ConnectArgs) -> R
             name = machine.facts.name
         ),
         None => {
-            let spec = SessionSpec { size: raw::terminal_size()?, is_shared: true, ..SessionSpec::shell() };
+            let greeting = machine.facts.name.clone();
+            let spec = SessionSpec { size: raw::terminal_size()?, is_shared: true, greeting, ..SessionSpec::shell() };
             let made = match args.new {
                 true => client.create_session(machine.facts.id, spec).await?,
                 // Another `connect` may be making one at this very moment.
@@ -81,13 +82,14 @@ pub(super) async fn attach(
     detach_key: Option<u8>,
 ) -> Result<ExitCode> {
     needs_terminal()?;
-    print(&format!("Connected to {machine}\nSession: {session}\n"))?;
+    let short = session.short();
+    print(&format!("Connected to {machine}\nSession: {short}\n"))?;
     let size = raw::terminal_size()?;
     let options = AttachOptions { keyframe: KeyframeKind::Terminal, label: label(), ..AttachOptions::new(role, size) };
     let attachment = client.attach(session, options);
-    let back = format!("To return: fleetmux session attach {session}\n");
+    let back = format!("To return: fleetmux session attach {short}\n");
     runtime::refresh_ssh_auth();
-    match raw::run(attachment, role, detach_key, format!("Connected to {machine}, session {session}")).await? {
+    match raw::run(attachment, role, detach_key, format!("Connected to {machine}, session {short}")).await? {
         Ended::Detached => print(&format!("\nDetached; the session lives on.\n{back}"))?,
         Ended::Cut => print(&format!("\nConnection closed; the session lives on.\n{back}"))?,
         Ended::Exited(exit) => {
@@ -111,7 +113,7 @@ fn needs_terminal() -> Result<()> {
 
 /// Machines with their sessions below.
 fn list(machines: &[Machine], sessions: &[Session]) -> String {
-    let now = now_ms();
+    let (now, ids) = (now_ms(), short_ids(sessions));
     let mut rows = Vec::new();
     for machine in sorted(machines) {
         let status = match machine.is_online {
@@ -126,7 +128,7 @@ fn list(machines: &[Machine], sessions: &[Session]) -> String {
         for session in here {
             let summary = &session.summary;
             let row = [
-                session.id().to_string(),
+                ids[&session.id()].clone(),
                 session.display_name().to_string(),
                 format!("{} driving, {} observing", summary.drivers, summary.observers),
                 ago(session.created_ms, now),

@@ -3,12 +3,12 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use color_eyre::eyre::{Result, eyre};
+use color_eyre::eyre::{Result, bail, eyre};
 
 use crate::cli::args::{SessionAttachArgs, SessionCommand, SessionListArgs, SessionNewArgs};
-use crate::cli::output::{complain, json_text, print, session_json, session_status, session_text, table};
+use crate::cli::output::{complain, json_text, print, session_json, session_status, session_text, short_ids, table};
 use crate::cli::{background, lookup};
-use crate::client::Client;
+use crate::client::{AttachEvent, AttachOptions, Client};
 use crate::fleet::{Endpoint, Machine, Role, Session, SessionSpec, Size, ago};
 use crate::runtime::now_ms;
 
@@ -58,6 +58,23 @@ impl Known {
         Ok(Known { client, session, machine })
     }
 
+    /// Attaches as an observer and leaves again: the session knows when somebody attached last.
+    async fn mark(&mut self) -> Result<()> {
+        let options =
+            AttachOptions { label: super::connect::label(), ..AttachOptions::new(Role::Observer, Size::DEFAULT) };
+        let mut attachment = self.client.attach(self.session.id(), options);
+        loop {
+            match attachment.recv().await {
+                AttachEvent::Attached { .. } => break,
+                AttachEvent::Lost(refusal) | AttachEvent::Closed(Some(refusal)) => bail!("{refusal}"),
+                AttachEvent::Closed(None) => bail!("the session has just ended"),
+                _ => {}
+            }
+        }
+        self.session.summary.attached_ms = Some(now_ms());
+        Ok(())
+    }
+
     fn describe(&self, json: bool) -> String {
         match json {
             true => json_text(&session_json(&self.session, self.machine.as_ref())),
@@ -68,11 +85,13 @@ impl Known {
 
 async fn attach(relay: Option<Endpoint>, args: SessionAttachArgs) -> Result<ExitCode> {
     let detach_key = super::connect::detach_key(&args.detach_key)?;
-    let known = Known::find(relay, &args.session).await?;
-    print(&known.describe(args.json))?;
+    let mut known = Known::find(relay, &args.session).await?;
     if !args.interactive && (args.json || !std::io::stdout().is_terminal()) {
+        known.mark().await?;
+        print(&known.describe(args.json))?;
         return Ok(ExitCode::SUCCESS);
     }
+    print(&known.describe(args.json))?;
     let machine = known.machine.as_ref().ok_or_else(|| eyre!("the session's machine is not known to the relay"))?;
     lookup::online(machine)?;
     let role = if args.observe { Role::Observer } else { Role::Driver };
@@ -99,13 +118,13 @@ async fn list(relay: Option<Endpoint>, args: SessionListArgs) -> Result<ExitCode
         print(&json_text(&list.collect::<Vec<_>>()))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let now = now_ms();
+    let (now, ids) = (now_ms(), short_ids(&sessions));
     let rows: Vec<Vec<String>> = sessions
         .iter()
         .map(|session| {
             let summary = &session.summary;
             vec![
-                session.id().to_string(),
+                ids[&session.id()].clone(),
                 machine_of(session).map_or("?".into(), |machine| machine.facts.name.clone()),
                 session.display_name().to_string(),
                 session_status(session, machine_of(session)),

@@ -1,4 +1,4 @@
-//! What a person types, with the keys that are for us taken out: the detach key, and after Enter `~.`, `~?` and `~~`.
+//! What a person types, with the keys that are for us taken out: the detach key, and after Enter `~.`, `~i`, `~?` and `~~`.
 
 /// What typing leads to, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub(super) enum Typed {
     End,
     /// `~?`
     Help,
+    /// `~i`
+    Info,
 }
 
 /// The keys that are for us.
@@ -42,9 +44,9 @@ impl Keys {
                         typed.push(Typed::End);
                         return typed;
                     }
-                    b'?' => {
+                    b'?' | b'i' => {
                         flush(&mut typed, &mut send);
-                        typed.push(Typed::Help);
+                        typed.push(if byte == b'i' { Typed::Info } else { Typed::Help });
                         rest = after;
                         continue;
                     }
@@ -144,6 +146,7 @@ mod tests {
         assert_eq!(keys().take(b"~~."), [send("~.")]);
         assert_eq!(keys().take(b"~x"), [send("~x")]);
         assert_eq!(keys().take(b"~?~."), [Typed::Help, Typed::End]);
+        assert_eq!(keys().take(b"~ils"), [Typed::Info, send("ls")]);
         assert_eq!(keys().take(b"~\x04"), [send("~"), Typed::Detach]);
     }
 

@@ -250,6 +250,7 @@ impl Pump<'_> {
                 Typed::Detach => return Some(Ended::Detached),
                 Typed::End => return Some(Ended::Cut),
                 Typed::Help => self.view.help(self.output),
+                Typed::Info => self.view.info(self.output),
             }
         }
         self.output.flush();

@@ -28,7 +28,7 @@ const BACKLOG_CAP: u64 = 1024 * 1024;
 const TURN_WORK: u64 = 1_000_000;
 
 /// What `~?` shows.
-const HELP: &str = "after Enter: ~. ends, ~~ types ~, ~? shows this";
+const HELP: &str = "after Enter: ~. ends, ~i tells where this is and who watches, ~~ types ~, ~? shows this";
 const LOST: &str = "connection lost, retrying… (Enter ~ . ends)";
 
 struct Notice {
@@ -53,7 +53,7 @@ pub(super) struct View {
     outer: Size,
     /// While that is smaller than the session.
     clip: Option<Clip>,
-    observers: Vec<u32>,
+    viewers: Vec<Viewer>,
     is_lost: bool,
     is_attached: bool,
     exit: Option<Exit>,
@@ -73,7 +73,7 @@ impl View {
             gate: Gate::new(role),
             outer,
             clip: None,
-            observers: Vec::new(),
+            viewers: Vec::new(),
             is_lost: false,
             is_attached: false,
             exit: None,
@@ -205,6 +205,17 @@ impl View {
         self.say(HELP, output);
     }
 
+    /// Tells where this is, and who else is here.
+    pub(super) fn info(&mut self, output: &mut Output) {
+        let drivers = self.viewers.iter().filter(|viewer| viewer.role == Role::Driver).count();
+        let watching = match observers(&self.viewers).as_slice() {
+            [] => "nobody observes".to_string(),
+            watching => banner(watching),
+        };
+        let drivers = if drivers == 1 { "1 driver".to_string() } else { format!("{drivers} drivers") };
+        self.say(&format!("{} · {drivers} · {watching}", self.greeting), output);
+    }
+
     /// Takes what happened on the attachment; how it ended, if it did.
     pub(super) fn take(&mut self, event: AttachEvent, output: &mut Output) -> Option<Ended> {
         match event {
@@ -242,12 +253,12 @@ impl View {
                 if std::mem::take(&mut self.is_lost) {
                     self.say(&reconnected(skipped), output);
                 } else if !std::mem::replace(&mut self.is_attached, true) {
-                    let greeting = std::mem::take(&mut self.greeting);
+                    let greeting = self.greeting.clone();
                     self.say(&greeting, output);
                 }
             }
             AttachEvent::RoleChanged(role) => self.set_role(role, output),
-            AttachEvent::Presence(viewers) => self.presence(&viewers, output),
+            AttachEvent::Presence(viewers) => self.presence(viewers, output),
             AttachEvent::Lost(refusal) => {
                 tracing::debug!(%refusal, "the way to the session is cut");
                 if refusal.code == Code::Unauthenticated {
@@ -310,13 +321,13 @@ impl View {
         }
     }
 
-    fn presence(&mut self, viewers: &[Viewer], output: &mut Output) {
-        let watching: Vec<&Viewer> = viewers.iter().filter(|viewer| viewer.role == Role::Observer).collect();
-        let numbers: Vec<u32> = watching.iter().map(|viewer| viewer.number).collect();
-        if self.role == Role::Driver && numbers != self.observers {
+    fn presence(&mut self, viewers: Vec<Viewer>, output: &mut Output) {
+        let watching = observers(&viewers);
+        let is_other = watching.iter().map(|v| v.number).ne(observers(&self.viewers).iter().map(|v| v.number));
+        if self.role == Role::Driver && is_other {
             self.say(&banner(&watching), output);
         }
-        self.observers = numbers;
+        self.viewers = viewers;
     }
 
     fn show(&mut self, text: String, until: Option<Instant>, output: &mut Output) {
@@ -382,6 +393,10 @@ fn reconnected(skipped: u64) -> String {
         bytes @ 1..1024 => format!("reconnected; {bytes} bytes of output were skipped"),
         bytes => format!("reconnected; {} KiB of output were skipped", bytes / 1024),
     }
+}
+
+fn observers(viewers: &[Viewer]) -> Vec<&Viewer> {
+    viewers.iter().filter(|viewer| viewer.role == Role::Observer).collect()
 }
 
 fn banner(observers: &[&Viewer]) -> String {

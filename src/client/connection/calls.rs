@@ -1,5 +1,8 @@
 //! Calls of the relay: repeated when the connection is lost under them, so each is one that may be.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
+
 use bytes::Bytes;
 
 use super::Client;
@@ -7,6 +10,9 @@ use crate::client::fleet::Pieces;
 use crate::client::{Error, FleetEvent};
 use crate::fleet::{Machine, MachineId, Session, SessionId, SessionSpec, is_called};
 use crate::wire::{self, Channel, refusal_of, v1};
+
+/// Where requests and answers are told to.
+pub(in crate::client) const DEBUG: &str = "fleetmux::client::debug";
 
 impl Client {
     /// The fleet once.
@@ -37,7 +43,7 @@ impl Client {
                 Ok(None)
             }
         };
-        match self.call(call).await? {
+        match self.call("fleet", call).await? {
             Some(FleetEvent::Snapshot { machines, sessions }) => Ok((machines, sessions)),
             _ => Err(Error::Refused("the relay sent no snapshot of the fleet".into())),
         }
@@ -61,18 +67,24 @@ impl Client {
             let request = request.clone();
             async { wire::client_service(channel).create_session(request).await }
         };
-        let session = self.call(call).await?.into_inner();
+        let session = self.call("create session", call).await?.into_inner();
         session.try_into().map_err(|err: crate::fleet::IdError| Error::Refused(err.to_string()))
     }
 
     /// Ends a session and its programs.
     pub async fn destroy_session(&self, session: SessionId) -> Result<(), Error> {
         let request = v1::DestroySessionRequest { session: Bytes::copy_from_slice(session.as_bytes()) };
+        let asked = AtomicU32::new(0);
         let call = |channel| {
             let request = request.clone();
+            asked.fetch_add(1, Ordering::Relaxed);
             async { wire::client_service(channel).destroy_session(request).await }
         };
-        self.call(call).await.map(|_| ())
+        match self.call("destroy session", call).await {
+            // The first request did it, and its answer was lost.
+            Err(Error::SessionNotFound(_)) if asked.load(Ordering::Relaxed) > 1 => Ok(()),
+            outcome => outcome.map(|_| ()),
+        }
     }
 
     /// Gives a session another name; an empty one means that of its program.
@@ -83,7 +95,7 @@ impl Client {
             let request = request.clone();
             async { wire::client_service(channel).rename_session(request).await }
         };
-        let session = self.call(call).await?.into_inner();
+        let session = self.call("rename session", call).await?.into_inner();
         session.try_into().map_err(|err: crate::fleet::IdError| Error::Refused(err.to_string()))
     }
 
@@ -109,7 +121,29 @@ impl Client {
     }
 
     /// Calls the relay; repeated when the connection is lost under it, so a call must be one that may be.
-    async fn call<T, F>(&self, call: impl Fn(Channel) -> F) -> Result<T, Error>
+    async fn call<T, F>(&self, what: &'static str, call: impl Fn(Channel) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, tonic::Status>>,
+    {
+        let began = Instant::now();
+        self.told(what, "request");
+        let outcome = self.repeated(call).await;
+        if self.shared.options.is_debug {
+            let (ms, error) = (began.elapsed().as_millis() as u64, outcome.as_ref().err().map(Error::kind));
+            tracing::debug!(target: DEBUG, request = what, ms, error, "answer");
+        }
+        outcome
+    }
+
+    /// Tells of a request, for whoever debugs a program.
+    pub(in crate::client) fn told(&self, request: &'static str, what: &'static str) {
+        if self.shared.options.is_debug {
+            let server = self.shared.endpoint.to_string();
+            tracing::debug!(target: DEBUG, request, server, "{what}");
+        }
+    }
+
+    async fn repeated<T, F>(&self, call: impl Fn(Channel) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, tonic::Status>>,
     {

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use super::Shared;
+use super::calls::DEBUG;
 use crate::client::core::Frame;
 use crate::client::fleet::Pieces;
 use crate::client::{ConnectionState, Error, FleetEvent};
@@ -43,6 +44,10 @@ pub(super) async fn run(shared: Weak<Shared>) {
             true => ConnectionState::Stopped { error: error.clone() },
             false => ConnectionState::Connecting { attempt: backoff.attempt(), error: Some(error.clone()) },
         });
+        if shared.options.is_debug {
+            let server = shared.endpoint.to_string();
+            tracing::debug!(target: DEBUG, server, was_connected, attempt = backoff.attempt(), is_over, "not connected");
+        }
         if was_connected {
             shared.hooks.disconnect.each(|hook| hook());
         }
@@ -118,6 +123,9 @@ async fn attempt(shared: &Arc<Shared>, backoff: &mut Backoff) -> Result<(), Fail
         unanswered: None,
     });
     tracing::debug!(server, "connected");
+    if shared.options.is_debug {
+        tracing::debug!(target: DEBUG, server, "connected");
+    }
     shared.hooks.connect.each(|hook| hook());
     let mut ping = tokio::time::interval(PING_EVERY);
     // A machine that slept for a night has not been without an answer for as long.

@@ -32,6 +32,7 @@ pub(super) struct Talk {
 
 impl Talk {
     pub(super) async fn begin(client: &Client, machine: MachineId, request: Request) -> Result<Talk, Error> {
+        client.told("files", "request");
         let channel = client.channel().await?;
         let (up_tx, up_rx) = mpsc::channel(FRAMES_CAP);
         let (downs_tx, downs_rx) = mpsc::channel(FRAMES_CAP);

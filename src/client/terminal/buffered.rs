@@ -12,9 +12,9 @@ use tokio::sync::Notify;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WhenFull {
     /// The oldest output goes; the handler sees the newest.
-    #[default]
     DropOldest,
     /// The new output goes; the handler sees the oldest.
+    #[default]
     DropNewest,
     /// Nothing goes: the stream waits, and the machine keeps what comes meanwhile in the session's log.
     Wait,
@@ -27,13 +27,13 @@ pub struct Buffering {
     pub capacity: usize,
     /// Time between two batches; 100 ms unless said otherwise.
     pub flush_interval: Duration,
-    /// What happens when more comes.
+    /// What happens when more comes: the oldest output is preserved and the newest dropped, unless said otherwise.
     pub when_full: WhenFull,
 }
 
 impl Default for Buffering {
     fn default() -> Buffering {
-        Buffering { capacity: 1 << 20, flush_interval: Duration::from_millis(100), when_full: WhenFull::DropOldest }
+        Buffering { capacity: 1 << 20, flush_interval: Duration::from_millis(100), when_full: WhenFull::default() }
     }
 }
 

@@ -44,8 +44,9 @@ impl Terminal {
         Ok(machine)
     }
 
-    /// Runs a command on the selected machine and waits for its end; the text is what it wrote to standard output and
-    /// then to standard error. [`Client::exec`] streams, and [`Client::run`] keeps the two apart.
+    /// Runs a command on the selected machine, or on the only one there is, and waits for its end; the text is what it wrote to
+    /// standard output and standard error, in its order. [`Client::exec`] streams, and [`Client::run`] keeps the two apart. A
+    /// command never runs twice: it is not repeated when the connection is lost under it, see [`Builder::max_retries`].
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -62,7 +63,8 @@ impl Terminal {
     ///
     /// # Errors
     /// [`Error::Timeout`] when the command took longer than its options allow (30 s), [`Error::PermissionDenied`],
-    /// [`Error::MachineOffline`], [`Error::MachineNotFound`].
+    /// [`Error::SessionNotFound`] when the machine is not connected, [`Error::MachineNotFound`], [`Error::Unavailable`] when the
+    /// connection was lost and it is not known whether it ran to its end.
     pub async fn execute(&self, command: &str) -> Result<(String, i32), Error> {
         self.execute_with(ExecOptions::shell(command)).await
     }
@@ -72,14 +74,27 @@ impl Terminal {
     /// # Errors
     /// As for [`Terminal::execute`].
     pub async fn execute_with(&self, options: ExecOptions) -> Result<(String, i32), Error> {
-        let machine = self.machine().ok_or_else(|| Error::MachineNotFound(NO_MACHINE.into()))?;
+        let machine = match self.machine() {
+            Some(machine) => machine,
+            None => self.only_machine().await?,
+        };
         let timeout = options.timeout.unwrap_or_default();
-        let output = self.client.run(machine, options).await?;
+        let options = ExecOptions { is_merged: true, ..options };
+        let output = self.client.run(machine, options).await.map_err(without_session)?;
         if output.exit.is_timed_out {
             return Err(Error::Timeout(format!("the command did not end within {timeout:?}; it was stopped")));
         }
+        // An agent that knows of no merging sends both.
         let text = [&output.stdout[..], &output.stderr[..]].concat();
         Ok((String::from_utf8_lossy(&text).into_owned(), output.exit.code))
+    }
+
+    /// The machine of a fleet of one.
+    async fn only_machine(&self) -> Result<MachineId, Error> {
+        match self.client.fleet().await?.0.as_slice() {
+            [one] => Ok(one.facts.id),
+            _ => Err(Error::MachineNotFound(NO_MACHINE.into())),
+        }
     }
 
     /// The machine selected last.
@@ -91,7 +106,7 @@ impl Terminal {
     /// selected machine.
     ///
     /// # Errors
-    /// [`Error::MachineNotFound`], [`Error::Ambiguous`], [`Error::MachineOffline`].
+    /// [`Error::MachineNotFound`], [`Error::Ambiguous`]; [`Error::SessionNotFound`] when the machine is not connected.
     pub async fn get_active_session<'a>(&self, machine: impl Into<Option<&'a str>>) -> Result<SessionInfo, Error> {
         let machine = machine.into();
         let (machines, sessions) = match machine {
@@ -105,12 +120,13 @@ impl Terminal {
         let name = &machine.facts.name;
         if !machine.is_online {
             let message = format!("{name} is offline; run `fleetmux agent start` on it, and see `fleetmux machines`");
-            return Err(Error::MachineOffline(message));
+            return Err(Error::SessionNotFound(message));
         }
         if let Some(active) = active_session(&sessions, machine.facts.id) {
             return Ok(SessionInfo::new(active, Some(machine)));
         }
-        let session = self.client.join_session(machine.facts.id, SessionSpec::shell()).await?;
+        let session =
+            self.client.join_session(machine.facts.id, SessionSpec::shell()).await.map_err(without_session)?;
         Ok(SessionInfo::new(&session, Some(machine)))
     }
 
@@ -157,12 +173,23 @@ impl Terminal {
     }
 
     fn selected<'a>(&self, machines: &'a [Machine]) -> Result<&'a Machine, Error> {
-        let message = NO_MACHINE;
-        let id = self.machine().ok_or_else(|| Error::Invalid(message.into()))?;
+        let id = match (self.machine(), machines) {
+            (Some(id), _) => id,
+            (None, [one]) => return Ok(one),
+            (None, _) => return Err(Error::Invalid(NO_MACHINE.into())),
+        };
         machines
             .iter()
             .find(|machine| machine.facts.id == id)
             .ok_or_else(|| Error::MachineNotFound("the selected machine has left the fleet".into()))
+    }
+}
+
+/// A machine that is not connected has no session for whoever asks for one.
+fn without_session(err: Error) -> Error {
+    match err {
+        Error::MachineOffline(message) => Error::SessionNotFound(message),
+        other => other,
     }
 }
 

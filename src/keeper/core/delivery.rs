@@ -48,6 +48,7 @@ fn line(text: &str) -> String {
 impl Core {
     /// Takes a client in: role, keyframe or log tail, and subscription in one turn.
     pub(super) fn attach(&mut self, link: LinkId, id: ClientId, attach: Attach, now: u64) {
+        self.attached_ms = Some(now);
         if self.clients.is_full(id) {
             let refusal =
                 Refusal::new(Code::Exhausted, "the session has as many clients as it can keep; detach one first");

@@ -85,6 +85,8 @@ pub(super) struct Core {
     title: String,
     cwd: String,
     last_output_ms: Option<u64>,
+    /// When a client attached last.
+    attached_ms: Option<u64>,
     summary_due: Option<u64>,
     summary_sent_ms: u64,
     /// When everybody is told who is there, if somebody came or left since; milliseconds since the epoch.
@@ -100,7 +102,7 @@ impl Core {
     /// A session that was just born; times are milliseconds since the epoch.
     pub(super) fn new(spec: &SessionSpec, now: u64) -> Core {
         let kept = |bytes: Option<u64>, default| bytes.unwrap_or(default).min(KEPT_BYTES_MAX) as usize;
-        Core {
+        let mut core = Core {
             created_ms: now,
             model: Model::new(spec.size, kept(spec.history_bytes, HISTORY_BYTES)),
             is_turn_spent: false,
@@ -116,6 +118,7 @@ impl Core {
             title: String::new(),
             cwd: String::new(),
             last_output_ms: None,
+            attached_ms: None,
             summary_due: None,
             summary_sent_ms: 0,
             presence_due: None,
@@ -123,7 +126,12 @@ impl Core {
             acks_due: None,
             links: Vec::new(),
             effects: Vec::new(),
+        };
+        if !spec.greeting.is_empty() {
+            let lines = format!("Connected to {}\r\nSession: {}\r\n", spec.greeting, spec.id.short());
+            core.output(lines.into(), now);
         }
+        core
     }
 
     /// What the driver has to do now, in order.
@@ -374,6 +382,7 @@ impl Core {
             observers,
             clients: self.viewers().into_iter().take(SUMMARY_CLIENTS).collect(),
             last_output_ms: self.last_output_ms,
+            attached_ms: self.attached_ms,
             exit: self.exit,
         }
     }

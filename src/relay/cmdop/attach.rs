@@ -38,6 +38,10 @@ const BUFFER: usize = 8 * 1024 * 1024;
 /// Bytes that wait for all clients together; beyond it nothing more is taken ahead.
 const ALL_BUFFERS: usize = 256 * 1024 * 1024;
 
+/// What an observer hears that types.
+const OBSERVES: &str =
+    "this client observes the session: what it sends to its program is refused, and the stream ends here";
+
 /// What the stream carries towards the client.
 pub(super) type Message = Result<ControlMessage, Status>;
 /// What comes after everything that waits.
@@ -201,22 +205,24 @@ impl Stage {
     }
 
     async fn client(&mut self, payload: Option<FromClient>) -> Result<(), Status> {
-        // An observer's keys go nowhere, and it hears nothing of it.
+        let is_driver = self.role == Role::Driver;
         match payload {
-            Some(FromClient::Output(output)) if self.role == Role::Driver => {
+            Some(FromClient::Output(output)) if is_driver => {
                 self.typed = output.data;
                 self.send_typed().await
             }
+            // The schema has no word for a refusal: the stream's own end is the one that every SDK tells as an error.
+            Some(FromClient::Output(_)) => Err(Status::permission_denied(OBSERVES)),
             Some(FromClient::Status(status)) => match Wish::of(&status.reason) {
-                Some(Wish::Resize(size)) if self.role == Role::Driver => self.attachment.send(Up::Resize(size)).await,
-                Some(Wish::Signal(number)) if self.role == Role::Driver => {
-                    self.attachment.send(Up::Signal(number)).await
-                }
+                Some(Wish::Resize(size)) if is_driver => self.attachment.send(Up::Resize(size)).await,
+                Some(Wish::Signal(number)) if is_driver => self.attachment.send(Up::Signal(number)).await,
+                Some(Wish::Signal(_)) => Err(Status::permission_denied(OBSERVES)),
                 Some(Wish::Detach) => {
                     self.ending = Some(Ended::Detached);
                     self.pending.clear();
                     Ok(())
                 }
+                // SDKs tell their size by themselves.
                 _ => Ok(()),
             },
             _ => Ok(()),

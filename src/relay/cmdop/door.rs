@@ -8,7 +8,7 @@ use tonic::{Status, Streaming};
 use super::admit::TOKEN_TTL;
 use super::attach::{Message, message};
 use super::client::{Attachment, News};
-use super::places::{Place, about, no_session};
+use super::places::{Place, about, no_session, wish_of};
 use super::{Call, Facade};
 use crate::fleet::{Action, Role, Session, SessionId, SessionSpec};
 use crate::stream::{Attach, Delivery, Down};
@@ -49,8 +49,10 @@ pub(super) async fn enter(
     let Some(AgentMessage { session_id, payload: Some(FromClient::Register(register)), .. }) = first else {
         return Err(Status::invalid_argument("the stream must open with a register message"));
     };
-    let place = facade.place_of_stream(call, &session_id, &register.version).await?;
-    let wanted = if call.caller.actions.may(Action::Drive) { Action::Drive } else { Action::Observe };
+    let (session_id, is_observer) = wish_of(&session_id);
+    let place = facade.place_of_stream(call, session_id, &register.version).await?;
+    let may_drive = call.caller.actions.may(Action::Drive) && !is_observer;
+    let wanted = if may_drive { Action::Drive } else { Action::Observe };
     let (action, needs_password) = match facade.may_without_password(call, &place, wanted).await {
         Err(status) if status.code() == tonic::Code::PermissionDenied && wanted == Action::Drive => {
             (Action::Observe, facade.may_without_password(call, &place, Action::Observe).await?)

@@ -13,6 +13,7 @@ use tonic::Status;
 
 use super::client::{Attachment, News};
 use super::places::about;
+use super::places::wish_of;
 use super::pool::{Key, Pool};
 use super::{Call, Facade};
 use crate::fleet::{Action, Code, Refusal, Role};
@@ -77,7 +78,7 @@ impl Drop for Copy {
 }
 
 pub(super) async fn get(facade: Facade, call: Call, request: GetOutputRequest) -> Result<GetOutputResponse, Status> {
-    let place = facade.place(&call, &request.session_id).await?;
+    let place = facade.place(&call, wish_of(&request.session_id).0).await?;
     facade.may(&call, &place, Action::Observe).await?;
     if place.known.is_none() && !call.caller.actions.may(Action::Drive) {
         // Nobody has started it, and this caller may not.

@@ -23,6 +23,14 @@ use crate::wire::status_of;
 /// The SDKs' word for "wherever I am connected to".
 const HERE: &str = "local";
 
+/// Before a session's id it asks to observe, whatever the key may.
+const OBSERVE: &str = "observe:";
+
+/// A session's id, and whether only to observe is asked for.
+pub(super) fn wish_of(session: &str) -> (&str, bool) {
+    session.strip_prefix(OBSERVE).map_or((session, false), |session| (session, true))
+}
+
 /// Where a call goes.
 pub(super) struct Place {
     pub(super) machine: Machine,

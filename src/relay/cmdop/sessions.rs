@@ -3,7 +3,7 @@
 use tokio::sync::oneshot;
 use tonic::Status;
 
-use super::places::{about, default_of, no_session};
+use super::places::{about, default_of, no_session, wish_of};
 use super::{Call, Facade};
 use crate::fleet::{Action, Code, Machine, Session, SessionId, SessionSpec, SessionStatus as Status_, Size};
 use crate::relay::audit::Audited;
@@ -126,15 +126,22 @@ pub(super) async fn list(
     })
 }
 
-/// The machines that a host name means: the one that is called so, or else all whose name it is a part of.
+/// Shortest beginning of a machine's id that names it.
+const ID_PART: usize = 8;
+
+/// The machines that a host name, or an id or its beginning, means: the one that is called so, or else all whose name it is a
+/// part of.
 fn matches<'a>(machines: &'a [Machine], wanted: &str, is_partial: bool) -> Vec<&'a Machine> {
     let by = |fits: &dyn Fn(&Machine) -> bool| machines.iter().filter(|machine| fits(machine)).collect::<Vec<_>>();
+    let lower = wanted.to_ascii_lowercase();
     let whole = [
+        by(&|machine| machine.facts.id.to_string() == lower),
         by(&|machine| machine.facts.name == wanted),
         by(&|machine| machine.facts.name.eq_ignore_ascii_case(wanted)),
         by(&|machine| machine.facts.hostname.eq_ignore_ascii_case(wanted)),
     ];
-    let found = whole.into_iter().find(|found| !found.is_empty()).unwrap_or_default();
+    let by_id = || by(&|machine| lower.len() >= ID_PART && machine.facts.id.to_string().starts_with(&lower));
+    let found = whole.into_iter().find(|found| !found.is_empty()).unwrap_or_else(by_id);
     if found.is_empty() && is_partial { by(&|machine| is_part(machine, wanted)) } else { found }
 }
 
@@ -202,7 +209,7 @@ pub(super) async fn status(
     request: GetSessionStatusRequest,
 ) -> Result<GetSessionStatusResponse, Status> {
     let view = facade.view(&call.caller).await?;
-    let wanted = request.session_id.parse::<SessionId>().ok();
+    let wanted = wish_of(&request.session_id).0.parse::<SessionId>().ok();
     let rows = rows(&view, &facade, |_| true);
     let Some(row) = rows.iter().find(|row| Some(row.id) == wanted) else {
         return Ok(GetSessionStatusResponse::default());

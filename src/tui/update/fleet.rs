@@ -120,9 +120,11 @@ pub(super) fn create_failed(model: &mut Model, session: SessionId, machine: Mach
 /// Asks for a session on a machine; it opens with the wheel in hand.
 pub(super) fn create(model: &mut Model, machine: MachineId, mut spec: SessionSpec, effects: &mut Effects) {
     spec.size = model.likely_size(model.order.len() + 1);
+    // A shell is the one of its machine: who connects there joins it.
+    spec.is_shared |= spec.command.is_empty();
     model.mine.insert(spec.id);
     model.known.insert(spec.id);
-    effects.push(Effect::Create { machine, spec });
+    effects.push(Effect::Create { machine, spec: Box::new(spec) });
 }
 
 /// `web-1 · shell`.

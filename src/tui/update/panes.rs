@@ -168,7 +168,7 @@ pub(super) fn restart(model: &mut Model, effects: &mut Effects) {
         pane.successor = Some(id);
         pane.is_frame_stale = true;
     }
-    effects.push(Effect::Create { machine, spec });
+    effects.push(Effect::Create { machine, spec: Box::new(spec) });
 }
 
 /// Puts a new session into the pane that waits for it; `false` if none does.

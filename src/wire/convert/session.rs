@@ -22,6 +22,7 @@ impl From<&SessionSpec> for v1::SessionSpec {
             workspace: spec.workspace.clone(),
             shared: spec.is_shared,
             posix_shell: spec.is_posix_shell,
+            greeting: spec.greeting.clone(),
         }
     }
 }
@@ -42,6 +43,7 @@ pub fn spec_from(spec: v1::SessionSpec) -> Result<SessionSpec, IdError> {
         workspace: spec.workspace,
         is_shared: spec.shared,
         is_posix_shell: spec.posix_shell,
+        greeting: spec.greeting,
     })
 }
 
@@ -67,6 +69,7 @@ impl From<&Summary> for v1::Summary {
             observers: summary.observers,
             viewers: summary.clients.iter().map(viewer).collect(),
             last_output_ms: summary.last_output_ms.unwrap_or(0),
+            attached_ms: summary.attached_ms.unwrap_or(0),
             exited: summary.exit.map(Into::into),
         }
     }
@@ -83,6 +86,7 @@ pub fn summary_from(summary: v1::Summary) -> Summary {
         observers: summary.observers,
         clients: summary.viewers.into_iter().map(viewer_from).collect(),
         last_output_ms: (summary.last_output_ms > 0).then_some(summary.last_output_ms),
+        attached_ms: (summary.attached_ms > 0).then_some(summary.attached_ms),
         exit: summary.exited.as_ref().map(exit),
     }
 }
@@ -105,6 +109,7 @@ pub fn session_from(machine: MachineId, info: v1::SessionInfo) -> Result<Session
     spec.name = cleaned(spec.name, NAME_CAP);
     spec.cwd = cleaned(spec.cwd, PATH_CAP);
     spec.term = cleaned(spec.term, NAME_CAP);
+    spec.greeting = cleaned(spec.greeting, NAME_CAP);
     spec.workspace = cleaned(spec.workspace, NAME_CAP);
     if let Some(program) = spec.command.first_mut() {
         *program = cleaned(std::mem::take(program), PATH_CAP);

@@ -340,6 +340,9 @@ pub struct Summary {
     /// The attached clients, by number; the first of them where there are very many.
     #[prost(message, repeated, tag = "9")]
     pub viewers: ::prost::alloc::vec::Vec<Viewer>,
+    /// When a client attached last, milliseconds since the epoch; 0: never.
+    #[prost(uint64, tag = "10")]
+    pub attached_ms: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Detached {
@@ -385,6 +388,9 @@ pub struct SessionSpec {
     /// Without a command: a shell of the POSIX family, if the login shell is none.
     #[prost(bool, tag = "13")]
     pub posix_shell: bool,
+    /// The machine's name for the lines that a session begins with, for who made it by connecting; empty: none.
+    #[prost(string, tag = "14")]
+    pub greeting: ::prost::alloc::string::String,
 }
 /// The keeper's answer to a link's hello.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -614,6 +620,9 @@ pub struct ExecStart {
     /// Standard input follows; otherwise it is /dev/null.
     #[prost(bool, tag = "8")]
     pub has_stdin: bool,
+    /// Both outputs come as standard output, in the order in which they were written.
+    #[prost(bool, tag = "9")]
+    pub merge: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ExecStdinClosed {}

@@ -590,13 +590,14 @@ const cases = {
     const { terminal: looks } = await at(ONE, env.CASE_OBSERVER);
     assert.ok((await looks.list()).total >= 1);
     const attached = await attach(looks, sid);
-    attached.type('echo ty$((1))ed\n');
     attached.stream.sendResize(50, 20);
     await terminal.sendInput('echo l$((0))ok; stty size\n');
     await attached.shows('l0ok');
     await attached.shows('24 80');
+    attached.type('echo ty$((1))ed\n');
+    const { error } = await attached.ended('error');
+    assert.equal(error.constructor.name, 'PermissionError');
     assert.ok(!attached.out.includes('ty1ed'));
-    await attached.close();
     for (const call of [() => looks.sendInput(sid, 'x'), () => looks.resize(sid, 9, 9), () => looks.signal(sid, 2),
       () => looks.close(sid), () => remote(env.CASE_OBSERVER).terminal.create()]) await fails('PermissionError', call);
     assert.ok((await looks.getOutput(sid)).data.includes('l0ok'));

@@ -254,19 +254,34 @@ def _():
 
 @case("OBS-03")
 def _():
-    """What an observer types, sizes and signals on the stream is dropped without a word."""
+    """What an observer types or signals is refused, and heard of: the stream ends with it. Its size is no matter."""
     client, looks = Client(), Client(OBSERVER)
     sid = client.sid()
     client.run(sid, "true")
-    stream = attach(looks, sid)
-    stream.type("echo ty$((1))ed\n")
-    stream.wish("resize:50x20")
-    stream.wish("signal:9")
-    client.type(sid, "echo l$((0))ok; stty size\n")
+    for act in (lambda stream: stream.type("echo ty$((1))ed\n"), lambda stream: stream.wish("signal:9")):
+        stream = attach(looks, sid)
+        stream.wish("resize:50x20")
+        client.type(sid, "stty size\n")
+        stream.shows("24 80")
+        act(stream)
+        assert stream.ended() == Code.PERMISSION_DENIED
+        assert b"ty1ed" not in stream.out
+    client.run(sid, "true")
+
+
+@case("OBS-05")
+def _():
+    """A key that may drive observes with `observe:` before the session's id."""
+    client = Client()
+    sid = client.sid()
+    client.run(sid, "true")
+    stream = attach(client, "observe:" + sid)
+    assert client.call("GetSessionStatus", session_id="observe:" + sid).exists
+    client.type(sid, "echo l$((0))ok\n")
     stream.shows("l0ok")
-    stream.shows("24 80")
-    assert b"ty1ed" not in stream.out and not stream.is_over
-    stream.cancel()
+    stream.type("echo ty$((1))ed\n")
+    assert stream.ended() == Code.PERMISSION_DENIED and b"ty1ed" not in stream.out
+    fails(Code.NOT_FOUND, lambda: client.call("SendInput", session_id="observe:" + sid, data=b"x"))
 
 
 @case("OBS-04")

@@ -47,7 +47,7 @@ pub(super) async fn run(
     machines: Vec<Machine>,
     mut options: ExecOptions,
     args: &ExecArgs,
-) -> Result<ExitCode> {
+) -> Result<(ExitCode, Vec<MachineId>)> {
     options.has_stdin = !args.no_stdin && input::is_piped();
     let mut interrupts = signal(SignalKind::interrupt())?;
     let mut show = Show::new(&machines, &options, args)?;
@@ -78,7 +78,7 @@ pub(super) async fn run(
             _ = interrupts.recv() => {
                 if cancel_tx.send_replace(true) {
                     show.leave();
-                    return Ok(ExitCode::from(INTERRUPTED));
+                    return Ok((ExitCode::from(INTERRUPTED), show.failed()));
                 }
                 continue;
             }
@@ -87,14 +87,15 @@ pub(super) async fn run(
         let shown = tokio::select! {
             shown = show.event(event) => shown,
             // Nobody reads what we show.
-            _ = interrupts.recv(), if *cancel_tx.borrow() => return Ok(ExitCode::from(INTERRUPTED)),
+            _ = interrupts.recv(), if *cancel_tx.borrow() => return Ok((ExitCode::from(INTERRUPTED), show.failed())),
         };
         if let Err(err) = shown {
             show.leave();
             return Err(err);
         }
     }
-    show.finish().await
+    let failed = show.failed();
+    Ok((show.finish().await?, failed))
 }
 
 /// One machine's part.
@@ -157,6 +158,7 @@ struct Show {
 
 struct HostView {
     name: String,
+    machine: MachineId,
     stdout: Lines,
     stderr: Lines,
     kept: Kept,
@@ -180,9 +182,10 @@ impl Show {
             hosts.push(HostView {
                 stdout: Lines::new(&name, width, index, LineStyle { is_coloured: is_coloured(out), is_terminal: out }),
                 stderr: Lines::new(&name, width, index, LineStyle { is_coloured: is_coloured(err), is_terminal: err }),
-                kept: Kept::new(KEPT_CAP),
+                kept: Kept::new(KEPT_CAP, options.is_merged),
                 files: args.out_dir.as_deref().map(|dir| files(dir, &file_name)).transpose()?,
                 name,
+                machine: machines[index].facts.id,
                 outcome: None,
             });
         }
@@ -296,6 +299,12 @@ impl Show {
         self.writer.write(To::Stderr, format!("{}\n", one_line(&summary(&outcomes))).into()).await?;
         self.writer.finish().await?;
         Ok(ExitCode::from(code_of_all(&outcomes)))
+    }
+
+    /// Where it did not go well, so far.
+    fn failed(&self) -> Vec<MachineId> {
+        let failed = self.hosts.iter().filter(|host| host.outcome != Some(Outcome::Ended(0)));
+        failed.map(|host| host.machine).collect()
     }
 
     fn leave(&self) {

@@ -1,11 +1,14 @@
 //! `fleetmux exec`: a command on one machine, or on several at once.
 
+mod again;
 mod input;
+mod keep;
 mod many;
 mod one;
 mod report;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -24,10 +27,12 @@ const INTERRUPTED: u8 = 130;
 const SIGINT: u32 = 2;
 
 pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: ExecArgs) -> Result<ExitCode> {
-    let selector: Selector = args.target.parse()?;
-    let options = options(&args)?;
+    let (target, options) = match &args.target {
+        None => again::last(&args)?,
+        Some(target) => (target.parse()?, options(&args)?),
+    };
     let client = background::client(relay).await?;
-    let names: Option<Vec<&str>> = match &selector {
+    let names: Option<Vec<&str>> = match &target {
         Selector::Names(names) if !names.iter().any(|name| Selector::is_glob(name)) => {
             Some(names.iter().map(String::as_str).collect())
         }
@@ -37,14 +42,23 @@ pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: ExecArgs) -> Resu
         Some(names) => client.fleet_of(&names).await?,
         None => client.fleet().await?,
     };
-    if let Some(name) = selector.single() {
-        let machine = lookup::machine(&machines, name)?;
-        return one::run(&client, machine, options, &args).await;
+    if args.keep {
+        let name = target.single().ok_or_else(|| eyre!("--keep is for one machine; for several there is the wall"))?;
+        return keep::run(&client, lookup::machine(&machines, name)?, options, &args).await;
     }
-    let mut chosen = lookup::chosen(&machines, &selector)?;
+    if let Some(name) = target.single() {
+        let machine = lookup::machine(&machines, name)?;
+        let outcome = one::run(&client, machine, options.clone(), &args).await;
+        let failed = if matches!(outcome, Ok(ExitCode::SUCCESS)) { vec![] } else { vec![machine.facts.id] };
+        again::remember(&options, failed);
+        return outcome;
+    }
+    let mut chosen = lookup::chosen(&machines, &target)?;
     chosen.sort_by(|a, b| (&a.facts.name, a.facts.id).cmp(&(&b.facts.name, b.facts.id)));
     chosen.dedup_by_key(|machine| machine.facts.id);
-    many::run(&client, chosen, options, &args).await
+    let (code, failed) = many::run(&client, chosen, options.clone(), &args).await?;
+    again::remember(&options, failed);
+    Ok(code)
 }
 
 fn options(args: &ExecArgs) -> Result<ExecOptions> {
@@ -52,15 +66,23 @@ fn options(args: &ExecArgs) -> Result<ExecOptions> {
         true => ExecOptions::argv(&args.command),
         false => ExecOptions::shell(args.command.join(" ")),
     };
-    for pair in &args.env {
-        // The value may be a secret: only the name is shown.
-        let (name, value) = pair.split_once('=').ok_or_else(|| eyre!("--env wants KEY=VALUE; {pair:?} has no `=`"))?;
-        options.env.insert(name.into(), value.into());
-    }
+    options.env = variables(args)?;
     options.cwd.clone_from(&args.cwd);
     options.shell.clone_from(&args.shell);
-    options.timeout = (!args.timeout.is_zero()).then_some(args.timeout);
+    let default = if args.keep { Duration::ZERO } else { options.timeout.unwrap_or_default() };
+    let timeout = args.timeout.unwrap_or(default);
+    options.timeout = (!timeout.is_zero()).then_some(timeout);
+    options.is_merged = args.merge || args.json && !args.no_merge;
     Ok(options)
+}
+
+fn variables(args: &ExecArgs) -> Result<BTreeMap<String, String>> {
+    let pair = |pair: &String| {
+        // The value may be a secret: only the name is shown.
+        let (name, value) = pair.split_once('=').ok_or_else(|| eyre!("--env wants KEY=VALUE; {pair:?} has no `=`"))?;
+        Ok((name.to_string(), value.to_string()))
+    };
+    args.env.iter().map(pair).collect()
 }
 
 /// Whether the last `count` words of a command line follow `--`, which the parser does not tell.

@@ -33,7 +33,7 @@ pub(super) async fn run(
     options.has_stdin = !args.no_stdin && input::is_piped();
     let (timeout, command) = (options.timeout, command_text(&options));
     let name = machine.facts.name.clone();
-    let mut kept = args.json.then(|| Kept::new(EXEC_OUTPUT_CAP));
+    let mut kept = args.json.then(|| Kept::new(EXEC_OUTPUT_CAP, options.is_merged));
     let followed = follow(client, machine, options, kept.as_mut()).await;
     if let Some(kept) = kept {
         let report = match &followed {

@@ -26,15 +26,18 @@ pub(super) struct Kept {
     pub(super) stderr: BytesMut,
     cap: usize,
     pub(super) is_truncated: bool,
+    /// Both are one.
+    is_merged: bool,
 }
 
 impl Kept {
-    pub(super) fn new(cap: usize) -> Kept {
-        Kept { cap, ..Kept::default() }
+    pub(super) fn new(cap: usize, is_merged: bool) -> Kept {
+        Kept { cap, is_merged, ..Kept::default() }
     }
 
     pub(super) fn take(&mut self, to: To, chunk: &[u8]) {
-        let kept = if to == To::Stdout { &mut self.stdout } else { &mut self.stderr };
+        // An agent that knows of no merging sends both: as they come is as near as it gets.
+        let kept = if to == To::Stdout || self.is_merged { &mut self.stdout } else { &mut self.stderr };
         let room = self.cap.saturating_sub(kept.len()).min(chunk.len());
         kept.extend_from_slice(&chunk[..room]);
         self.is_truncated |= room < chunk.len();
@@ -47,10 +50,11 @@ pub(super) struct Report {
     hostname: String,
     command: String,
     exit_code: u8,
-    /// Standard output; what is no UTF-8 is replaced.
+    /// What it wrote, in its order, or standard output alone; what is no UTF-8 is replaced.
     output: String,
     duration_ms: u64,
-    stderr: String,
+    /// Standard error, if it is apart.
+    stderr: Option<String>,
     signal: Option<u32>,
     truncated: bool,
     timed_out: bool,
@@ -69,7 +73,7 @@ impl Report {
             exit_code: exit_code(exit),
             output: String::from_utf8_lossy(&kept.stdout).into_owned(),
             duration_ms: exit.duration.as_millis() as u64,
-            stderr: String::from_utf8_lossy(&kept.stderr).into_owned(),
+            stderr: (!kept.is_merged).then(|| String::from_utf8_lossy(&kept.stderr).into_owned()),
             signal: exit.signal,
             truncated: kept.is_truncated,
             timed_out: exit.is_timed_out,
@@ -294,7 +298,7 @@ mod tests {
     #[test]
     fn equal_outputs_fold_and_different_ones_do_not() {
         let kept = |text: &str| {
-            let mut kept = Kept::new(100);
+            let mut kept = Kept::new(100, false);
             kept.take(To::Stdout, text.as_bytes());
             kept
         };
@@ -306,7 +310,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_bounded_and_says_so() {
-        let mut kept = Kept::new(4);
+        let mut kept = Kept::new(4, false);
         kept.take(To::Stdout, b"abc");
         assert!(!kept.is_truncated);
         kept.take(To::Stdout, b"def");

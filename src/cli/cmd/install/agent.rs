@@ -7,6 +7,7 @@ use color_eyre::eyre::{Result, bail};
 use super::unit::Unit;
 use super::{AGENT, check, installed, path, scope, show, start};
 use crate::agent::membership;
+use crate::cli::ALIAS;
 use crate::cli::cmd::{agent, agent_link};
 use crate::cli::host_args::InstallArgs;
 use crate::cli::output::print;
@@ -57,6 +58,12 @@ OOMPolicy=continue
     start(scope, AGENT, &path, &text)?;
     let link = agent_link::settled(&dir).await?;
     let link = link.map_or_else(String::new, |link| format!("{}\n", agent_link::words(&link)));
-    print(&format!("{}{link}", installed(scope, AGENT, &path)))?;
+    // Login shells set PATH anew: beside the program they find it.
+    let alias = program.with_file_name(ALIAS);
+    let alias = match alias.symlink_metadata().is_err() && std::os::unix::fs::symlink(&program, &alias).is_ok() {
+        true => format!("{} shows files in colours\n", alias.display()),
+        false => String::new(),
+    };
+    print(&format!("{}{link}{alias}", installed(scope, AGENT, &path)))?;
     Ok(ExitCode::SUCCESS)
 }
