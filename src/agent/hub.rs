@@ -120,7 +120,7 @@ pub(super) async fn run(
     let seed = facts.id.as_bytes().iter().fold(0, |seed: u64, byte| seed.rotate_left(8) ^ u64::from(*byte));
     let data = link::start(link, seed, events_tx.clone());
     let files = Files::new(events_tx.clone(), permissions.clone(), private);
-    let programs = paths::programs_dir(&dir);
+    let programs = paths::programs_dir(dir.parent().unwrap_or(&dir));
     let mut hub = Hub {
         facts,
         place: Place::new(&dir),

@@ -269,7 +269,12 @@ async fn a_session_is_named_wherever_an_id_is_taken() {
     assert!(listed.contains("build") && !listed.contains("web-2"), "{listed}");
     assert_eq!(run(&["ls"]).1, run(&["session", "list"]).1);
     assert_eq!(run(&["sessions", "web-1"]).1, run(&["session", "list", "web-1"]).1);
-    assert_eq!(run(&["attach", "build"]).1, run(&["session", "show", "build"]).1);
+    let (before, attached) = (run(&["session", "show", "build"]).1, run(&["attach", "build"]).1);
+    assert_eq!(
+        attached,
+        before.replace("Attached:   never", "Attached:   0 s ago"),
+        "it says what show says, and marks"
+    );
     let status = |text: &str| text.contains(" CONNECTED ");
     assert!(status(&run(&["ls"]).1.replace("PENDING", "CONNECTED")), "the words of show and JSON");
     assert_eq!(run(&["session", "kill", "build"]).0, 0);

