@@ -469,6 +469,7 @@ fn files() -> Vec<(String, String)> {
                 context: 2,
             }),
         ),
+        ("rules", R::Rules(v1::MachineRulesRequest {})),
     ];
     let mut rows = Vec::new();
     for (name, request) in requests {
@@ -521,6 +522,16 @@ fn files() -> Vec<(String, String)> {
         ("credit", D::Credit(9)),
         ("done", D::Done(done)),
         ("refused", D::Refused(refused())),
+        (
+            "rules",
+            D::Rules(v1::MachineRules {
+                file: "/etc/fleetmux/permissions.toml".into(),
+                default_allow: true,
+                broken: "gone".into(),
+                rules: vec![v1::MachineRule { number: 2, text: "allow * observe".into() }],
+                none: true,
+            }),
+        ),
     ];
     for (name, frame) in downs {
         rows.push((format!("file_down.{name}"), hex(&file_down(frame))));

@@ -54,11 +54,23 @@ pub(super) struct PermissionsArgs {
     pub(super) dir: Option<PathBuf>,
 }
 
+impl PermissionsArgs {
+    /// The machine whose rules are asked for from afar.
+    pub(super) fn machine(&self) -> Option<&str> {
+        match &self.command {
+            PermissionsCommand::List { machine, .. } => machine.as_deref(),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, Subcommand)]
 pub(super) enum PermissionsCommand {
-    /// Show the rules and where they are
+    /// Show the rules and where they are, of this machine, or of another one those that are about you
     #[command(alias = "show")]
     List {
+        /// The machine: name, host name or the beginning of its id [default: this one, all its rules]
+        machine: Option<String>,
         /// JSON instead of a table
         #[arg(long)]
         json: bool,

@@ -136,7 +136,6 @@ async fn run(mut args: Args) -> Result<ExitCode> {
             | Command::Logout
             | Command::Server(_)
             | Command::InstallAlias(_)
-            | Command::Permissions(_)
             | Command::Logs(_)
             | Command::Completions(_)
             | Command::Man(_)
@@ -147,6 +146,10 @@ async fn run(mut args: Args) -> Result<ExitCode> {
             complain!("fleetmux: without the configuration: {err:#}");
             args.relay
         }),
+        Some(Command::Permissions(options)) if options.machine().is_some() => {
+            identity::settle(args.relay, &args.identity)?
+        }
+        Some(Command::Permissions(_)) => args.relay,
         Some(Command::Doctor(options)) => {
             let settled = identity::settle(args.relay, &args.identity);
             return cmd::doctor::run(named, settled, options).await;
@@ -172,7 +175,7 @@ async fn run(mut args: Args) -> Result<ExitCode> {
         Some(Command::Files(command)) => cmd::files::run(relay, command).await,
         Some(Command::Highlight(options)) => cmd::highlight::run(relay, options).await,
         Some(Command::InstallAlias(options)) => cmd::highlight::install_alias(&options),
-        Some(Command::Permissions(options)) => cmd::permissions::run(&options),
+        Some(Command::Permissions(options)) => cmd::permissions::run(relay, &options).await,
         Some(Command::Logs(options)) => cmd::logs::run(&options).await,
         Some(Command::Completions(options)) => cmd::completions::completions(&options),
         Some(Command::Man(options)) => cmd::completions::man(&options),

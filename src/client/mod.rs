@@ -46,8 +46,8 @@ pub use error::Error;
 pub use event::{AttachEvent, ConnectionInfo, ConnectionState, FleetEvent};
 pub use exec::{EXEC_OUTPUT_CAP, ExecEvent, ExecExit, ExecHandle, ExecOptions, ExecOutput, ExecStdin, Program};
 pub use files::{
-    Deleted, FILE_READ_CAP, FileMatch, FilePage, FileReader, FileWriter, Files, LineMatch, ListOptions, ReadOptions,
-    SearchOptions, SearchResult, WriteOptions,
+    Deleted, FILE_READ_CAP, FileMatch, FilePage, FileReader, FileWriter, Files, LineMatch, ListOptions, MachineRules,
+    ReadOptions, SearchOptions, SearchResult, WriteOptions,
 };
 pub use fleet::FleetWatch;
 pub use inbox::Inbox;

@@ -77,6 +77,8 @@ fn said(request: &Request) -> (&'static str, String, Option<String>, Action) {
         Request::Stat(stat) => ("stat", text(&stat.path), None, Action::Read),
         Request::Read(read) => ("read", text(&read.path), None, Action::Read),
         Request::Search(search) => ("search", text(&search.path), None, Action::Read),
+        // Whoever may see a machine may know what it is allowed there.
+        Request::Rules(_) => ("rules", String::new(), None, Action::Observe),
         Request::Write(write) => ("write", text(&write.path), None, Action::Files),
         Request::MakeDirectory(make) => ("mkdir", text(&make.path), None, Action::Files),
         Request::Remove(remove) => ("delete", text(&remove.path), None, Action::Files),

@@ -188,6 +188,11 @@ const FACTS: &[(&str, &str, &str)] = &[
     ("004", "`permissions list` on the host", "permissions_are_shown_changed_and_tried"),
     (
         "004",
+        "`permissions list HOST` from afar: the rules that are about whoever asks",
+        "seed_004_permissions_list_tells_from_afar_what_is_about_whoever_asks",
+    ),
+    (
+        "004",
         "`connect --list`, `--workspace NAME`",
         "an_ambiguous_id_lists_the_candidates_and_connect_lists_machines_with_sessions",
     ),

@@ -259,6 +259,32 @@ async fn seed_000_ccat_is_found_inside_a_session() {
     assert!(code == 0 && output.ends_with("/bin/ccat\n"), "{output}");
 }
 
+#[tokio::test]
+async fn seed_004_permissions_list_tells_from_afar_what_is_about_whoever_asks() {
+    let (fleet, _client) = fleet("vps-audi").await;
+    let dir = fleet.dir.path().join("vps-audi").display().to_string();
+    let own = format!("uid:{}", rustix::process::getuid().as_raw());
+    let said = ok(&mut typed(&fleet, "cmdop permissions list VPS-audi"));
+    assert!(
+        said.contains("vps-audi has no ") && said.contains("everything that the relay lets through is allowed"),
+        "{said}"
+    );
+    for rule in ["default deny".to_string(), "allow key:other exec".to_string(), format!("allow {own} observe,drive")] {
+        ok(&mut typed(&fleet, &format!("cmdop permissions {rule} --dir {dir}")));
+    }
+    let said = ok(&mut typed(&fleet, "cmdop permissions list vps-audi"));
+    assert!(
+        said.contains(&format!("2     allow {own} drive,observe"))
+            || said.contains(&format!("allow {own} observe,drive")),
+        "{said}"
+    );
+    assert!(said.contains("what no rule covers is denied") && !said.contains("key:other"), "nobody else's: {said}");
+    let json: Value = serde_json::from_str(&ok(&mut typed(&fleet, "cmdop permissions list vps-audi --json"))).unwrap();
+    assert_eq!((&json["rules"][0]["number"], &json["default"]), (&2.into(), &"deny".into()));
+    let (code, _, err) = outcome(&mut typed(&fleet, "cmdop exec vps-audi \"uptime\""));
+    assert!(code == 255 && err.contains("fleetmux permissions list"), "a denial says where to look: {err}");
+}
+
 // ── seed 001: keys ──
 
 /// Every row of the table, as written, through the SDK's stream and through `connect`.

@@ -103,6 +103,7 @@ fn perform(mut job: Job, request: Request) {
         Request::Rename(rename) => copy::rename(&job, &rename),
         Request::Copy(copy) => copy::copy(&job, &copy),
         Request::Search(search) => search::search(&job, &search),
+        Request::Rules(_) => job.tell(Down::Rules(job.guard.rules_told())).map(|()| v1::FileDone::default()),
     };
     let last = match outcome {
         Ok(done) => Down::Done(done),

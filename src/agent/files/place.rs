@@ -16,9 +16,10 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::private::Private;
-use crate::agent::permissions::{Action, Permissions, Subject};
+use crate::agent::permissions::{Action, Effect, Permissions, Subject};
 use crate::fleet::{Code, Refusal};
 use crate::wire;
+use crate::wire::v1;
 
 /// Who asks, and what the machine's rules say to that.
 pub(super) struct Guard {
@@ -33,6 +34,20 @@ pub(super) struct Guard {
 }
 
 impl Guard {
+    /// The rules that are about whoever asks.
+    pub(super) fn rules_told(&self) -> v1::MachineRules {
+        let told = self.permissions.told_to(&self.principal);
+        let rules = told.rules.into_iter().map(|(number, text)| v1::MachineRule { number, text }).collect();
+        let file = self.permissions.path().display().to_string();
+        v1::MachineRules {
+            file,
+            default_allow: told.default == Effect::Allow,
+            broken: told.broken,
+            rules,
+            none: told.is_none,
+        }
+    }
+
     pub(super) fn new(permissions: Arc<Permissions>, private: Private, principal: String, home: PathBuf) -> Guard {
         let rules = way_to(permissions.path());
         Guard { permissions, principal, home, rules, private: private.looked_up() }

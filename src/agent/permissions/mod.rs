@@ -151,6 +151,25 @@ fn is_asked(principal: &str) -> bool {
     principal.starts_with("key:")
 }
 
+/// The rules in force, as far as they are about somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// What happens to what no rule covers.
+    pub default: Effect,
+    /// Number and words of each.
+    pub rules: Vec<(u32, String)>,
+    /// Why there are none, and everything is denied; empty otherwise.
+    pub broken: String,
+    /// There is no file.
+    pub is_none: bool,
+}
+
+impl Default for Told {
+    fn default() -> Told {
+        Told { default: Effect::Allow, rules: Vec::new(), broken: String::new(), is_none: false }
+    }
+}
+
 /// The rules of this machine, obeyed as they are on disk now.
 pub struct Permissions {
     path: PathBuf,
@@ -272,6 +291,21 @@ impl Permissions {
     pub fn has_paths(&self) -> bool {
         let state = self.state();
         matches!(&state.in_force, InForce::Rules(rules) if rules.has_paths())
+    }
+
+    /// What is in force and about a principal.
+    pub fn told_to(&self, principal: &str) -> Told {
+        let mut state = self.state();
+        self.reload(&mut state);
+        match &state.in_force {
+            InForce::None => Told { is_none: true, ..Told::default() },
+            InForce::Broken(why) => Told { default: Effect::Deny, broken: why.clone(), ..Told::default() },
+            InForce::Rules(rules) => {
+                let own = (1..).zip(rules.iter()).filter(|(_, rule)| rule.is_about(principal));
+                let rules_told = own.map(|(number, rule)| (number, rule.to_string())).collect();
+                Told { default: rules.default_effect(), rules: rules_told, ..Told::default() }
+            }
+        }
     }
 
     /// Variables of the agent that programs get beside a login's.

@@ -126,6 +126,11 @@ impl Rule {
     }
 
     /// Whether it decides this request.
+    /// Whether it can cover anything that a principal asks for.
+    pub(super) fn is_about(&self, principal: &str) -> bool {
+        self.who.iter().any(|who| glob(who, principal))
+    }
+
     pub(super) fn covers(&self, principal: &str, action: Action, subject: &Subject) -> bool {
         let wider = match (self.effect, action) {
             (Effect::Allow, Action::Observe) => Some(Action::Drive),
@@ -141,7 +146,7 @@ impl Rule {
             Effect::Deny => pattern.denies(subject),
         };
         is_action
-            && self.who.iter().any(|who| glob(who, principal))
+            && self.is_about(principal)
             // Beside exec and create, a rule's other actions have no command to look at.
             && (!action.has_command() || self.command.as_ref().is_none_or(is_command))
             && self.session.as_ref().is_none_or(|session| subject.session.is_some_and(|name| glob(session, name)))

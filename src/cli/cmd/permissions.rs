@@ -14,15 +14,20 @@ use crate::agent::permissions::{
 };
 use crate::cli::host_args::{PasswordCommand, PermissionsArgs, PermissionsCommand, RuleArgs, TestArgs};
 use crate::cli::output::{complain, json_text, print, table};
+use crate::cli::{background, lookup};
 use crate::config::paths;
+use crate::fleet::Endpoint;
 
 /// Longest line read as a password.
 const PASSWORD_CAP: u64 = 4096;
 
-pub(in crate::cli) fn run(args: &PermissionsArgs) -> Result<ExitCode> {
+pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: &PermissionsArgs) -> Result<ExitCode> {
+    if let PermissionsCommand::List { machine: Some(machine), json } = &args.command {
+        return list_of(relay, machine, *json).await;
+    }
     let path = paths::permissions_file(args.dir.as_deref());
     match &args.command {
-        PermissionsCommand::List { json } => list(&path, *json),
+        PermissionsCommand::List { json, .. } => list(&path, *json),
         PermissionsCommand::Allow(rule) => add(&path, Effect::Allow, rule),
         PermissionsCommand::Deny(rule) => add(&path, Effect::Deny, rule),
         PermissionsCommand::Remove { number } => remove(&path, *number),
@@ -94,6 +99,40 @@ fn rule_json(number: usize, rule: &Rule) -> serde_json::Value {
         "session": rule.session(),
         "path": rule.path(),
     })
+}
+
+/// Another machine's rules, as far as they are about us.
+async fn list_of(relay: Option<Endpoint>, machine: &str, is_json: bool) -> Result<ExitCode> {
+    let client = background::client(relay).await?;
+    let (machines, _) = client.fleet_of(&[machine]).await?;
+    let machine = lookup::machine(&machines, machine)?;
+    lookup::online(machine)?;
+    let told = client.files().on(machine.facts.id).rules().await?;
+    let name = &machine.facts.name;
+    let default = if told.is_default_allow { Effect::Allow } else { Effect::Deny };
+    if is_json {
+        let rules = told.rules.iter().map(|(number, text)| json!({ "number": number, "rule": text }));
+        print(&json_text(&json!({
+            "machine": name,
+            "file": told.file,
+            "exists": !told.is_none,
+            "error": told.broken,
+            "default": default.to_string(),
+            "rules": rules.collect::<Vec<_>>(),
+        })))?;
+    } else if let Some(why) = &told.broken {
+        print(&format!("{name} denies everything: {why}\n"))?;
+    } else if told.is_none {
+        print(&format!("{name} has no {}: everything that the relay lets through is allowed\n", told.file))?;
+    } else {
+        let rows: Vec<Vec<String>> =
+            told.rules.iter().map(|(number, text)| vec![number.to_string(), text.clone()]).collect();
+        let list =
+            if rows.is_empty() { "no rule is about you\n".into() } else { table(&["RULE", "WHAT IT SAYS"], &rows) };
+        let default = past(default);
+        print(&format!("{list}what no rule covers is {default}; the rules are in {} on {name}\n", told.file))?;
+    }
+    Ok(if told.broken.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn list(path: &Path, is_json: bool) -> Result<ExitCode> {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use super::{Client, Error};
-use crate::fleet::{FileEntry, Machine, MachineId};
+use crate::fleet::{FileEntry, Machine, MachineId, cleaned};
 use crate::stream::EXEC_CHUNK_CAP;
 use crate::wire::{self, v1};
 use talk::Talk;
@@ -246,6 +246,31 @@ impl Files {
         })
     }
 
+    /// The machine's own rules that are about this client, in words, each with its number in the file. They say why something is
+    /// denied; needs the action observe.
+    ///
+    /// # Errors
+    /// [`Error::MachineOffline`], [`Error::PermissionDenied`], [`Error::Invalid`] for an agent that is too old to tell.
+    pub async fn rules(&self) -> Result<MachineRules, Error> {
+        let mut told = None;
+        let mut talk = self.begin(Request::Rules(v1::MachineRulesRequest {})).await?;
+        talk.until_done(|frame| {
+            if let Down::Rules(rules) = frame {
+                told = Some(rules);
+            }
+        })
+        .await?;
+        let told = told.ok_or_else(|| Error::Refused("the machine told no rules".into()))?;
+        let line = |text: String| cleaned(text, RULE_CAP);
+        Ok(MachineRules {
+            file: line(told.file),
+            is_default_allow: told.default_allow,
+            broken: Some(line(told.broken)).filter(|why| !why.is_empty()),
+            rules: told.rules.into_iter().map(|rule| (rule.number, line(rule.text))).collect(),
+            is_none: told.none,
+        })
+    }
+
     async fn begin(&self, request: Request) -> Result<Talk, Error> {
         let machine = self.machine.or(self.client.machine());
         let no_machine = || Error::MachineNotFound(super::terminal::NO_MACHINE.into());
@@ -260,6 +285,24 @@ impl Files {
         let entry = self.done(request).await?.entry;
         entry.map(wire::file_entry_from).ok_or_else(|| Error::Refused("the machine told nothing of the file".into()))
     }
+}
+
+/// Characters of a rule that are shown.
+const RULE_CAP: usize = 4096;
+
+/// A machine's own rules, as far as they are about this client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MachineRules {
+    /// Where they are on the machine.
+    pub file: String,
+    /// What no rule covers is allowed.
+    pub is_default_allow: bool,
+    /// Why none are in force, and everything is denied.
+    pub broken: Option<String>,
+    /// Number in the file and words of each: `allow key:ci observe,exec command="uptime"`.
+    pub rules: Vec<(u32, String)>,
+    /// The machine has no file of rules: everything that the relay lets through is allowed.
+    pub is_none: bool,
 }
 
 /// What is sent in one frame.

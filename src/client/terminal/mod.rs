@@ -46,7 +46,7 @@ impl Terminal {
 
     /// Runs a command on the selected machine, or on the only one there is, and waits for its end; the text is what it wrote to
     /// standard output and standard error, in its order. [`Client::exec`] streams, and [`Client::run`] keeps the two apart. A
-    /// command never runs twice: it is not repeated when the connection is lost under it, see [`Builder::max_retries`].
+    /// command never runs twice: it is not repeated when the connection is lost under it, see [`max_retries`](crate::client::Builder::max_retries).
     ///
     /// ```no_run
     /// # use std::time::Duration;

@@ -28,6 +28,7 @@ pub fn file_frame_len(frame: &v1::file_down::Frame) -> Option<usize> {
         Frame::Data(data) => Some(data.len()),
         Frame::Entries(entries) => Some(entries.encoded_len()),
         Frame::Matches(matches) => Some(matches.encoded_len()),
+        Frame::Rules(rules) => Some(rules.encoded_len()),
         Frame::Opened(_) | Frame::Credit(_) | Frame::Done(_) | Frame::Refused(_) => None,
     }
 }

@@ -1026,7 +1026,7 @@ pub struct FileStart {
     /// UUID, 16 bytes.
     #[prost(bytes = "bytes", tag = "1")]
     pub machine: ::prost::bytes::Bytes,
-    #[prost(oneof = "file_start::Request", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "file_start::Request", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
     pub request: ::core::option::Option<file_start::Request>,
 }
 /// Nested message and enum types in `FileStart`.
@@ -1051,7 +1051,38 @@ pub mod file_start {
         Copy(super::FileCopy),
         #[prost(message, tag = "10")]
         Search(super::FileSearch),
+        #[prost(message, tag = "11")]
+        Rules(super::MachineRulesRequest),
     }
+}
+/// The machine's own rules, as far as they are about whoever asks.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MachineRulesRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct MachineRules {
+    /// Where they are on the machine.
+    #[prost(string, tag = "1")]
+    pub file: ::prost::alloc::string::String,
+    /// What no rule covers is allowed.
+    #[prost(bool, tag = "2")]
+    pub default_allow: bool,
+    /// Why there are none in force, and everything is denied; empty otherwise.
+    #[prost(string, tag = "3")]
+    pub broken: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "4")]
+    pub rules: ::prost::alloc::vec::Vec<MachineRule>,
+    /// There is no file: everything that the relay lets through is allowed.
+    #[prost(bool, tag = "5")]
+    pub none: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MachineRule {
+    /// Its number in the file.
+    #[prost(uint32, tag = "1")]
+    pub number: u32,
+    /// In words: "allow key:ci observe,exec command="uptime"".
+    #[prost(string, tag = "2")]
+    pub text: ::prost::alloc::string::String,
 }
 /// Entries of a directory, sorted by name.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1165,7 +1196,7 @@ pub struct FileSearch {
 pub struct FileCommit {}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FileDown {
-    #[prost(oneof = "file_down::Frame", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "file_down::Frame", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub frame: ::core::option::Option<file_down::Frame>,
 }
 /// Nested message and enum types in `FileDown`.
@@ -1190,6 +1221,8 @@ pub mod file_down {
         /// Last: it was not done; what was done of it before stays.
         #[prost(message, tag = "7")]
         Refused(super::Refused),
+        #[prost(message, tag = "8")]
+        Rules(super::MachineRules),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
