@@ -131,10 +131,10 @@ impl Args {
         let (first, behind) = self.exec()?.command.split_first()?;
         let (before, words) = line.split_at(line.len().checked_sub(behind.len() + 1)?);
         let is_quoted = first.contains(char::is_whitespace);
-        let is_ours = |word: &String| {
-            !word.starts_with('-') || is_quoted || BEHIND.contains(&word.split('=').next().unwrap_or_default())
-        };
+        let is_ours = |word: &String| !word.starts_with('-') || is_quoted || word.starts_with("--");
+        let begins_ours = |word: &String| is_quoted || BEHIND.contains(&word.split('=').next().unwrap_or_default());
         if !behind.first()?.starts_with('-')
+            || !begins_ours(behind.first()?)
             || before.last().is_some_and(|word| word == "--")
             || !behind.iter().all(is_ours)
         {
@@ -421,8 +421,11 @@ mod tests {
         assert_eq!((args.env, args.cwd.as_str(), args.no_stdin), (vec!["A=1".into(), "B=2".into()], "/srv", true));
         let args = exec(&["connect", "exec", "web-1", "uptime -p", "--json"]);
         assert!(args.json && args.command == ["uptime -p"]);
+        let args = exec(&["exec", "web-1", "uptime", "--json", "--no-merge"]);
+        assert!(args.json && args.no_merge && args.command == ["uptime"]);
         for own in [
             &["ls", "-l"][..],
+            &["uptime", "--fold"],
             &["make", "-n"],
             &["ls", "/srv", "--json"],
             &["lsblk", "--json", "--all"],

@@ -19,9 +19,10 @@ Examples:
   fleetmux highlight web-1:/etc/nginx/nginx.conf
   fleetmux highlight -n --range 100:140 web-1:/var/log/syslog
   curl -s localhost/api | fleetmux highlight -l json
+  tail -f app.log | fleetmux highlight --no-pager -l log
   fleetmux install-alias                     and then: ccat main.rs
 
-Variables: FLEETMUX_HIGHLIGHT_THEME, FLEETMUX_PAGER, PAGER, NO_COLOR, COLORTERM
+Variables: FLEETMUX_HIGHLIGHT_THEME, COLORFGBG, FLEETMUX_PAGER, PAGER, NO_COLOR, COLORTERM
 
 Exit codes: 0 all was shown; 255 our own failure, for example a file that is not there")]
 pub(super) struct HighlightArgs {
@@ -34,9 +35,9 @@ pub(super) struct HighlightArgs {
     /// The language, by name or extension [default: by the file's name or first line]
     #[arg(short, long, value_name = "LANGUAGE")]
     pub(super) language: Option<String>,
-    /// The theme
-    #[arg(short, long, env = "FLEETMUX_HIGHLIGHT_THEME", default_value = "monokai", value_name = "THEME")]
-    pub(super) theme: String,
+    /// The theme [default: monokai; github-light where COLORFGBG tells of a light background]
+    #[arg(short, long, env = "FLEETMUX_HIGHLIGHT_THEME", hide_env = true, value_name = "THEME")]
+    pub(super) theme: Option<String>,
     /// When to colour
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub(super) color: When,

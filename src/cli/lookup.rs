@@ -3,9 +3,12 @@
 use color_eyre::eyre::{Result, bail};
 
 use crate::fleet::{
-    Machine, MachineFacts, Selector, Session, SessionId, ago, find_machine, find_session, is_same_name,
+    Code, Machine, MachineFacts, Selector, Session, SessionId, ago, find_machine, find_session, is_same_name,
 };
 use crate::runtime::now_ms;
+
+/// Characters of a session's id in its short form.
+const SHORT_ID: usize = 23;
 
 /// The machine of this name, host name or beginning of an id; several candidates are listed.
 pub(super) fn machine<'a>(machines: &'a [Machine], wanted: &str) -> Result<&'a Machine> {
@@ -40,9 +43,13 @@ pub(super) fn chosen(machines: &[Machine], selector: &Selector) -> Result<Vec<Ma
 
 /// The session of this id, name or MACHINE/NAME, or beginning or end of an id; several candidates are listed.
 pub(super) fn session<'a>(machines: &[Machine], sessions: &'a [Session], wanted: &str) -> Result<&'a Session> {
-    // A name comes from its machine, and must not stand for another session's id.
-    if wanted.parse::<SessionId>().is_ok() {
-        return Ok(find_session(sessions, wanted)?);
+    // A name comes from its machine, and must not stand for another session's id, whole or in its short form.
+    let is_short = wanted.len() == SHORT_ID && wanted.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    if wanted.parse::<SessionId>().is_ok() || is_short {
+        match find_session(sessions, wanted) {
+            Err(refusal) if is_short && refusal.code == Code::NotFound => {}
+            found => return Ok(found?),
+        }
     }
     let machine_of = |session: &Session| machines.iter().find(|machine| machine.facts.id == session.machine);
     let named = |is_same: fn(&str, &str) -> bool| {

@@ -148,7 +148,7 @@ pub(super) struct SessionNewArgs {
 #[derive(Clone, Debug, ClapArgs)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, disable_help_subcommand = true)]
 #[command(after_help = "\
-After Enter: ~. ends, ~i tells where this is and who watches, ~? shows what else there is.
+After Enter: ~. ends, ~# tells where this is and who watches, ~? shows what else there is.
 
 Examples:
   fleetmux connect web-1                      the active session; made if there is none
@@ -226,7 +226,7 @@ pub(super) struct ExecArgs {
     /// Command for the shell there; after --, program and arguments without a shell
     #[arg(required_unless_present = "retry_failed", trailing_var_arg = true, value_name = "COMMAND")]
     pub(super) command: Vec<String>,
-    /// Time after which the command is ended, seconds or 90s, 15m, 1h; 0 for no limit [default: 30; with --keep none]
+    /// Time after which the command is ended, seconds or 90s, 15m, 1h; 0 for no limit [default: 30]; with --keep it is only left, and there is none by default
     #[arg(long, value_name = "TIME", value_parser = super::cmd::exec::seconds)]
     pub(super) timeout: Option<std::time::Duration>,
     /// JSON instead of the output: an object, or a line for each of several machines
@@ -241,7 +241,8 @@ pub(super) struct ExecArgs {
     /// As a session: it has a terminal, outlives this program, and can be attached to; interrupted, this program only leaves it
     #[arg(long, conflicts_with_all = ["merge", "no_merge", "json", "fold", "out_dir", "parallel"])]
     pub(super) keep: bool,
-    /// Run the last command once more on the machines where it failed; variables are to be given again
+    /// Run the last command once more on the machines where it failed. A command that failed is kept for this in the state
+    /// directory, for its owner only; variables are not, and are to be given again
     #[arg(long, conflicts_with_all = ["target", "command", "keep", "timeout", "merge", "cwd", "shell"])]
     pub(super) retry_failed: bool,
     /// A variable, repeated: KEY=VALUE

@@ -26,6 +26,8 @@ pub fn find_machine<'a>(machines: &'a [Machine], wanted: &str) -> Result<&'a Mac
     let by = |fits: &dyn Fn(&Machine) -> bool| machines.iter().filter(|machine| fits(machine)).collect::<Vec<_>>();
     let lower = wanted.to_ascii_lowercase();
     let candidates = [
+        // A name comes from its machine, and must not stand for another machine's id.
+        by(&|machine| machine.facts.id.to_string() == lower),
         by(&|machine| machine.facts.name == wanted),
         by(&|machine| machine.facts.hostname == wanted),
         by(&|machine| is_same_name(&machine.facts.name, wanted)),

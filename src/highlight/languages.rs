@@ -11,20 +11,39 @@ static PACK: &[u8] = include_bytes!("languages.bin");
 /// A syntax of the pack that shows bytes, and is no language.
 const NO_LANGUAGE: &str = "Highlight non-printables";
 
-/// Files whose names say nothing else, by a directory on their way and an extension.
+/// Files whose names say little, by a directory on their way and an extension; an empty one is any.
 const PLACES: &[(&str, &str, &str)] = &[
     ("nginx", "conf", "nginx"),
+    ("sites-available", "", "nginx"),
+    ("sites-enabled", "", "nginx"),
     ("apache2", "conf", "Apache Conf"),
     ("httpd", "conf", "Apache Conf"),
+    ("systemd", "conf", "Systemd Units"),
     ("", "conf", "INI"),
+    ("", "cnf", "INI"),
     ("", "cfg", "INI"),
 ];
+
+/// Files by their whole names, which the collections do not have.
+const NAMES: &[(&str, &str)] = &[
+    ("nginx.conf", "nginx"),
+    ("bash.bashrc", "Bourne Again Shell (bash)"),
+    ("profile", "Bourne Again Shell (bash)"),
+    ("os-release", "Bourne Again Shell (bash)"),
+    ("messages", "syslog"),
+    ("daemon.log", "syslog"),
+    ("auth.log", "syslog"),
+    ("kern.log", "syslog"),
+];
+
+/// Extensions that one language claims and many have.
+const SHARED: [&str; 1] = ["conf"];
 
 /// Extensions that two languages claim, and the one that has it.
 const CLAIMED: &[(&str, &str)] = &[("fs", "F#")];
 
 /// Endings that say that a file is an older or another one of the name before them.
-const SUFFIXES: [&str; 8] = ["bak", "old", "orig", "new", "in", "tmpl", "template", "example"];
+const SUFFIXES: [&str; 9] = ["bak", "old", "orig", "new", "in", "tmpl", "template", "example", "dist"];
 
 /// All languages.
 #[derive(Debug)]
@@ -94,6 +113,17 @@ impl Languages {
     fn by_name(&'static self, path: &Path) -> Option<Language> {
         let mut name = path.file_name()?.to_str()?;
         loop {
+            if let Some((_, language)) = NAMES.iter().find(|(whole, _)| *whole == name) {
+                return self.find(language);
+            }
+            // An older log before a page of the manual.
+            if let Some((shorter, number)) = name.rsplit_once('.')
+                && number.bytes().all(|byte| byte.is_ascii_digit())
+                && (shorter.contains('.') || shorter == "syslog" || NAMES.iter().any(|(whole, _)| *whole == shorter))
+                && let Some(language) = self.by_name(&path.with_file_name(shorter))
+            {
+                return Some(language);
+            }
             // `component.ts` before `ts`, and what has no dot by its whole name.
             let endings = std::iter::successors(Some(name), |ending| Some(ending.split_once('.')?.1));
             let by_ending = endings.take(4).find_map(|ending| self.by_ending(ending));
@@ -107,6 +137,9 @@ impl Languages {
     }
 
     fn by_ending(&'static self, ending: &str) -> Option<Language> {
+        if SHARED.contains(&ending) {
+            return None;
+        }
         if let Some((_, name)) = CLAIMED.iter().find(|(extension, _)| *extension == ending) {
             return self.find(name);
         }
@@ -115,9 +148,50 @@ impl Languages {
     }
 
     fn by_place(&'static self, path: &Path, name: &str) -> Option<Language> {
-        let ending = name.rsplit_once('.')?.1;
-        let is_under = |dir: &str| dir.is_empty() || path.iter().any(|part| part == dir);
-        let place = PLACES.iter().find(|(dir, extension, _)| *extension == ending && is_under(dir))?;
+        let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+        let of = |part: &std::ffi::OsStr, dir: &str| {
+            part == dir
+                || part.to_str().is_some_and(|part| {
+                    dir == "systemd" && [".service.d", ".socket.d", ".timer.d"].iter().any(|end| part.ends_with(end))
+                })
+        };
+        let is_under =
+            |dir: &str| dir.is_empty() || path.parent().is_some_and(|way| way.iter().any(|part| of(part, dir)));
+        let is_it = |dir: &str, extension: &str| {
+            if extension.is_empty() { !dir.is_empty() && is_under(dir) } else { extension == ending && is_under(dir) }
+        };
+        let place = PLACES.iter().find(|(dir, extension, _)| is_it(dir, extension))?;
         self.find(place.2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_known_by_its_name_its_place_or_its_first_line() {
+        let of = |path: &str, line: &str| Languages::get().of_file(Path::new(path), line).name();
+        for (path, name) in [
+            ("src/main.rs", "Rust"),
+            ("/etc/nginx/sites-available/default", "nginx"),
+            ("nginx.conf.dist", "nginx"),
+            ("/etc/nginx/conf.d/x.conf", "nginx"),
+            ("/etc/sysctl.conf", "INI"),
+            ("/etc/systemd/journald.conf", "Systemd Units"),
+            ("/etc/systemd/system/x.service.d/o.conf", "Systemd Units"),
+            ("x.service.d/o.conf", "Systemd Units"),
+            ("/etc/mysql/my.cnf", "INI"),
+            ("/etc/bash.bashrc", "Bourne Again Shell (bash)"),
+            ("/var/log/messages.1", "syslog"),
+            ("app.py.bak~", "Python"),
+            ("/var/log/app.log.3", "log"),
+            ("/usr/share/man/man1/ls.1", "Groff/troff"),
+            ("Makefile", "Makefile"),
+            ("notes", "Plain Text"),
+        ] {
+            assert_eq!(of(path, ""), name, "{path}");
+        }
+        assert_eq!(of("run", "#!/usr/bin/env python3"), "Python");
     }
 }

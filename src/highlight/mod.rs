@@ -10,7 +10,7 @@ mod worker;
 
 pub use depth::Depth;
 pub use languages::{Language, Languages};
-pub use paint::{LINE_CAP, Painter};
+pub use paint::{LINE_CAP, Painter, plain};
 pub use themes::{Theme, theme, theme_names};
 pub use worker::Worker;
 

@@ -58,6 +58,13 @@ impl<'t> Painter<'t> {
     }
 }
 
+/// Text without colours as a terminal may get it: what controls or deceives is shown, a colour of the text's own too.
+pub fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    push_clean(text, &mut out);
+    out
+}
+
 /// Text as a terminal may get it.
 fn push_clean(text: &str, out: &mut String) {
     for c in text.chars() {

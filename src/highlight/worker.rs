@@ -2,12 +2,14 @@
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Depth, Language, Painter, Theme};
 
-/// How long a few lines may take: a hundred times of what they do.
+/// How long a text may take beyond what it is given for its length.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Bytes that are to be painted in a second, at least: a tenth of what usual text takes.
+const PACE: u32 = 100_000;
 
 /// The thread's name, by which a panic hook knows that its panics cost nothing.
 const NAME: &str = "highlight";
@@ -17,6 +19,8 @@ const NAME: &str = "highlight";
 pub struct Worker {
     lines_tx: SyncSender<String>,
     painted_rx: Receiver<String>,
+    /// Time left for this text.
+    left: Duration,
 }
 
 impl Worker {
@@ -35,14 +39,19 @@ impl Worker {
             }
         };
         thread::Builder::new().name(NAME.into()).spawn(paint).ok()?;
-        Some(Worker { lines_tx, painted_rx })
+        Some(Worker { lines_tx, painted_rx, left: PATIENCE })
     }
 
     /// The next lines of the text, with their ends, in colours; `None` when that fails or takes too long, and then for the
     /// rest of the text.
     pub fn paint(&mut self, lines: String) -> Option<String> {
+        self.left += Duration::from_secs(lines.len() as u64) / PACE;
+        let began = Instant::now();
         self.lines_tx.send(lines).ok()?;
-        self.painted_rx.recv_timeout(PATIENCE).ok()
+        let painted = self.painted_rx.recv_timeout(self.left).ok();
+        // What is not used is not saved up without end.
+        self.left = self.left.saturating_sub(began.elapsed()).min(PATIENCE);
+        painted
     }
 
     /// Whether the running thread is such a worker: a panic there is nobody's end.

@@ -47,9 +47,10 @@ pub fn login_variables(login: &Login, keep: &[String]) -> Variables {
 
 /// Programs of ours are found behind all others. A login shell that sets PATH anew does not find them there.
 pub fn find_programs(variables: &mut Variables, dir: &Path) {
-    if let (true, Some(path)) = (dir.is_dir(), variables.get_mut("PATH")) {
+    let text = dir.to_str().filter(|text| dir.is_absolute() && !text.contains(':') && dir.is_dir());
+    if let (Some(text), Some(path)) = (text, variables.get_mut("PATH")) {
         path.push(':');
-        path.push_str(&dir.to_string_lossy());
+        path.push_str(text);
     }
 }
 

@@ -273,7 +273,7 @@ async fn an_escape_leaves_a_hung_connection() {
     terminal.send(b"a~.\r~~.");
     terminal.until_text("a~.^M~.").await;
     terminal.send(b"\r~?");
-    terminal.until_text("after Enter: ~. ends, ~i says who is here, ~~ types ~, ~? this").await;
+    terminal.until_text("after Enter: ~. ends, ~# says who is here, ~~ types ~, ~? this").await;
     let store = fleet.dir.path().join("relay.redb");
     let relay = processes_naming(store.to_str().unwrap())[0];
     signal(relay, "STOP");

@@ -202,6 +202,11 @@ const FACTS: &[(&str, &str, &str)] = &[
         "what_cannot_be_connected_to_says_what_to_do",
     ),
     (
+        "004",
+        "an id means its machine or session, however another one is called",
+        "seed_004_no_name_stands_for_another_ones_id",
+    ),
+    (
         "ours",
         "`exec --keep` is a session, which outlives its caller",
         "seed_004_exec_keep_is_a_session_that_outlives_its_caller",

@@ -148,7 +148,33 @@ async fn on_a_terminal_there_are_colours_and_a_pager_when_it_does_not_fit() {
     place.file("noise", b"\0\x01\x02\x1b]0;owned\x07");
     let mut binary = place.terminal(&["noise"], &[], size);
     binary.until_text("noise is binary").await;
-    assert!(binary.ended().await.success() && binary.raw.iter().all(|byte| *byte != 0x1b));
+    assert!(!binary.ended().await.success() && binary.raw.iter().all(|byte| *byte != 0x1b));
+}
+
+/// Ctrl+C was taken from the beginning, and nothing could end a text that did not come.
+#[tokio::test]
+async fn interrupted_it_ends_unless_a_pager_has_the_keys() {
+    let place = Place::new();
+    let size = Size::new(10, 60);
+    let script = format!("(echo first; exec sleep 1000) | {}", place.path("bin/ccat").display());
+    let mut command = pty_process::blocking::Command::new("sh").args(["-c", &script]);
+    command = command.env("TERM", "xterm-256color");
+    let mut waiting = Terminal::run(command, size);
+    waiting.until_text("first").await;
+    waiting.send(b"\x03");
+    assert!(!waiting.ended().await.success());
+    // A pager that is left is not waited behind.
+    let script = format!("{} <(seq 500; exec sleep 1000); echo le''ft", place.path("bin/ccat").display());
+    let mut command = pty_process::blocking::Command::new("bash").args(["-c", &script]);
+    command = command.env("TERM", "xterm-256color").env_remove("PAGER");
+    let mut paged = Terminal::run(command, size);
+    paged.until("a page", |terminal| terminal.text().contains("9\n") && terminal.text().contains(':')).await;
+    paged.send(b"q");
+    paged.until_text("left").await;
+    place.file("long.py", (0..500).map(|n| format!("port_{n} = {n}\n")).collect::<String>());
+    let mut failing = place.terminal(&["long.py"], &[("PAGER", "false")], size);
+    failing.until_text("the pager failed").await;
+    assert!(!failing.ended().await.success());
 }
 
 /// A file cannot reach further than its own text, whatever is in it.
@@ -163,6 +189,21 @@ fn hostile_files_are_shown_and_do_nothing() {
     let long = [&b"x = \""[..], &vec![b'a'; 3 << 20], b"\"\nlet end = 1;\n"].concat();
     place.file("long.rs", &long);
     assert!(uncoloured(&bytes(&mut place.ccat(&["--color=always", "long.rs"]))) == long, "one line of 3 MB");
+    let wide = [&b"x"[..], "é".repeat(200_000).as_bytes(), b"\r\nend\r\n"].concat();
+    place.file("wide.txt", &wide);
+    let shown = String::from_utf8(uncoloured(&bytes(&mut place.ccat(&["--color=always", "wide.txt"])))).unwrap();
+    assert!(!shown.contains('\u{fffd}') && shown.ends_with("é\nend\n"), "characters stay whole");
+    place.file("own.txt", "a\n\x1b[8mhidden\x1b[m\n");
+    place.file("open.txt", "no end");
+    let both =
+        String::from_utf8(uncoloured(&bytes(&mut place.ccat(&["--color=always", "open.txt", "own.txt"])))).unwrap();
+    assert_eq!(both, "==> open.txt <==\nno end\n==> own.txt <==\na\n\u{fffd}[8mhidden\u{fffd}[m\n");
+    // Work that grows with the square of a line is given up, and the text is shown all the same.
+    let dear = ("a::b,".repeat(1600) + "\n").repeat(300);
+    place.file("dear.yaml", &dear);
+    let output = place.ccat(&["--color=always", "dear.yaml"]).output().unwrap();
+    assert!(uncoloured(&output.stdout) == dear.as_bytes());
+    assert!(String::from_utf8(output.stderr).unwrap().contains("dear.yaml: no colours from line"));
     place.file("latin.txt", b"caf\xe9 \xff\xfe end\n");
     let shown = uncoloured(&bytes(&mut place.ccat(&["--color=always", "latin.txt"])));
     assert_eq!(shown, "caf\u{fffd} \u{fffd}\u{fffd} end\n".as_bytes());

@@ -165,7 +165,7 @@ async fn seed_004_the_driver_sees_a_banner_about_observers_and_can_ask_again() {
     let mut observer = Terminal::start(&fleet, &["connect", "vps-audi", "--observe"]);
     driver.until_text("1 observer is watching this session: ada@").await;
     driver.until("the banner has gone", |terminal| !terminal.text().contains("is watching")).await;
-    driver.send(b"\r~i");
+    driver.send(b"\r~#");
     driver.until_text("1 driving, 1 observing: ada@").await;
     observer.send(b"\x04");
     assert!(observer.ended().await.success());
@@ -203,6 +203,9 @@ async fn seed_004_exec_keep_is_a_session_that_outlives_its_caller() {
     let (fleet, client) = fleet("vps-audi").await;
     let (code, out, err) = outcome(&mut typed(&fleet, "cmdop exec --keep vps-audi \"echo kept; exit 3\""));
     assert_eq!((code, out.as_str()), (3, "kept\r\n"), "{err}");
+    assert_eq!(outcome(&mut typed(&fleet, "cmdop exec --keep vps-audi \"TOKEN=hush exit 4\"")).0, 4);
+    let none = || ok(&mut typed(&fleet, "cmdop session list")).lines().count() == 1;
+    until("what ended before one's eyes is gone", none).await;
     let mut command = fleetmux(&fleet);
     command.args(["exec", "--keep", "vps-audi", "echo begun; read x; echo got $x"]).stdout(Stdio::piped());
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
@@ -217,6 +220,25 @@ async fn seed_004_exec_keep_is_a_session_that_outlives_its_caller() {
     stream.attach(session.id()).await.unwrap();
     stream.send_input("more\n").await.unwrap();
     stream.wait_for("got more", PATIENCE).await.unwrap();
+}
+
+/// A name comes from a machine or from whoever made the session, and must not stand for what an id means.
+#[tokio::test]
+async fn seed_004_no_name_stands_for_another_ones_id() {
+    let (mut fleet, client) = fleet("web-1").await;
+    let id = fleet.machine(&client, "web-1").await.facts.id.to_string();
+    fleet.start_agent(&id);
+    fleet.machine(&client, &id).await;
+    assert_eq!(client.terminal().set_machine(&id).await.unwrap().facts.name, "web-1");
+    let spec = |name: &str| SessionSpec {
+        name: name.into(),
+        until_pid: Some(std::process::id()),
+        ..SessionSpec::command(["cat"])
+    };
+    let own = client.terminal().create_session("web-1", spec("own")).await.unwrap();
+    let short = own.session_id.short();
+    client.terminal().create_session("web-1", spec(&short)).await.unwrap();
+    assert!(ok(&mut typed(&fleet, &format!("cmdop session show {short}"))).contains("Name:       own\n"));
 }
 
 #[tokio::test]

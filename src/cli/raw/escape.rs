@@ -1,4 +1,8 @@
-//! What a person types, with the keys that are for us taken out: the detach key, and after Enter `~.`, `~i`, `~?` and `~~`.
+//! What a person types, with the keys that are for us taken out: the detach key, and after Enter `~.`, `~#`, `~?` and `~~`.
+
+/// What a terminal puts around a paste.
+const PASTE: &[u8] = b"\x1b[200~";
+const PASTE_END: &[u8] = b"\x1b[201~";
 
 /// What typing leads to, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +15,7 @@ pub(super) enum Typed {
     End,
     /// `~?`
     Help,
-    /// `~i`
+    /// `~#`
     Info,
 }
 
@@ -23,11 +27,13 @@ pub(super) struct Keys {
     is_line_start: bool,
     /// A `~` after Enter waits for what follows it.
     has_tilde: bool,
+    /// What comes is pasted, and no key.
+    is_pasting: bool,
 }
 
 impl Keys {
     pub(super) fn new(detach: Option<u8>) -> Keys {
-        Keys { detach, is_line_start: true, has_tilde: false }
+        Keys { detach, is_line_start: true, has_tilde: false, is_pasting: false }
     }
 
     /// Takes the next bytes; nothing follows `Detach` or `End`.
@@ -36,6 +42,15 @@ impl Keys {
         let mut send = Vec::with_capacity(bytes.len() + 1);
         let mut rest = bytes;
         while let Some((&byte, after)) = rest.split_first() {
+            if let Some(len) = self.paste_len(rest) {
+                if std::mem::take(&mut self.has_tilde) {
+                    send.push(b'~');
+                }
+                send.extend_from_slice(&rest[..len]);
+                rest = &rest[len..];
+                self.is_line_start = false;
+                continue;
+            }
             let detach = self.detach_len(rest);
             if std::mem::take(&mut self.has_tilde) {
                 match byte {
@@ -44,9 +59,9 @@ impl Keys {
                         typed.push(Typed::End);
                         return typed;
                     }
-                    b'?' | b'i' => {
+                    b'?' | b'#' => {
                         flush(&mut typed, &mut send);
-                        typed.push(if byte == b'i' { Typed::Info } else { Typed::Help });
+                        typed.push(if byte == b'#' { Typed::Info } else { Typed::Help });
                         rest = after;
                         continue;
                     }
@@ -75,6 +90,17 @@ impl Keys {
         }
         flush(&mut typed, &mut send);
         typed
+    }
+
+    /// Length of what is to be passed on as it is: the marks around a paste that programs ask for, and what is between them.
+    fn paste_len(&mut self, bytes: &[u8]) -> Option<usize> {
+        if !self.is_pasting {
+            self.is_pasting = bytes.starts_with(PASTE);
+            return self.is_pasting.then_some(PASTE.len());
+        }
+        let end = bytes.windows(PASTE_END.len()).position(|window| window == PASTE_END);
+        self.is_pasting = end.is_none();
+        Some(end.map_or(bytes.len(), |at| at + PASTE_END.len()))
     }
 
     /// Length of the detach key at the front: the control character itself, or what terminals send for it when a program
@@ -146,8 +172,17 @@ mod tests {
         assert_eq!(keys().take(b"~~."), [send("~.")]);
         assert_eq!(keys().take(b"~x"), [send("~x")]);
         assert_eq!(keys().take(b"~?~."), [Typed::Help, Typed::End]);
-        assert_eq!(keys().take(b"~ils"), [Typed::Info, send("ls")]);
+        assert_eq!(keys().take(b"~#ls"), [Typed::Info, send("ls")]);
         assert_eq!(keys().take(b"~\x04"), [send("~"), Typed::Detach]);
+    }
+
+    #[test]
+    fn a_paste_is_no_key() {
+        let paste = "\x1b[200~one\r~.\r~#x\x04\x1b[201~";
+        assert_eq!(keys().take(paste.as_bytes()), [send(paste)]);
+        let mut keys = keys();
+        assert_eq!(keys.take(b"\x1b[200~one\r"), [send("\x1b[200~one\r")]);
+        assert_eq!(keys.take(b"~.\x1b[201~\r~."), [send("~.\x1b[201~\r"), Typed::End]);
     }
 
     #[test]

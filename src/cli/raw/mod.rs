@@ -61,6 +61,27 @@ pub(super) fn terminal_size() -> io::Result<Size> {
     Ok(if size.ws_row == 0 { Size::DEFAULT } else { Size::new(size.ws_row.into(), size.ws_col.into()) })
 }
 
+/// Output for a terminal whose person only watches.
+pub(super) struct Shield(gate::Gate);
+
+impl Shield {
+    pub(super) fn new() -> Shield {
+        Shield(gate::Gate::new(Role::Observer))
+    }
+
+    /// The next piece, as far as the terminal may have it.
+    pub(super) fn pass(&mut self, data: &[u8]) -> Vec<u8> {
+        self.0.pass(data)
+    }
+
+    /// What ends it wherever it stands, and gives the terminal back as it was.
+    pub(super) fn end(mut self) -> Vec<u8> {
+        let mut bytes = self.0.interrupt();
+        bytes.extend_from_slice(mode::MODES_OFF);
+        bytes
+    }
+}
+
 /// What an observer's terminal is shown of these pieces of output, and what ends it.
 pub(super) fn observer_shield(pieces: &[&[u8]]) -> Vec<u8> {
     let mut gate = gate::Gate::new(Role::Observer);

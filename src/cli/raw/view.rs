@@ -28,7 +28,7 @@ const BACKLOG_CAP: u64 = 1024 * 1024;
 const TURN_WORK: u64 = 1_000_000;
 
 /// What `~?` shows.
-const HELP: &str = "after Enter: ~. ends, ~i says who is here, ~~ types ~, ~? this";
+const HELP: &str = "after Enter: ~. ends, ~# says who is here, ~~ types ~, ~? this";
 const LOST: &str = "connection lost, retrying… (Enter ~ . ends)";
 
 struct Notice {

@@ -11,7 +11,7 @@ pub use session::SessionInfo;
 pub use signal::Signal;
 pub use stream::{Start, StreamInput, StreamOptions, TerminalStream};
 
-use super::{Client, Error, ExecOptions};
+use super::{Client, EXEC_OUTPUT_CAP, Error, ExecOptions};
 use crate::fleet::{Machine, MachineId, Role, SessionSpec, active_session, find_machine, find_session};
 
 pub(super) const NO_MACHINE: &str = "no machine is selected; call `set_machine` first, or name one";
@@ -83,6 +83,10 @@ impl Terminal {
         let output = self.client.run(machine, options).await.map_err(without_session)?;
         if output.exit.is_timed_out {
             return Err(Error::Timeout(format!("the command did not end within {timeout:?}; it was stopped")));
+        }
+        if output.is_truncated {
+            let message = format!("the command wrote more than {EXEC_OUTPUT_CAP} bytes; `Client::exec` streams them");
+            return Err(Error::Exhausted(message));
         }
         // An agent that knows of no merging sends both.
         let text = [&output.stdout[..], &output.stderr[..]].concat();

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::variables;
 use crate::cli::args::ExecArgs;
+use crate::cli::output::{complain, counted};
 use crate::client::{ExecOptions, Program};
 use crate::config::paths;
 use crate::fleet::{MachineId, Selector};
@@ -37,6 +38,8 @@ pub(super) fn remember(options: &ExecOptions, failed: Vec<MachineId>) {
         Program::Shell(text) => (true, vec![text.clone()]),
         Program::Argv(argv) => (false, argv.clone()),
     };
+    // What went well everywhere is not run again, and need not be known.
+    let command = if failed.is_empty() { Vec::new() } else { command };
     let last = Last {
         is_shell,
         command,
@@ -55,6 +58,11 @@ pub(super) fn remember(options: &ExecOptions, failed: Vec<MachineId>) {
     if let Err(err) = kept {
         tracing::debug!(%err, path = %path.display(), "the command cannot be run once more by --retry-failed");
     }
+}
+
+/// Another command is about to be run: what failed before it is not the last one any more.
+pub(super) fn forget() {
+    let _ = std::fs::remove_file(file());
 }
 
 /// The last command, and the machines where it failed.
@@ -80,6 +88,8 @@ pub(super) fn last(args: &ExecArgs) -> Result<(Selector, ExecOptions)> {
             missing.join("=… --env ")
         );
     }
+    let machines = counted(last.failed.len(), "machine");
+    complain!("fleetmux: once more on {machines}: {}", last.command.join(" "));
     let options = match (last.is_shell, last.command) {
         (true, command) => ExecOptions::shell(command.concat()),
         (false, argv) => ExecOptions::argv(argv),

@@ -29,7 +29,10 @@ const SIGINT: u32 = 2;
 pub(in crate::cli) async fn run(relay: Option<Endpoint>, args: ExecArgs) -> Result<ExitCode> {
     let (target, options) = match &args.target {
         None => again::last(&args)?,
-        Some(target) => (target.parse()?, options(&args)?),
+        Some(target) => {
+            again::forget();
+            (target.parse()?, options(&args)?)
+        }
     };
     let client = background::client(relay).await?;
     let names: Option<Vec<&str>> = match &target {

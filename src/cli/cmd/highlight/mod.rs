@@ -8,6 +8,7 @@ mod view;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, IsTerminal, Read};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,7 +16,8 @@ use std::time::Duration;
 
 use color_eyre::eyre::{Context, Result, bail, eyre};
 use rustix::event::{PollFd, PollFlags, poll};
-use tokio::signal::unix::{SignalKind, signal};
+use rustix::fs::FileType;
+use tokio::io::Interest;
 
 use super::files::{Place, files};
 use crate::cli::FAILED;
@@ -24,6 +26,7 @@ use crate::cli::output::complain;
 use crate::client::ReadOptions;
 use crate::fleet::Endpoint;
 use crate::highlight::{Depth, Language, Languages, Theme, Worker, theme};
+use crate::runtime;
 use page::Page;
 use view::View;
 
@@ -33,6 +36,9 @@ pub(in crate::cli) use alias::run as install_alias;
 const CHUNK: usize = 64 * 1024;
 /// A text that comes in pieces is shown as it comes when the next one takes so long.
 const PAUSE: Duration = Duration::from_millis(200);
+/// The themes unless said otherwise, for dark terminals and light ones.
+const THEME: &str = "monokai";
+const THEME_LIGHT: &str = "github-light";
 /// The word for standard input.
 const STANDARD: &str = "-";
 
@@ -108,8 +114,6 @@ async fn shown(
     let looks = looks(&args)?;
     let is_paged = !args.plain && !args.no_pager && io::stdout().is_terminal();
     let mut page = Page::new(is_paged);
-    // Ctrl+C is the pager's; without one it ends us as always.
-    let _interrupts = is_paged.then(|| signal(SignalKind::interrupt())).transpose()?;
     if args.licenses {
         page.write(crate::highlight::NOTICE, crate::highlight::NOTICE.lines().count())?;
     } else if args.list_languages {
@@ -123,6 +127,12 @@ async fn shown(
     Ok(ExitCode::SUCCESS)
 }
 
+/// Whether the terminal says that its background is light.
+fn is_light() -> bool {
+    let told = std::env::var("COLORFGBG").unwrap_or_default();
+    matches!(told.rsplit(';').next(), Some("7" | "15"))
+}
+
 fn looks(args: &HighlightArgs) -> Result<Looks> {
     let is_terminal = io::stdout().is_terminal();
     let is_coloured = match args.color {
@@ -130,8 +140,9 @@ fn looks(args: &HighlightArgs) -> Result<Looks> {
         When::Never => false,
         When::Auto => !args.plain && is_terminal && !anstyle_query::no_color() && anstyle_query::term_supports_color(),
     };
-    let chosen = theme(&args.theme)
-        .ok_or_else(|| eyre!("there is no theme {:?}; see `fleetmux highlight --list-themes`", args.theme))?;
+    let name = args.theme.as_deref().unwrap_or_else(|| if is_light() { THEME_LIGHT } else { THEME });
+    let chosen =
+        theme(name).ok_or_else(|| eyre!("there is no theme {name:?}; see `fleetmux highlight --list-themes`"))?;
     let variable = |name| std::env::var(name).unwrap_or_default();
     let paint = is_coloured.then(|| (chosen, Depth::from_env(&variable("COLORTERM"), &variable("TERM"))));
     let find = |name: &String| {
@@ -154,7 +165,7 @@ async fn all(
     for (name, source) in sources {
         let mut view = View::new(looks, args, &mut page);
         if !is_one {
-            view.head(&name.to_string_lossy())?;
+            view.head(&name.to_string_lossy());
         }
         let read = match source {
             Ok(source) => one(relay.clone(), &name.to_string_lossy(), source, view).await,
@@ -179,37 +190,47 @@ async fn one(relay: Option<Endpoint>, shown: &str, source: Source, mut view: Vie
     match source {
         Source::There(place) => {
             let mut reader = files(relay, &place).await?.open(&place.path, ReadOptions::default()).await?;
-            while let Some(chunk) = reader.recv().await? {
+            loop {
+                let left = view.pager_end().map(|end| runtime::watch_fd(end, Interest::READABLE)).transpose()?;
+                let is_left = async {
+                    match &left {
+                        Some(end) => drop(end.readable().await),
+                        None => std::future::pending().await,
+                    }
+                };
+                let chunk = tokio::select! {
+                    chunk = reader.recv() => chunk?,
+                    () = is_left => None,
+                };
+                let Some(chunk) = chunk else { break };
                 if !view.push(&chunk)? {
                     break;
                 }
             }
         }
         Source::Standard => {
-            let stdin = io::stdin();
-            copy(&mut stdin.lock(), &mut view, |view| {
-                let mut waits = [PollFd::new(&stdin, PollFlags::IN)];
-                let pause = PAUSE.try_into().ok();
-                if poll(&mut waits, pause.as_ref()).is_ok_and(|ready| ready == 0) { view.flow() } else { Ok(()) }
-            })
-            .wrap_err("cannot read standard input")?;
+            copy(&mut io::stdin().lock(), &mut view).wrap_err("cannot read standard input")?;
         }
         Source::Here(path) => {
             let mut file = File::open(&path).wrap_err_with(|| format!("cannot read {shown}"))?;
             if file.metadata().is_ok_and(|meta| meta.is_dir()) {
                 bail!("{shown} is a directory");
             }
-            copy(&mut file, &mut view, |_| Ok(())).wrap_err_with(|| format!("cannot read {shown}"))?;
+            copy(&mut file, &mut view).wrap_err_with(|| format!("cannot read {shown}"))?;
         }
     }
     view.finish()
 }
 
-/// Reads until the end, or until nobody wants more.
-fn copy(from: &mut impl Read, view: &mut View<'_>, mut before: impl FnMut(&mut View<'_>) -> Result<()>) -> Result<()> {
+/// Reads until the end, or until nobody wants more. What comes piece by piece is shown as it comes, unless the next piece
+/// follows at once and all of it may still fit.
+fn copy(from: &mut (impl Read + AsFd), view: &mut View<'_>) -> Result<()> {
+    let is_piecemeal = !rustix::fs::fstat(&*from).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_file());
     let mut chunk = vec![0; CHUNK];
     loop {
-        before(view)?;
+        if is_piecemeal && !wait(from, view)? {
+            return Ok(());
+        }
         match from.read(&mut chunk) {
             Ok(0) => return Ok(()),
             Ok(count) => {
@@ -220,5 +241,21 @@ fn copy(from: &mut impl Read, view: &mut View<'_>, mut before: impl FnMut(&mut V
             Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
             Err(err) => return Err(err.into()),
         }
+    }
+}
+
+/// Waits until there is something to read; whether there still is somebody to read it.
+fn wait(from: &impl AsFd, view: &mut View<'_>) -> Result<bool> {
+    let pager_end = view.pager_end();
+    let mut waits = vec![PollFd::new(from, PollFlags::IN)];
+    waits.extend(pager_end.as_ref().map(|end| PollFd::new(end, PollFlags::IN)));
+    let pause = PAUSE.try_into().ok().filter(|_| view.is_held());
+    match poll(&mut waits, pause.as_ref()) {
+        Ok(0) => {
+            view.flow()?;
+            Ok(true)
+        }
+        Ok(_) => Ok(waits.get(1).is_none_or(|end| end.revents().is_empty())),
+        Err(_) => Ok(true),
     }
 }

@@ -1,8 +1,12 @@
 //! Standard output, or a pager once there is more than a screen of it.
 
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::output::unwritten;
 use crate::cli::raw;
@@ -11,6 +15,8 @@ use crate::cli::raw;
 pub(super) struct Page {
     state: State,
     cols: usize,
+    /// The last line that was written has no end.
+    is_open: bool,
 }
 
 enum State {
@@ -34,7 +40,7 @@ impl Page {
             Some(size) => State::Held { text: String::new(), rows_left: usize::from(size.rows()).saturating_sub(1) },
             None => State::Direct,
         };
-        Page { state, cols: size.map_or(usize::MAX, |size| usize::from(size.cols()).max(1)) }
+        Page { state, cols: size.map_or(usize::MAX, |size| usize::from(size.cols()).max(1)), is_open: false }
     }
 
     /// Rows that a line of this width takes on the screen.
@@ -49,6 +55,7 @@ impl Page {
 
     /// Writes text of so many rows; whether somebody still reads.
     pub(super) fn write(&mut self, text: &str, rows: usize) -> io::Result<bool> {
+        self.is_open = if text.is_empty() { self.is_open } else { !text.ends_with('\n') };
         if let State::Held { text: held, rows_left } = &mut self.state {
             held.push_str(text);
             match rows_left.checked_sub(rows) {
@@ -62,6 +69,22 @@ impl Page {
             return Ok(true);
         }
         self.bytes(text.as_bytes())
+    }
+
+    /// What follows begins on a line of its own.
+    pub(super) fn end_line(&mut self) -> io::Result<()> {
+        if self.is_open {
+            self.write("\n", 0)?;
+        }
+        Ok(())
+    }
+
+    /// Readable once the pager has been left; `None` while there is none.
+    pub(super) fn pager_end(&self) -> Option<OwnedFd> {
+        match &self.state {
+            State::Pager(child) => pidfd_open(Pid::from_child(child), PidfdFlags::empty()).ok(),
+            _ => None,
+        }
     }
 
     /// Writes bytes as they are, behind what was held.
@@ -99,7 +122,10 @@ impl Page {
         self.flow()?;
         if let State::Pager(mut child) = std::mem::replace(&mut self.state, State::Left) {
             drop(child.stdin.take());
-            child.wait()?;
+            let status = child.wait()?;
+            if !status.success() {
+                return Err(io::Error::other(format!("the pager failed ({status}); see PAGER and --no-pager")));
+            }
         }
         Ok(())
     }
@@ -115,6 +141,11 @@ fn pager() -> Option<Child> {
     command.args(words);
     if Path::new(program).file_name().is_some_and(|name| name == "less") {
         command.arg("-R");
+    } else if std::env::var_os("LESS").is_none() {
+        // It may be less by another name.
+        command.env("LESS", "R");
     }
+    // From now on Ctrl+C is the pager's; before it ends us as always.
+    drop(signal(SignalKind::interrupt()));
     command.stdin(Stdio::piped()).spawn().ok()
 }

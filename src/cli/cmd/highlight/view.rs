@@ -1,18 +1,18 @@
 //! One file on its way to the screen: a chunk at a time, a line at a time, however long both are.
 
 use std::borrow::Cow;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use color_eyre::eyre::Result;
+use color_eyre::eyre::{Result, bail};
 use memchr::memchr;
 use unicode_width::UnicodeWidthStr;
 
 use super::Looks;
 use super::page::Page;
-use crate::cli::clean;
 use crate::cli::highlight_args::{HighlightArgs, Lines};
 use crate::cli::output::complain;
-use crate::highlight::{LINE_CAP, Languages, Painter, Worker};
+use crate::highlight::{LINE_CAP, Languages, Painter, Worker, plain};
 
 /// Bytes of lines that are painted at once, at first and later: a first screen does not wait for a second one.
 const BATCH_MIN: usize = 1024;
@@ -28,6 +28,7 @@ pub(super) struct View<'a> {
     range: Lines,
     is_numbered: bool,
     name: Cow<'a, Path>,
+    head: Option<String>,
     /// The line that the next byte belongs to, from 1.
     line: u64,
     /// The beginning of that line, as far as it has come.
@@ -38,6 +39,8 @@ pub(super) struct View<'a> {
     batch: String,
     batch_from: u64,
     batch_cap: usize,
+    /// Bytes for a pipe.
+    gathered: Vec<u8>,
     state: State,
 }
 
@@ -46,8 +49,6 @@ enum State {
     Fresh,
     Painted(Worker),
     Plain,
-    /// Not for a terminal.
-    Binary,
 }
 
 impl<'a> View<'a> {
@@ -58,12 +59,14 @@ impl<'a> View<'a> {
             range: args.range.unwrap_or(Lines { first: 1, last: u64::MAX }),
             is_numbered: args.number && !args.plain,
             name: Cow::Borrowed(Path::new("")),
+            head: None,
             line: 1,
             rest: Vec::new(),
             is_long: false,
             batch: String::new(),
             batch_from: 1,
             batch_cap: BATCH_MIN,
+            gathered: Vec::new(),
             state: State::Fresh,
         }
     }
@@ -73,11 +76,16 @@ impl<'a> View<'a> {
         self.name = Cow::Owned(name.to_path_buf());
     }
 
-    /// Says which of several files follows.
-    pub(super) fn head(&mut self, name: &str) -> Result<()> {
-        if !self.looks.is_raw {
+    /// Says which of several files it is, once it is read.
+    pub(super) fn head(&mut self, name: &str) {
+        self.head = Some(plain(name)).filter(|_| !self.looks.is_raw);
+    }
+
+    fn write_head(&mut self) -> Result<()> {
+        if let Some(name) = self.head.take() {
             let mut text = String::new();
-            self.gutter(&format!("==> {} <==", clean::terminal_text(name)), &mut text);
+            self.gutter(&format!("==> {name} <=="), &mut text);
+            self.page.end_line()?;
             self.page.write(&(text + "\n"), 1)?;
         }
         Ok(())
@@ -86,10 +94,8 @@ impl<'a> View<'a> {
     /// The next bytes; whether more are wanted.
     pub(super) fn push(&mut self, chunk: &[u8]) -> Result<bool> {
         if matches!(self.state, State::Fresh) && !chunk.is_empty() {
-            self.state = self.begin(chunk);
-        }
-        if matches!(self.state, State::Binary) {
-            return Ok(false);
+            self.state = self.begin(chunk)?;
+            self.write_head()?;
         }
         let is_whole = self.range == (Lines { first: 1, last: u64::MAX });
         if self.looks.is_raw && !self.is_numbered && is_whole {
@@ -105,7 +111,11 @@ impl<'a> View<'a> {
             } else {
                 self.rest.extend_from_slice(part);
                 let is_due = end.is_some() || self.rest.len() > LINE_CAP;
-                let rest = if is_due { std::mem::take(&mut self.rest) } else { Vec::new() };
+                let mut rest = if is_due { std::mem::take(&mut self.rest) } else { Vec::new() };
+                if end.is_none() && is_due {
+                    // A piece ends with a whole character, and with no half of a line's end.
+                    self.rest = rest.split_off(rest.len() - tail_len(&rest));
+                }
                 is_due && self.piece(&rest, end.is_some())?
             };
             if is_over {
@@ -116,6 +126,16 @@ impl<'a> View<'a> {
         Ok(self.flush()? && self.line <= self.range.last)
     }
 
+    /// Whether it is still open if all of it fits.
+    pub(super) fn is_held(&self) -> bool {
+        self.page.is_held()
+    }
+
+    /// Readable once the pager has been left.
+    pub(super) fn pager_end(&self) -> Option<OwnedFd> {
+        self.page.pager_end()
+    }
+
     /// Shows as it comes what may be long in coming.
     pub(super) fn flow(&mut self) -> Result<()> {
         Ok(self.page.flow()?)
@@ -123,6 +143,7 @@ impl<'a> View<'a> {
 
     /// The end of the file; whether somebody still reads.
     pub(super) fn finish(mut self) -> Result<bool> {
+        self.write_head()?;
         let rest = std::mem::take(&mut self.rest);
         if !rest.is_empty() && self.line <= self.range.last {
             self.piece(&rest, true)?;
@@ -130,23 +151,22 @@ impl<'a> View<'a> {
         self.flush()
     }
 
-    fn begin(&self, chunk: &[u8]) -> State {
+    fn begin(&self, chunk: &[u8]) -> Result<State> {
         if self.looks.is_raw {
-            return State::Plain;
+            return Ok(State::Plain);
         }
         let is_binary = memchr(0, &chunk[..chunk.len().min(PROBE)]).is_some();
         if is_binary && self.looks.language.is_none() {
-            complain!(
-                "fleetmux: {} is binary, and nothing for a terminal; send it elsewhere, or say what it is with --language",
+            bail!(
+                "{} is binary, and nothing for a terminal; send it elsewhere, or say what it is with --language",
                 self.name.display()
             );
-            return State::Binary;
         }
-        let Some((theme, depth)) = &self.looks.paint else { return State::Plain };
+        let Some((theme, depth)) = &self.looks.paint else { return Ok(State::Plain) };
         let first = chunk.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let first = String::from_utf8_lossy(&first[..first.len().min(LINE_CAP)]);
         let language = self.looks.language.unwrap_or_else(|| Languages::get().of_file(&self.name, &first));
-        Worker::start(language, theme.clone(), *depth).map_or(State::Plain, State::Painted)
+        Ok(Worker::start(language, theme.clone(), *depth).map_or(State::Plain, State::Painted))
     }
 
     /// A line, or a piece of one that is too long to be held; whether nobody reads any more.
@@ -170,7 +190,7 @@ impl<'a> View<'a> {
             if is_start && self.is_numbered {
                 self.gutter(&number_text(number), &mut shown);
             }
-            shown.push_str(&clean::terminal_text(&text(bytes)));
+            shown.push_str(&plain(&text(bytes)));
             is_read && (!self.is_shown(number) || self.page.write(&shown, self.page.rows_of(bytes.len()))?)
         };
         Ok(!is_read)
@@ -182,33 +202,39 @@ impl<'a> View<'a> {
 
     fn raw(&mut self, bytes: &[u8], number: Option<u64>) -> Result<bool> {
         if let Some(number) = number.filter(|_| self.is_numbered) {
-            self.page.bytes(number_text(number).as_bytes())?;
+            self.gathered.extend_from_slice(number_text(number).as_bytes());
         }
-        Ok(self.page.bytes(bytes)?)
+        self.gathered.extend_from_slice(bytes);
+        if self.gathered.len() < GATHERED { Ok(true) } else { self.write_gathered() }
+    }
+
+    fn write_gathered(&mut self) -> Result<bool> {
+        let gathered = std::mem::take(&mut self.gathered);
+        Ok(gathered.is_empty() || self.page.bytes(&gathered)?)
     }
 
     /// Writes the lines that have come whole; whether somebody still reads.
     fn flush(&mut self) -> Result<bool> {
         if self.batch.is_empty() {
-            return Ok(true);
+            return self.write_gathered();
         }
         self.batch_cap = (self.batch_cap * 2).min(BATCH_MAX);
-        let plain = std::mem::take(&mut self.batch);
+        let lines = std::mem::take(&mut self.batch);
         let painted = match &mut self.state {
-            State::Painted(worker) => match worker.paint(plain.clone()) {
+            State::Painted(worker) => match worker.paint(lines.clone()) {
                 Some(painted) => painted,
                 None => {
                     self.state = State::Plain;
                     complain!("fleetmux: {}: no colours from line {} on", self.name.display(), self.batch_from);
-                    clean::terminal_text(&plain).into_owned()
+                    plain(&lines)
                 }
             },
-            _ => clean::terminal_text(&plain).into_owned(),
+            _ => plain(&lines),
         };
         let mut shown = String::with_capacity(painted.len());
         let mut rows = 0;
-        for (number, (line, plain)) in
-            (self.batch_from..).zip(painted.split_inclusive('\n').zip(plain.split_inclusive('\n')))
+        for (number, (line, source)) in
+            (self.batch_from..).zip(painted.split_inclusive('\n').zip(lines.split_inclusive('\n')))
         {
             if !self.is_shown(number) {
                 continue;
@@ -218,7 +244,7 @@ impl<'a> View<'a> {
             }
             shown.push_str(line);
             if self.page.is_held() {
-                rows += self.page.rows_of(plain.trim_end().width() + if self.is_numbered { NUMBER_WIDTH } else { 0 });
+                rows += self.page.rows_of(width(source) + if self.is_numbered { NUMBER_WIDTH } else { 0 });
             }
         }
         Ok(self.page.write(&shown, rows)?)
@@ -231,6 +257,37 @@ impl<'a> View<'a> {
             None => out.push_str(text),
         }
     }
+}
+
+/// Bytes that go to a pipe at once.
+const GATHERED: usize = 64 * 1024;
+/// Columns from one tab stop to the next.
+const TAB: usize = 8;
+
+/// Columns of a line.
+fn width(line: &str) -> usize {
+    let line = line.trim_end_matches('\n');
+    line.split_inclusive('\t').fold(0, |col, part| match part.strip_suffix('\t') {
+        Some(part) => (col + part.width()) / TAB * TAB + TAB,
+        None => col + part.width(),
+    })
+}
+
+/// Bytes at the end that only make sense with what follows: a part of a character, or of a line's end.
+fn tail_len(bytes: &[u8]) -> usize {
+    if bytes.ends_with(b"\r") {
+        return 1;
+    }
+    let start = bytes.len().saturating_sub(3);
+    let first = bytes[start..].iter().rposition(|byte| *byte & 0xc0 == 0xc0).map(|at| start + at);
+    first.map_or(0, |at| {
+        let wanted = match bytes[at] {
+            0xf0.. => 4,
+            0xe0.. => 3,
+            _ => 2,
+        };
+        if bytes.len() - at < wanted { bytes.len() - at } else { 0 }
+    })
 }
 
 /// Columns of a line's number and of what stands behind it.
