@@ -157,7 +157,8 @@ async fn interrupted_it_ends_unless_a_pager_has_the_keys() {
     let place = Place::new();
     let size = Size::new(10, 60);
     let script = format!("(echo first; exec sleep 1000) | {}", place.path("bin/ccat").display());
-    let mut command = pty_process::blocking::Command::new("sh").args(["-c", &script]);
+    // Whoever started this test in the background has it ignored.
+    let mut command = pty_process::blocking::Command::new("env").args(["--default-signal=INT", "sh", "-c", &script]);
     command = command.env("TERM", "xterm-256color");
     let mut waiting = Terminal::run(command, size);
     waiting.until_text("first").await;
