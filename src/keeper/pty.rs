@@ -53,7 +53,9 @@ impl Pty {
             return Err(Refusal::new(Code::Invalid, message));
         }
         let mut variables = runtime::login_variables(&login, kept_variables);
-        programs.iter().for_each(|programs| runtime::find_programs(&mut variables, programs));
+        if let Some(programs) = programs {
+            runtime::find_programs(&mut variables, programs);
+        }
         let (program, is_shell) = match spec.command.first() {
             Some(program) => (program.clone(), false),
             None if spec.is_posix_shell => (login.posix_shell(), true),
@@ -68,6 +70,9 @@ impl Pty {
             // A leading dash asks for a login shell.
             let name = program.rsplit('/').next().unwrap_or(&program);
             command = command.arg0(format!("-{name}"));
+            if let Some(function) = programs.and_then(runtime::shell_function).filter(|_| name == "bash") {
+                variables.extend([function]);
+            }
         }
         let term = if spec.term.is_empty() { "xterm-256color" } else { &spec.term };
         command = command

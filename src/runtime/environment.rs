@@ -54,6 +54,13 @@ pub fn find_programs(variables: &mut Variables, dir: &Path) {
     }
 }
 
+/// `ccat` as a function that bash takes from its environment: a login shell sets PATH anew, and keeps this.
+pub fn shell_function(dir: &Path) -> Option<(String, String)> {
+    let program = dir.join("ccat");
+    let text = program.to_str().filter(|text| program.exists() && !text.contains(['\'', '\n']))?;
+    Some(("BASH_FUNC_ccat%%".into(), format!("() {{ '{text}' \"$@\"; }}")))
+}
+
 /// What the system's files say.
 struct System {
     environment: String,

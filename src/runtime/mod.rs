@@ -13,7 +13,7 @@ mod ssh_auth;
 #[cfg(feature = "app")]
 mod telemetry;
 
-pub use environment::{Variables, find_programs, login_variables};
+pub use environment::{Variables, find_programs, login_variables, shell_function};
 pub use hooks::may_panic;
 pub use limits::{open_files, open_files_before, raise_open_files, set_open_files, with_open_files_before};
 pub use passwd::{Login, login};

@@ -277,6 +277,14 @@ async fn seed_000_ccat_is_found_inside_a_session() {
         client.terminal().stream_with(Role::Driver, StreamOptions { start: Start::Beginning, ..Default::default() });
     stream.attach(session.session_id).await.unwrap();
     stream.wait_for("Show files in colours", PATIENCE).await.unwrap();
+    // Debian's login shells set PATH anew.
+    let shell = SessionSpec { until_pid: Some(std::process::id()), ..SessionSpec::shell() };
+    let session = client.terminal().create_session("my-server", shell).await.unwrap();
+    let stream =
+        client.terminal().stream_with(Role::Driver, StreamOptions { start: Start::Beginning, ..Default::default() });
+    stream.attach(session.session_id).await.unwrap();
+    stream.send_input("PATH=/usr/bin:/bin; ccat -V\n").await.unwrap();
+    stream.wait_for("ccat 0.", PATIENCE).await.unwrap();
     let (output, code) = client.terminal().execute("command -v ccat").await.unwrap();
     assert!(code == 0 && output.ends_with("/bin/ccat\n"), "{output}");
 }
