@@ -6,6 +6,8 @@ use anstyle::{Ansi256Color, AnsiColor, Color, Effects, RgbColor};
 use anstyle_lossy::palette::Palette;
 use syntect::highlighting::{self, FontStyle};
 
+use crate::term::has_true_color;
+
 /// How many colours a terminal shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
@@ -20,9 +22,7 @@ pub enum Depth {
 impl Depth {
     /// What COLORTERM and TERM say of a terminal.
     pub fn from_env(colorterm: &str, term: &str) -> Depth {
-        let is_true = matches!(colorterm, "truecolor" | "24bit")
-            || ["direct", "kitty", "alacritty", "foot", "ghostty", "wezterm"].iter().any(|name| term.contains(name));
-        match is_true {
+        match has_true_color(colorterm, term) {
             true => Depth::True,
             false if term.contains("256") => Depth::Indexed,
             false => Depth::Ansi,
