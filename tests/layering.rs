@@ -19,7 +19,7 @@ const MAY: &[(&str, &[&str])] = &[
     ("agent", &["fleet", "stream", "rules", "wire", "config", "runtime", "keeper::launch", "keeper::link"]),
     ("relay", &["fleet", "stream", "wire", "config", "runtime"]),
     ("client", &["fleet", "stream", "rules", "wire", "config", "runtime"]),
-    ("highlight", &["fleet", "term"]),
+    ("highlight", &["fleet"]),
     ("tui", &["fleet", "stream", "term", "rules", "config", "runtime", "client"]),
     (
         "cli",

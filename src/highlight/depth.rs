@@ -6,8 +6,6 @@ use anstyle::{Ansi256Color, AnsiColor, Color, Effects, RgbColor};
 use anstyle_lossy::palette::Palette;
 use syntect::highlighting::{self, FontStyle};
 
-use crate::term::has_true_color;
-
 /// How many colours a terminal shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
@@ -22,7 +20,9 @@ pub enum Depth {
 impl Depth {
     /// What COLORTERM and TERM say of a terminal.
     pub fn from_env(colorterm: &str, term: &str) -> Depth {
-        match has_true_color(colorterm, term) {
+        let is_true = matches!(colorterm, "truecolor" | "24bit")
+            || ["direct", "kitty", "alacritty", "foot", "ghostty", "wezterm"].iter().any(|name| term.contains(name));
+        match is_true {
             true => Depth::True,
             false if term.contains("256") => Depth::Indexed,
             false => Depth::Ansi,

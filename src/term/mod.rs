@@ -12,7 +12,6 @@
 mod backlog;
 mod charset;
 mod damage;
-mod depth;
 mod engine;
 mod guard;
 mod history;
@@ -33,7 +32,6 @@ mod types;
 mod window;
 
 pub use backlog::Backlog;
-pub use depth::has_true_color;
 pub use guard::is_guarded;
 pub use screen::Screen;
 pub use types::{

@@ -8,7 +8,7 @@ mod encode;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 
-use crate::term::{CursorShape, has_true_color};
+use crate::term::CursorShape;
 use encode::Encoder;
 
 /// How many colours the outer terminal shows.
@@ -23,7 +23,9 @@ pub enum Depth {
 impl Depth {
     /// What the environment says of the outer terminal.
     pub fn from_env(colorterm: &str, term: &str) -> Depth {
-        if has_true_color(colorterm, term) { Depth::True } else { Depth::Indexed }
+        let is_true = matches!(colorterm, "truecolor" | "24bit")
+            || ["direct", "kitty", "alacritty", "foot", "ghostty", "wezterm"].iter().any(|name| term.contains(name));
+        if is_true { Depth::True } else { Depth::Indexed }
     }
 }
 

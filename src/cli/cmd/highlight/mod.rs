@@ -22,7 +22,7 @@ use tokio::io::Interest;
 use super::files::{Place, files};
 use crate::cli::FAILED;
 use crate::cli::highlight_args::{HighlightArgs, When};
-use crate::cli::output::{complain, has_color};
+use crate::cli::output::complain;
 use crate::client::ReadOptions;
 use crate::fleet::Endpoint;
 use crate::highlight::{Depth, Language, Languages, Theme, Worker, theme};
@@ -138,7 +138,7 @@ fn looks(args: &HighlightArgs) -> Result<Looks> {
     let is_coloured = match args.color {
         When::Always => true,
         When::Never => false,
-        When::Auto => !args.plain && has_color(),
+        When::Auto => !args.plain && is_terminal && !anstyle_query::no_color() && anstyle_query::term_supports_color(),
     };
     let name = args.theme.as_deref().unwrap_or_else(|| if is_light() { THEME_LIGHT } else { THEME });
     let chosen =
